@@ -1,0 +1,3 @@
+//! The `portti` command.
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! Pools of backends.
+
+pub mod balance;
+pub mod breaker;
