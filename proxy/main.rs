@@ -1,3 +1,7 @@
 //! The `portti` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portti::cli::main()
+}

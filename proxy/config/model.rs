@@ -1,7 +1,7 @@
 //! What the program needs to know, once a config file has been read, checked and completed.
 //!
 //! No field here means "use the default", no text stands for a choice, and every reference holds: a listener's pool
-//! exists, a pool has backends. [`super::lower`] is the only maker of these types.
+//! exists, a pool has backends. `lower` is the only maker of these types.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;

@@ -1,0 +1,209 @@
+//! Wiring: from a checked config to a running proxy, and from there to its end.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc as sync_mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+
+mod descriptors;
+
+use crate::config::model::Config;
+use crate::config::scalar::Name;
+use crate::control::reload::{self, Reloader};
+use crate::control::sockets::{BindError, Sockets};
+use crate::control::state::State;
+use crate::control::{Control, Request, WorkerLost, admin, names, watch};
+use crate::drain::{self, Watch};
+use crate::signal::Signals;
+use crate::snapshot::Snapshot;
+use crate::telemetry::Telemetry;
+use crate::worker;
+
+/// How long a start waits for the addresses of backends' host names. Those that are not found by then are found later.
+const NAMES_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Requests that wait for the control thread.
+const REQUESTS: usize = 16;
+
+/// Everything that a start needs.
+#[derive(Debug)]
+pub struct Start {
+    /// The config file, for reloads.
+    pub path: PathBuf,
+    /// What it holds.
+    pub content: Vec<u8>,
+    /// What that means.
+    pub config: Config,
+    /// The log, if the program has started one.
+    pub telemetry: Telemetry,
+    /// Whether SIGTERM, SIGINT and SIGHUP are for the proxy.
+    pub handle_signals: bool,
+}
+
+/// Why a proxy could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address could not be bound.
+    Bind(BindError),
+    /// The operating system gave no thread, runtime or signal.
+    System(io::Error),
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub struct Running {
+    /// The addresses of each listener, in the file's order, with the ports that the kernel chose.
+    pub listeners: Vec<(Name, Vec<SocketAddr>)>,
+    /// The admin address, if there is one.
+    pub admin: Option<SocketAddr>,
+    requests: mpsc::Sender<Request>,
+    control: JoinHandle<Result<(), WorkerLost>>,
+}
+
+/// Starts the proxy on threads of its own. Returns when every listener accepts.
+///
+/// # Errors
+/// An address could not be bound, or the operating system refused a thread or a runtime. Nothing is left running.
+pub fn start(start: Start) -> Result<Running, StartError> {
+    let (requests, asked) = mpsc::channel(REQUESTS);
+    let (report, started) = sync_mpsc::sync_channel(1);
+    let control = thread::Builder::new().name("control".to_owned()).spawn(move || {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                // Whoever starts waits for the report until it comes.
+                let _gone = report.send(Err(StartError::System(error)));
+                return Ok(());
+            }
+        };
+        runtime.block_on(async {
+            match build(start, asked).await {
+                Ok((control, listeners, admin)) => {
+                    let _gone = report.send(Ok((listeners, admin)));
+                    control.run().await
+                }
+                Err(error) => {
+                    let _gone = report.send(Err(error));
+                    Ok(())
+                }
+            }
+        })
+    })?;
+    let report = started.recv().map_err(|_gone| StartError::System(io::Error::other("the control thread panicked")))?;
+    let (listeners, admin) = report?;
+    Ok(Running { listeners, admin, requests, control })
+}
+
+impl Running {
+    /// The first address of a listener.
+    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
+        let (_, addresses) = self.listeners.iter().find(|(name, _)| name.as_str() == listener)?;
+        addresses.first().copied()
+    }
+
+    /// Asks the proxy to drain and end. Asked again, it ends at once.
+    pub fn shut_down(&self) {
+        // Full or closed: it has been asked often enough, or has ended.
+        let _asked_already = self.requests.try_send(Request::Shutdown);
+    }
+
+    /// Reads the config file again.
+    ///
+    /// # Errors
+    /// The problems, as text, when it cannot be applied.
+    pub fn reload(&self) -> Result<(), String> {
+        let (answer, answered) = oneshot::channel();
+        let ended = || "the proxy has ended".to_owned();
+        self.requests.blocking_send(Request::Reload(answer)).map_err(|_closed| ended())?;
+        answered.blocking_recv().unwrap_or_else(|_closed| Err(ended()))
+    }
+
+    /// Waits until the proxy has ended.
+    ///
+    /// # Errors
+    /// It ended because a worker was lost.
+    pub fn wait(self) -> Result<(), WorkerLost> {
+        let Self { control, requests, .. } = self;
+        let outcome = control.join().unwrap_or(Err(WorkerLost));
+        drop(requests);
+        outcome
+    }
+}
+
+type Built = (Control, Vec<(Name, Vec<SocketAddr>)>, Option<SocketAddr>);
+
+/// Binds, spawns and connects all parts, on the control thread.
+async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<Built, StartError> {
+    let Start { path, content, config, telemetry, handle_signals } = start;
+    let signals = handle_signals.then(Signals::new).transpose()?;
+    descriptors::make_room(&config);
+    let (trigger, drain) = drain::channel();
+
+    let admin_socket = match config.admin {
+        Some(address) => Some(bind_admin(address).await?),
+        None => None,
+    };
+    let admin_address = admin_socket.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
+    let mut sockets = Sockets::default();
+    let plan = sockets.plan(&config)?;
+    let bound = sockets.addresses(&config, &plan);
+    let snapshot = Snapshot::new(&config, &bound, None);
+    names::resolve_new(&snapshot, NAMES_PATIENCE).await;
+    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+
+    let workers = spawn_workers(config.server.workers.get(), &snapshot, &drain)?;
+    sockets.apply(&plan);
+    reload::send(plan, &snapshot.load(), &workers).await;
+
+    let state = Rc::new(State::new(Arc::clone(&snapshot), drain, telemetry, path));
+    state.set_listening();
+    if let Some(socket) = admin_socket {
+        tracing::info!(address = %socket.local_addr()?, "admin server listening");
+        tokio::task::spawn_local(admin::serve(socket, Rc::clone(&state)));
+    }
+    tokio::task::spawn_local(names::keep_resolved(Rc::clone(&state)));
+    let file = watch::watch(state.config_path());
+    let listeners = config.listeners.iter().map(|listener| (listener.name.clone(), bound[&listener.name].clone()));
+    let listeners = listeners.collect();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");
+    let reloader = Reloader::new(config, content, sockets, snapshot, Rc::clone(&state));
+    Ok((Control { state, reloader, file, workers, trigger, signals, requests }, listeners, admin_address))
+}
+
+async fn bind_admin(address: SocketAddr) -> Result<tokio::net::TcpListener, BindError> {
+    admin::bind(address).await.map_err(|error| BindError::new("the admin server".to_owned(), address, error))
+}
+
+fn spawn_workers(count: usize, snapshot: &Arc<ArcSwap<Snapshot>>, drain: &Watch) -> io::Result<Vec<worker::Handle>> {
+    (0..count).map(|index| worker::spawn(index, count, Arc::clone(snapshot), drain.clone())).collect()
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl From<BindError> for StartError {
+    fn from(error: BindError) -> Self {
+        Self::Bind(error)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => error.fmt(f),
+            Self::System(error) => write!(f, "the operating system refused: {error}"),
+        }
+    }
+}

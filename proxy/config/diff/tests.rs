@@ -1,0 +1,83 @@
+use super::*;
+use crate::config::parse;
+
+const BASE: &str = r#"
+[server]
+workers = 2
+[listeners.game]
+bind = ["0.0.0.0:25565", "0.0.0.0:25566"]
+pool = "game"
+[pools.game]
+backends = ["10.0.0.11:25565", { address = "10.0.0.12:25565", weight = 2 }]
+"#;
+
+fn config(text: &str) -> Config {
+    parse(text).unwrap_or_else(|problems| panic!("{}", problems.render("test", text))).config
+}
+
+/// What the log says when `from` in [`BASE`] becomes `to`.
+fn said(from: &str, to: &str) -> Vec<String> {
+    let edited = BASE.replace(from, to);
+    assert_ne!(edited, BASE, "{from:?} is not in the text");
+    diff(&config(BASE), &config(&edited)).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn nothing_changes_between_equals() {
+    assert_eq!(diff(&config(BASE), &config(BASE)), []);
+    assert_eq!(said("\n[server]", "# a comment\n[server]"), [""; 0]);
+    assert_eq!(said(r#"["0.0.0.0:25565", "0.0.0.0:25566"]"#, r#"["0.0.0.0:25566", "0.0.0.0:25565"]"#), [""; 0]);
+}
+
+/// An edit of [`BASE`], and what the log says of it.
+const CASES: &[(&str, &str, &str)] = &[
+    ("workers = 2", "workers = 4", "server.workers: 2 -> 4 needs a restart"),
+    ("[server]", "[admin]\nbind = \"off\"\n[server]", "admin.bind: 127.0.0.1:9900 -> off needs a restart"),
+    ("[server]", "[log]\nformat = \"json\"\n[server]", "log.format: auto -> json needs a restart"),
+    ("[server]", "[log]\nlevel = \"debug\"\n[server]", "log.level: info -> debug"),
+    ("[server]", "[log]\naccess = false\n[server]", "log.access: true -> false"),
+    ("workers = 2", "workers = 2\nmax_connections = 5", "server.max_connections: 10000 -> 5"),
+    ("workers = 2", "workers = 2\ndrain_timeout = \"90s\"", "server.drain_timeout: 30s -> 1m 30s"),
+    ("workers = 2", "workers = 2\nshutdown_delay = \"1s\"", "server.shutdown_delay: 0s -> 1s"),
+    (", \"0.0.0.0:25566\"", "", "listener game no longer listens on 0.0.0.0:25566; its sessions go on"),
+    ("25566\"]", "25566\", \"[::1]:1\"]", "listener game also listens on [::1]:1"),
+    ("pool = ", "reuse_port = true\npool = ", "listeners.game.reuse_port: false -> true"),
+    ("\"10.0.0.11:25565\", ", "", "backend 10.0.0.11:25565 of pool game removed; its sessions go on"),
+    ("[\"10", "[\"a.example:1\", \"10", "backend a.example:1 added to pool game"),
+    ("weight = 2", "weight = 3", "pools.game.backends[10.0.0.12:25565].weight: 2 -> 3"),
+    ("weight = 2", "weight = 2, backup = true", "pools.game.backends[10.0.0.12:25565].backup: false -> true"),
+    (
+        "weight = 2",
+        "weight = 2, max_connections = 9",
+        "pools.game.backends[10.0.0.12:25565].max_connections: no limit -> 9",
+    ),
+    ("[pools.game]", "[pools.game]\nbalance = \"round_robin\"", "pools.game.balance: least_connections -> round_robin"),
+    ("[pools.game]", "[pools.game]\nrequest_timeout = \"off\"", "pools.game.request_timeout: 30s -> off"),
+    ("[pools.game]", "[pools.game]\nbreaker.probes = 2", "pools.game.breaker.probes: 1 -> 2"),
+];
+
+#[test]
+fn each_change_is_told_in_words() {
+    for &(from, to, words) in CASES {
+        assert_eq!(said(from, to), [words], "{from} => {to}");
+    }
+}
+
+#[test]
+fn sections_come_and_go() {
+    let more = "[pools.lobby]\nbackends = [\"10.0.0.1:1\"]\n[listeners.lobby]\nbind = \"0.0.0.0:1\"\npool = \"lobby\"\n[server]";
+    assert_eq!(said("[server]", more), ["listener lobby added", "pool lobby added"]);
+    let (less, more) = (config(BASE), config(&BASE.replace("[server]", more)));
+    let words: Vec<_> = diff(&more, &less).iter().map(ToString::to_string).collect();
+    assert_eq!(words, ["listener lobby removed; its sessions go on", "pool lobby removed; its sessions go on"]);
+}
+
+#[test]
+fn only_what_is_made_at_start_needs_a_restart() {
+    let example = include_str!("../../../config.example.toml");
+    let other = config(&BASE.replace("workers = 2", "workers = 3\nmax_connections = 1\ndrain_timeout = \"1s\""));
+    let changes = diff(&config(example), &other);
+    let restart: Vec<_> = changes.iter().filter(|change| change.needs_restart()).map(ToString::to_string).collect();
+    assert_eq!(restart, ["server.workers: 2 -> 3 needs a restart"]);
+    assert!(changes.len() > 5, "{changes:?}");
+}

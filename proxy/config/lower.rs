@@ -1,0 +1,142 @@
+//! From what the file says to what the program needs: every value read, every default filled in, every reference
+//! checked. One function a section; none stops at a problem.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::model::{Config, Log, LogFormat, LogLevel, Server};
+use super::problem::{Place, Problem};
+use super::raw::{Section, Setting, Value};
+use super::scalar::{self, Explain as _, Name};
+
+mod addresses;
+mod listener;
+mod pool;
+mod references;
+
+/// The whole file. What it returns is of use only if no error was reported.
+pub(super) fn config(root: &mut Section<'_>) -> Config {
+    let server = root.section("server", server);
+    let admin = root.section("admin", admin);
+    let log = root.section("log", log);
+    let listeners = root.sections("listeners", listener::read);
+    let pools = root.sections("pools", pool::read);
+
+    let (no_listeners, no_pools) = (root.lacks("listeners"), root.lacks("pools"));
+    if no_listeners || no_pools {
+        root.report.add_unless_damaged(nothing_to_do(no_listeners, no_pools));
+    }
+    addresses::check(root.report, admin.as_ref(), &listeners);
+    references::check(root.report, &listeners, &pools);
+    Config {
+        server,
+        admin: admin.map(|setting| setting.value),
+        log,
+        listeners: listeners.into_iter().filter_map(|listener| listener.model).collect(),
+        pools: pools.into_iter().filter_map(|pool| pool.model).collect(),
+    }
+}
+
+fn nothing_to_do(no_listeners: bool, no_pools: bool) -> Problem {
+    let message = match (no_listeners, no_pools) {
+        (true, true) => "the file has no listeners and no pools",
+        (true, false) => "the file has no listeners",
+        (false, _) => "the file has no pools",
+    };
+    Problem::error(&Place::default(), message).hint(LEAST_FILE)
+}
+
+fn server(section: &mut Section<'_>) -> Server {
+    let workers = section.setting("workers", one_per_core(), |value| {
+        value.whole(1..=WORKERS_MAX).and_then(|workers| NonZeroUsize::new(workers as usize))
+    });
+    let max_connections = section.setting("max_connections", MAX_CONNECTIONS, |value| value.whole(1..=CONNECTIONS_MAX));
+    let drain_timeout = section.setting("drain_timeout", DRAIN_TIMEOUT, Value::duration_or_zero);
+    let shutdown_delay = section.setting("shutdown_delay", SHUTDOWN_DELAY, Value::duration_or_zero);
+    if drain_timeout.value.is_zero() {
+        let message = "on SIGTERM every session is cut at once";
+        section.add(Problem::warning(&drain_timeout.place, message).hint(r#"for example "30s""#));
+    }
+    Server {
+        workers: workers.value,
+        max_connections: max_connections.value as usize,
+        drain_timeout: drain_timeout.value,
+        shutdown_delay: shutdown_delay.value,
+    }
+}
+
+/// Where the admin server listens, unless it is off.
+fn admin(section: &mut Section<'_>) -> Option<Setting<SocketAddr>> {
+    let bind = section.setting("bind", Some(ADMIN_BIND), |value| {
+        if value.is_off() { Some(None) } else { value.parse(scalar::bind_address).map(Some) }
+    });
+    let address = bind.value?;
+    if !address.ip().is_loopback() {
+        let message = "other machines can reach the admin address, which asks for no password";
+        let hint = format!(r#"bind it to "127.0.0.1:{}", or let a firewall decide who may connect"#, address.port());
+        section.add(Problem::warning(&bind.place, message).hint(hint));
+    }
+    Some(bind.with(address))
+}
+
+fn log(section: &mut Section<'_>) -> Log {
+    let level = section.setting("level", LogLevel::Info, |value| value.word(&LEVELS, &[]));
+    let format = section.setting("format", LogFormat::Auto, |value| value.word(&FORMATS, &[]));
+    let access = section.setting("access", true, Value::flag);
+    Log { level: level.value, format: format.value, access: access.value }
+}
+
+/// The name in a section's header.
+fn name(section: &Section<'_>, written: &str) -> Option<Name> {
+    let refuse = |error: scalar::NameError| {
+        section.add(Problem::error(&section.place, error.to_string()).hint(error.hint()));
+    };
+    written.parse().map_err(refuse).ok()
+}
+
+/// One for each core that the process may use: a worker never waits for another, so more would only share.
+fn one_per_core() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+const LEAST_FILE: &str = r#"the least file that works:
+
+[listeners.game]
+bind = "0.0.0.0:25565"
+pool = "game"
+
+[pools.game]
+backends = ["10.0.0.11:25565"]"#;
+
+const LEVELS: [(&str, LogLevel); 5] = [
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+const FORMATS: [(&str, LogFormat); 3] =
+    [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];
+
+/// More than the cores of any machine, few enough that a slip does not start a million threads.
+const WORKERS_MAX: u32 = 1024;
+
+/// A session needs two descriptors; the usual hard limit of 20,000 and more leaves room for the rest.
+const MAX_CONNECTIONS: u32 = 10_000;
+
+/// Beyond what one machine's memory and descriptors can hold: a slip.
+const CONNECTIONS_MAX: u32 = 10_000_000;
+
+/// What orchestrators grant between SIGTERM and SIGKILL.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Only a balancer in front that polls `/readyz` needs one, and only its operator knows how long.
+const SHUTDOWN_DELAY: Duration = Duration::ZERO;
+
+/// This machine only, as nothing there asks for a password.
+const ADMIN_BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
+
+#[cfg(test)]
+mod tests;

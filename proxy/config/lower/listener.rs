@@ -1,0 +1,77 @@
+//! `[listeners.NAME]`.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::Problem;
+use crate::config::model::{self, Mode};
+use crate::config::raw::{Section, Setting, Value};
+use crate::config::scalar::{self, Name};
+
+/// A listener, and what must be checked against other sections.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) bind: Vec<Setting<SocketAddr>>,
+    pub(super) pool: Option<Setting<Name>>,
+    /// `None` if it lacks something.
+    pub(super) model: Option<model::Listener>,
+}
+
+pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
+    let name = super::name(section, name);
+    let bind = bind(section);
+    let mode = section.setting("mode", Mode::Tcp, |value| value.word(&MODES, &LATER_MODES));
+    let pool = pool(section);
+    let reuse_port = section.setting("reuse_port", false, Value::flag);
+
+    let addresses = bind.iter().map(|setting| setting.value).collect();
+    let model = name.zip(pool.as_ref()).map(|(name, pool)| model::Listener {
+        name,
+        bind: addresses,
+        mode: mode.value,
+        pool: pool.value.clone(),
+        reuse_port: reuse_port.value,
+    });
+    Listener { bind, pool, model }
+}
+
+/// One address or a list of them.
+fn bind(section: &mut Section<'_>) -> Vec<Setting<SocketAddr>> {
+    let Some(value) = section.required("bind", r#""0.0.0.0:25565""#) else {
+        return Vec::new();
+    };
+    let written = if value.is_text() { Some(vec![value]) } else { several(section, &value) };
+    let mut seen = BTreeSet::new();
+    let mut bind = Vec::new();
+    for value in written.into_iter().flatten() {
+        let Some(address) = value.parse(scalar::bind_address) else {
+            continue;
+        };
+        if address.port() == 0 {
+            let message = "on port 0 the system chooses a port that no client knows";
+            section.add(Problem::warning(&value.place, message));
+        } else if !seen.insert(address) {
+            section.add(Problem::error(&value.place, format!("the address {address} is in the list twice")));
+        }
+        bind.push(Setting::written(address, value.place));
+    }
+    bind
+}
+
+fn several<'a>(section: &Section<'_>, value: &Value<'a>) -> Option<Vec<Value<'a>>> {
+    let list = value.list(r#"["0.0.0.0:25565", "[::]:25565"]"#)?;
+    if list.is_empty() {
+        section.add(Problem::error(&value.place, "the list of addresses is empty"));
+    }
+    Some(list)
+}
+
+fn pool(section: &mut Section<'_>) -> Option<Setting<Name>> {
+    let value = section.required("pool", r#""game""#)?;
+    let name = value.parse(str::parse::<Name>)?;
+    Some(Setting::written(name, value.place))
+}
+
+const MODES: [(&str, Mode); 1] = [("tcp", Mode::Tcp)];
+
+const LATER_MODES: [&str; 2] = ["http", "udp"];

@@ -1,0 +1,205 @@
+//! `[pools.NAME]`, its `backends` and `[pools.NAME.breaker]`.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::{Place, Problem};
+use crate::config::model::{self, Backend};
+use crate::config::raw::{Section, Setting, Value};
+use crate::config::scalar::Address;
+use crate::config::scalar::duration::Shown;
+use crate::pool::balance::Strategy;
+use crate::pool::breaker::Rule;
+
+/// A pool, and what must be checked against other sections.
+#[derive(Debug)]
+pub(super) struct Pool {
+    /// Its header.
+    pub(super) place: Place,
+    /// As the file writes it.
+    pub(super) name: String,
+    pub(super) backends: Vec<Setting<Backend>>,
+    /// `None` if its name is none.
+    pub(super) model: Option<model::Pool>,
+}
+
+pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
+    let name = super::name(section, written);
+    let strategy = section.setting("balance", Strategy::LeastConnections, |value| value.word(&STRATEGIES, &LATER));
+    let backends = backends(section);
+    let connect_timeout = section.setting("connect_timeout", CONNECT_TIMEOUT, Value::duration);
+    let limits = limits(section);
+    let retries = section.setting("retries", RETRIES, |value| value.whole(0..=RETRIES_MAX));
+    let retry_backoff = section.setting("retry_backoff", RETRY_BACKOFF, Value::duration_or_zero);
+    let breaker = section.section("breaker", breaker);
+
+    let model = name.map(|name| model::Pool {
+        name,
+        strategy: strategy.value,
+        backends: backends.iter().map(|setting| setting.value.clone()).collect(),
+        connect_timeout: connect_timeout.value,
+        request_timeout: limits.request_timeout,
+        idle_timeout: limits.idle_timeout,
+        max_lifetime: limits.max_lifetime,
+        retries: retries.value,
+        retry_backoff: retry_backoff.value,
+        breaker,
+    });
+    Pool { place: section.place.clone(), name: written.into(), backends, model }
+}
+
+/// The limits that can be off.
+struct Limits {
+    request_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    max_lifetime: Option<Duration>,
+}
+
+fn limits(section: &mut Section<'_>) -> Limits {
+    let request = section.setting("request_timeout", Some(REQUEST_TIMEOUT), Value::duration_or_off);
+    let idle = section.setting("idle_timeout", Some(IDLE_TIMEOUT), Value::duration_or_off);
+    let lifetime = section.setting("max_lifetime", None, Value::duration_or_off);
+    if idle.value.is_none() && lifetime.value.is_none() && !lifetime.is_refused() {
+        let message = "without idle_timeout and max_lifetime, a client that vanished may hold its session for hours";
+        section.add(Problem::warning(idle.blamed(&lifetime), message).hint("set one of them"));
+    }
+    if let (Some(idle_limit), Some(request_limit)) = (idle.value, request.value)
+        && idle_limit < request_limit
+        && !(idle.is_refused() || request.is_refused())
+    {
+        let (idle_limit, request_limit) = (Shown(idle_limit), Shown(request_limit));
+        let message =
+            format!("idle_timeout ({idle_limit}) ends a session before request_timeout ({request_limit}) can");
+        section.add(Problem::warning(idle.blamed(&request), message).hint("let idle_timeout be the longer one"));
+    }
+    Limits { request_timeout: request.value, idle_timeout: idle.value, max_lifetime: lifetime.value }
+}
+
+/// The list, with what can be said about it as a whole.
+fn backends(section: &mut Section<'_>) -> Vec<Setting<Backend>> {
+    let example = r#"["10.0.0.11:25565"]"#;
+    let Some(value) = section.required("backends", example) else {
+        return Vec::new();
+    };
+    let Some(list) = value.list(example) else {
+        return Vec::new();
+    };
+    if list.is_empty() {
+        section.add(Problem::error(&value.place, "a pool needs a backend").hint(format!("for example {example}")));
+    }
+    let mut seen = BTreeSet::new();
+    let mut backends = Vec::new();
+    for found in list.iter().filter_map(|entry| backend(section, entry)) {
+        if !seen.insert(found.value.address.clone()) {
+            let message = format!("the backend {} is in the pool twice", found.value.address);
+            let hint = "to send it more sessions, write it once with a higher weight";
+            section.add(Problem::error(&found.place, message).hint(hint));
+        }
+        backends.push(found);
+    }
+    if backends.len() == list.len() {
+        all_of(section, &value.place, &backends);
+    }
+    backends
+}
+
+/// `"host:port"` or `{ address = "host:port", ... }`.
+fn backend(section: &Section<'_>, value: &Value<'_>) -> Option<Setting<Backend>> {
+    let backend = if value.is_table() {
+        section.entry("backends", value, long_form)??
+    } else {
+        let address = value.parse(str::parse::<Address>)?;
+        Backend { address, weight: WEIGHT, max_connections: None, backup: false }
+    };
+    Some(Setting::written(backend, value.place.clone()))
+}
+
+fn long_form(section: &mut Section<'_>) -> Option<Backend> {
+    let address =
+        section.required("address", r#""10.0.0.11:25565""#).and_then(|value| value.parse(str::parse::<Address>));
+    let weight = section.setting("weight", WEIGHT, |value| {
+        value.whole(0..=u16::MAX.into()).and_then(|weight| u16::try_from(weight).ok())
+    });
+    let max_connections = section.setting("max_connections", None, |value| value.whole(1..=u32::MAX).map(Some));
+    let backup = section.setting("backup", false, Value::flag);
+    let (weight, max_connections, backup) = (weight.value, max_connections.value, backup.value);
+    Some(Backend { address: address?, weight, max_connections, backup })
+}
+
+/// Weights and backups: what no backend shows alone.
+fn all_of(section: &Section<'_>, list: &Place, backends: &[Setting<Backend>]) {
+    let resting: Vec<_> = backends.iter().filter(|backend| backend.value.weight == 0).collect();
+    if !resting.is_empty() && resting.len() == backends.len() {
+        let problem = Problem::error(list, "every backend has weight 0, so none would take a session");
+        section.add(problem.hint("give one a weight of 1 or more"));
+    } else {
+        for backend in resting {
+            let message = format!("with weight 0 the backend {} takes no new session", backend.value.address);
+            section.add(Problem::warning(&backend.place, message));
+        }
+    }
+    if !backends.is_empty() && backends.iter().all(|backend| backend.value.backup) {
+        let message = "every backend is a backup, so they are used as if none were";
+        section.add(Problem::warning(list, message).hint("leave out backup = true"));
+    }
+}
+
+fn breaker(section: &mut Section<'_>) -> Rule {
+    let failures =
+        section.setting("failures", FAILURES, |value| value.whole(1..=FAILURES_MAX).and_then(NonZeroU32::new));
+    let open_for = section.setting("open_for", OPEN_FOR, Value::duration);
+    let max_open_for = section.setting("max_open_for", MAX_OPEN_FOR, Value::duration);
+    let probes = section.setting("probes", PROBES, |value| value.whole(1..=PROBES_MAX).and_then(NonZeroU32::new));
+    if open_for.value > max_open_for.value && !(open_for.is_refused() || max_open_for.is_refused()) {
+        let longest = Shown(max_open_for.value);
+        let message = format!("open_for ({}) is longer than max_open_for ({longest})", Shown(open_for.value));
+        let problem = Problem::error(open_for.blamed(&max_open_for), message);
+        section.add(problem.hint("openings grow from open_for to max_open_for"));
+    }
+    Rule { failures: failures.value, open_for: open_for.value, max_open_for: max_open_for.value, probes: probes.value }
+}
+
+const STRATEGIES: [(&str, Strategy); 2] =
+    [("least_connections", Strategy::LeastConnections), ("round_robin", Strategy::RoundRobin)];
+
+const LATER: [&str; 2] = ["random_two", "maglev"];
+
+/// Any number would do, as only the relation counts.
+const WEIGHT: u16 = 1;
+
+/// A TCP handshake repeats its first packet after 1 s and after 3 s: both may be lost.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longer than a game server needs to load a world, shorter than a player waits.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Games send keepalives every few seconds; this only collects what died in silence.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Three backends down at once is the pool's trouble, not bad luck.
+const RETRIES: u32 = 2;
+
+/// With any useful connect timeout, more would hold the client for minutes.
+const RETRIES_MAX: u32 = 100;
+
+/// Unseen by a player; enough for a restarting process to listen again, once doubled.
+const RETRY_BACKOFF: Duration = Duration::from_millis(50);
+
+/// A single failure may be the client's or the network's fault; five in a row are the backend's.
+const FAILURES: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
+
+/// A circuit that needs more will never open.
+const FAILURES_MAX: u32 = 1_000_000;
+
+/// About a game server's restart.
+const OPEN_FOR: Duration = Duration::from_secs(30);
+
+/// The longest that a repaired backend has to wait for its next probe.
+const MAX_OPEN_FOR: Duration = Duration::from_secs(300);
+
+/// One player at a time is put at risk.
+const PROBES: NonZeroU32 = NonZeroU32::MIN;
+
+/// More probes than this are simply traffic.
+const PROBES_MAX: u32 = 1000;

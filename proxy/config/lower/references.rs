@@ -1,0 +1,75 @@
+//! What sections say about each other: listeners name pools, and a backend should not be this proxy itself.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::Problem;
+use super::listener::Listener;
+use super::pool::Pool;
+use crate::config::raw::{Report, Setting, known};
+use crate::config::scalar::{Address, Name};
+
+pub(super) fn check(report: &Report, listeners: &[Listener], pools: &[Pool]) {
+    let names: BTreeSet<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
+    let named: Vec<_> = listeners.iter().filter_map(|listener| listener.pool.as_ref()).collect();
+    let unknown: Vec<_> = named.iter().filter(|pool| !names.contains(pool.value.as_str())).collect();
+    for pool in unknown.iter().filter(|_| !names.is_empty()) {
+        report.add_unless_damaged(unknown_pool(pool, &names));
+    }
+    // A pool named wrongly is the one that seems unused.
+    if !listeners.is_empty() && unknown.is_empty() && named.len() == listeners.len() {
+        unused(report, &named, pools);
+    }
+    loops(report, listeners, pools);
+}
+
+fn unused(report: &Report, named: &[&Setting<Name>], pools: &[Pool]) {
+    let used: BTreeSet<&str> = named.iter().map(|pool| pool.value.as_str()).collect();
+    for pool in pools.iter().filter(|pool| !used.contains(pool.name.as_str())) {
+        report.add_unless_damaged(Problem::warning(&pool.place, "no listener uses this pool"));
+    }
+}
+
+fn unknown_pool(pool: &Setting<Name>, names: &BTreeSet<&str>) -> Problem {
+    let message = format!("no pool is named {:?}", pool.value.as_str());
+    if let Some(near) = known::nearest(pool.value.as_str(), names.iter().copied()) {
+        return Problem::error(&pool.place, format!("{message}, did you mean {near:?}?"));
+    }
+    let mut list = names.iter().copied().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+    if names.len() > NAMED_MAX {
+        list.push_str(", ...");
+    }
+    Problem::error(&pool.place, message).hint(format!("the pools are {list}"))
+}
+
+/// Warns of backends that are listeners of the same file: sessions may go round until nothing is left.
+fn loops(report: &Report, listeners: &[Listener], pools: &[Pool]) {
+    let binds: BTreeSet<SocketAddr> = listeners.iter().flat_map(|one| &one.bind).map(|setting| setting.value).collect();
+    for backend in pools.iter().flat_map(|pool| &pool.backends) {
+        if own_addresses(&backend.value.address).iter().any(|address| binds.contains(address)) {
+            let message = format!("the backend {} is a listener of this proxy", backend.value.address);
+            report.add(Problem::warning(&backend.place, message).hint("sessions may go round in a circle"));
+        }
+    }
+}
+
+/// The listeners' addresses that would lead to this one.
+fn own_addresses(address: &Address) -> Vec<SocketAddr> {
+    let wildcard = |port| [SocketAddr::from(([0, 0, 0, 0], port)), SocketAddr::from(([0_u16; 8], port))];
+    match address {
+        Address::Socket(address) if address.ip().is_loopback() || address.ip().is_unspecified() => {
+            let family = wildcard(address.port()).into_iter().filter(|any| any.is_ipv4() == address.is_ipv4());
+            family.chain([*address]).collect()
+        }
+        Address::Socket(address) => vec![*address],
+        Address::Host { host, port } if **host == *"localhost" => {
+            let loopback =
+                [SocketAddr::from(([127, 0, 0, 1], *port)), SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], *port))];
+            wildcard(*port).into_iter().chain(loopback).collect()
+        }
+        Address::Host { .. } => Vec::new(),
+    }
+}
+
+/// As many names as a line holds.
+const NAMED_MAX: usize = 10;

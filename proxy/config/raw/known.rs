@@ -1,0 +1,95 @@
+//! Names that people may give to a key: nearly right ones, and those that it has elsewhere.
+//!
+//! A key that is renamed gets a line in [`OTHER_NAMES`], so that old files are answered with the new name.
+
+/// The known word that `word` was probably meant to be.
+pub(in crate::config) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > WORD_MAX {
+        return None;
+    }
+    let word = word.to_ascii_lowercase();
+    known
+        .take(KNOWN_MAX)
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_ascii_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len() / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// What a key of the section `pattern` is called here, in quotes.
+pub(super) fn other_name(pattern: &str, name: &str) -> Option<&'static str> {
+    let (_, names) = OTHER_NAMES.iter().find(|(section, _)| *section == pattern)?;
+    names.iter().find(|(others, _)| others.contains(&name)).map(|(_, called)| *called)
+}
+
+/// For each section: names, and what stands for them here.
+type OtherNames = (&'static str, &'static [(&'static [&'static str], &'static str)]);
+
+/// By section: names from other proxies and from habit, and what they are called here.
+const OTHER_NAMES: &[OtherNames] = &[
+    (
+        "",
+        &[
+            (&["listener", "listen", "frontend", "frontends", "entrypoints"], r#""listeners""#),
+            (&["pool", "backend", "backends", "upstream", "upstreams", "clusters", "servers"], r#""pools""#),
+            (&["global", "main", "process"], r#""server""#),
+            (&["logging", "logs"], r#""log""#),
+            (&["api", "metrics", "stats"], r#""admin""#),
+        ],
+    ),
+    (
+        "server",
+        &[
+            (&["threads", "worker_threads", "worker_processes", "nbthread"], r#""workers""#),
+            (&["max_conns", "maxconn", "max_sessions", "worker_connections"], r#""max_connections""#),
+            (&["shutdown_timeout", "grace_period", "graceful_timeout"], r#""drain_timeout""#),
+        ],
+    ),
+    ("admin", &[(&["listen", "address", "addr"], r#""bind""#)]),
+    ("log", &[(&["access_log", "access_logs"], r#""access""#), (&["verbosity", "severity"], r#""level""#)]),
+    (
+        "listeners.*",
+        &[
+            (&["listen", "address", "addresses", "addr", "port"], r#""bind""#),
+            (&["backend", "upstream", "default_backend", "proxy_pass"], r#""pool""#),
+            (&["protocol", "type", "proto"], r#""mode""#),
+            (&["reuseport", "so_reuseport"], r#""reuse_port""#),
+        ],
+    ),
+    (
+        "pools.*",
+        &[
+            (&["servers", "upstreams", "endpoints", "members", "targets"], r#""backends""#),
+            (&["algorithm", "strategy", "policy", "lb_policy", "load_balancing"], r#""balance""#),
+            (&["timeout"], r#""connect_timeout", "request_timeout" or "idle_timeout""#),
+            (&["response_timeout", "first_byte_timeout"], r#""request_timeout""#),
+            (&["timeout_connect", "proxy_connect_timeout"], r#""connect_timeout""#),
+            (&["read_timeout", "proxy_timeout"], r#""idle_timeout""#),
+            (&["lifetime", "max_age", "max_duration"], r#""max_lifetime""#),
+            (&["max_retries", "tries"], r#""retries""#),
+            (&["backoff"], r#""retry_backoff""#),
+            (&["circuit_breaker", "outlier_detection"], r#""breaker""#),
+        ],
+    ),
+    (
+        "pools.*.backends[]",
+        &[
+            (&["addr", "host", "server", "url", "ip", "name"], r#""address""#),
+            (&["max_conns", "maxconn", "max_sessions"], r#""max_connections""#),
+        ],
+    ),
+    (
+        "pools.*.breaker",
+        &[
+            (&["threshold", "max_failures", "max_fails", "failure_threshold"], r#""failures""#),
+            (&["timeout", "open_timeout", "fail_timeout", "cooldown"], r#""open_for""#),
+            (&["half_open_max", "half_open_requests"], r#""probes""#),
+        ],
+    ),
+];
+
+/// No key is as long; what is compared is bounded.
+const WORD_MAX: usize = 64;
+
+/// Sections have few keys; among thousands of pools the first must do.
+const KNOWN_MAX: usize = 256;

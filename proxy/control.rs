@@ -1,0 +1,173 @@
+//! The control thread: signals, reloads, names, the admin server, and the way down. Nothing that it does or waits for
+//! delays a session.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout_at};
+
+pub mod admin;
+mod api;
+pub mod names;
+pub mod reload;
+mod scrape;
+pub mod sockets;
+pub mod state;
+mod view;
+pub mod watch;
+
+use self::reload::{Reloader, Verdict};
+use self::state::State;
+use crate::drain::{Phase, Trigger};
+use crate::session::CloseReason;
+use crate::signal::{Signal, Signals};
+use crate::worker;
+
+/// How long workers may take to end their sessions once they are told to: closing takes no longer than a loop over them.
+const CUT_GRACE: Duration = Duration::from_secs(2);
+
+/// What the program that runs the proxy may ask of it, beside what signals ask.
+#[derive(Debug)]
+pub enum Request {
+    /// Drain and end.
+    Shutdown,
+    /// Read the config file again; answers with the problems, as text, when it cannot be applied.
+    Reload(oneshot::Sender<Result<(), String>>),
+}
+
+/// A worker ended although nobody asked it to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct WorkerLost;
+
+/// Everything that the control thread owns.
+#[derive(Debug)]
+pub struct Control {
+    /// What the admin server shows.
+    pub state: Rc<State>,
+    /// Applies the config file.
+    pub reloader: Reloader,
+    /// Tells when the file may have changed.
+    pub file: Rc<Notify>,
+    /// The workers.
+    pub workers: Vec<worker::Handle>,
+    /// Moves the process on its way down.
+    pub trigger: Trigger,
+    /// What the operating system asks; `None` where the program handles signals itself.
+    pub signals: Option<Signals>,
+    /// What the program asks.
+    pub requests: mpsc::Receiver<Request>,
+}
+
+impl Control {
+    /// Serves until the process is asked to end, then drains. Returns when no session is left.
+    ///
+    /// # Errors
+    /// A worker was lost; the others have drained.
+    pub async fn run(mut self) -> Result<(), WorkerLost> {
+        let outcome = self.serve().await;
+        self.drain().await;
+        outcome
+    }
+
+    async fn serve(&mut self) -> Result<(), WorkerLost> {
+        loop {
+            tokio::select! {
+                asked = next_ask(&mut self.signals, &mut self.requests) => match asked {
+                    Request::Shutdown => return Ok(()),
+                    Request::Reload(answer) => {
+                        let verdict = self.reloader.reload(&self.workers).await;
+                        // Whoever asked may have gone.
+                        let _gone = answer.send(match verdict {
+                            Verdict::Refused(problem) => Err(problem),
+                            Verdict::Applied | Verdict::Unchanged => Ok(()),
+                        });
+                    }
+                },
+                () = self.file.notified() => {
+                    self.reloader.reload_if_changed(&self.workers).await;
+                }
+                worker = any_ended(&mut self.workers) => {
+                    tracing::error!(worker, "a worker thread has ended; draining the others");
+                    return Err(WorkerLost);
+                }
+            }
+        }
+    }
+
+    /// The way down: not ready, then no new sessions, then none at all. A second signal skips what is left of it.
+    async fn drain(&mut self) {
+        let (shutdown_delay, drain_timeout) = self.reloader.shutdown_times();
+        let started = Instant::now();
+        let before = self.drained_sessions();
+        tracing::info!(sessions = self.state.admission().active(), "draining");
+
+        self.trigger.advance(Phase::Leaving);
+        let in_a_hurry = tokio::select! {
+            () = sleep(shutdown_delay) => false,
+            () = next_shutdown(&mut self.signals, &mut self.requests) => true,
+        };
+        self.trigger.advance(Phase::Draining);
+        if !in_a_hurry {
+            tokio::select! {
+                () = all_ended(&mut self.workers) => {}
+                () = sleep(drain_timeout) => {}
+                () = next_shutdown(&mut self.signals, &mut self.requests) => tracing::warn!("asked again: ending now"),
+            }
+        }
+        self.trigger.advance(Phase::Cutting);
+        let _overdue = timeout_at(Instant::now() + CUT_GRACE, all_ended(&mut self.workers)).await;
+
+        let cut = self.drained_sessions() - before;
+        let took = humantime::format_duration(Duration::from_millis(
+            u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ));
+        tracing::info!(cut, %took, "drained: every session has ended");
+    }
+
+    /// Sessions that a drain has cut so far.
+    fn drained_sessions(&self) -> u64 {
+        let snapshot = self.state.snapshot();
+        snapshot.listeners.values().map(|listener| listener.counts.tally.ended(CloseReason::Drained)).sum()
+    }
+}
+
+/// What is asked next, by a signal or by the program.
+async fn next_ask(signals: &mut Option<Signals>, requests: &mut mpsc::Receiver<Request>) -> Request {
+    let signal = async {
+        match signals {
+            Some(signals) => signals.next().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        signal = signal => match signal {
+            Signal::Shutdown => Request::Shutdown,
+            Signal::Reload => Request::Reload(oneshot::channel().0),
+        },
+        // Whoever could ask has gone, and with it the reason to run.
+        request = requests.recv() => request.unwrap_or(Request::Shutdown),
+    }
+}
+
+/// Resolves when the process is asked to end; asks for a reload come too late.
+async fn next_shutdown(signals: &mut Option<Signals>, requests: &mut mpsc::Receiver<Request>) {
+    while !matches!(next_ask(signals, requests).await, Request::Shutdown) {}
+}
+
+/// The index of a worker that has ended.
+async fn any_ended(workers: &mut [worker::Handle]) -> usize {
+    poll_fn(|cx| {
+        let ended = workers.iter_mut().position(|worker| worker.poll_ended(cx).is_ready());
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+async fn all_ended(workers: &mut [worker::Handle]) {
+    for worker in workers {
+        poll_fn(|cx| worker.poll_ended(cx)).await;
+    }
+}

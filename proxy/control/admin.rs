@@ -1,0 +1,77 @@
+//! The admin server: HTTP for people, probes and scrapers, on the control thread.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::api;
+use super::state::State;
+
+/// Connections served at once: a few scrapers, probes and people. More wait to be accepted.
+const MAX_CONNECTIONS: usize = 64;
+
+/// How long a client may take to send a request's head, and a kept-alive connection may be silent.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one connection may last, so that clients that do not read their answers hold no place for ever. Scrapers
+/// come back by themselves.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Bytes of a request's head, at most.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// The wait after a failed accept: descriptors may be short, and sessions come first.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
+
+/// Binds the admin address.
+///
+/// # Errors
+/// What the operating system says: the address is in use, or not this machine's.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+/// Serves for as long as the control thread lives.
+pub async fn serve(socket: TcpListener, state: Rc<State>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match socket.accept().await {
+            Ok((stream, _)) => {
+                let state = Rc::clone(&state);
+                tokio::task::spawn_local(async move {
+                    serve_connection(stream, state).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "cannot accept on the admin address");
+                sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, state: Rc<State>) {
+    let service = service_fn(move |request| {
+        let answer = api::answer(&request, &state);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    // A client that talks nonsense or goes away is not the operator's concern.
+    let _ended = timeout(CONNECTION_LIFETIME, connection).await;
+}

@@ -1,0 +1,177 @@
+//! The one place that swaps the snapshot.
+//!
+//! Read, check, bind, swap: whatever fails on the way, what runs goes on unchanged, and why is logged and kept for the
+//! admin server.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::names;
+use super::sockets::{Opened, Plan, Sockets};
+use super::state::State;
+use crate::config::{self, LoadError, Loaded, diff, model, model::Config};
+use crate::snapshot::Snapshot;
+use crate::worker::{self, Command, Listen};
+
+/// How long a reload waits for the addresses of new host names: a change is to take effect within a second.
+const NAMES_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Applies the config file, again and again.
+#[derive(Debug)]
+pub struct Reloader {
+    /// What runs.
+    config: Config,
+    /// What the file held when it was last read, applied or not.
+    content: Vec<u8>,
+    sockets: Sockets,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    state: Rc<State>,
+}
+
+/// What became of a reload.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is what runs now.
+    Applied,
+    /// The file is what it was when it was last read.
+    Unchanged,
+    /// What ran before goes on; why, as a person should read it.
+    Refused(String),
+}
+
+impl Reloader {
+    /// Goes on from a config that runs, read from `content`, with `sockets` open.
+    pub fn new(
+        config: Config,
+        content: Vec<u8>,
+        sockets: Sockets,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        state: Rc<State>,
+    ) -> Self {
+        Self { config, content, sockets, snapshot, state }
+    }
+
+    /// `shutdown_delay` and `drain_timeout` as they stand.
+    pub fn shutdown_times(&self) -> (Duration, Duration) {
+        (self.config.server.shutdown_delay, self.config.server.drain_timeout)
+    }
+
+    /// Reloads if the file holds something else than when it was last read.
+    pub async fn reload_if_changed(&mut self, workers: &[worker::Handle]) -> Verdict {
+        match config::read(self.state.config_path()) {
+            Ok(content) if content == self.content => Verdict::Unchanged,
+            content => self.apply(content, workers).await,
+        }
+    }
+
+    /// Reloads, whether the file has changed or not.
+    pub async fn reload(&mut self, workers: &[worker::Handle]) -> Verdict {
+        let content = config::read(self.state.config_path());
+        self.apply(content, workers).await
+    }
+
+    async fn apply(&mut self, content: Result<Vec<u8>, LoadError>, workers: &[worker::Handle]) -> Verdict {
+        let prepared = content.map_err(|error| error.to_string()).and_then(|content| {
+            self.content = content;
+            let path = self.state.config_path();
+            let Loaded { config, warnings } = config::check(path, &self.content).map_err(|error| error.to_string())?;
+            log_warnings(path, &warnings);
+            let (config, changes) = self.compare(config);
+            let plan = self.sockets.plan(&config).map_err(|error| error.to_string())?;
+            Ok((config, changes, plan))
+        });
+        match prepared {
+            Ok((config, changes, plan)) => {
+                self.swap(&config, &plan).await;
+                send(plan, &self.snapshot.load(), workers).await;
+                self.finish(config, &changes);
+                Verdict::Applied
+            }
+            Err(problem) => self.refuse(problem),
+        }
+    }
+
+    /// What the new file changes, and the config that can be had of it without a restart.
+    fn compare(&self, new: Config) -> (Config, Vec<diff::Change>) {
+        let changes = diff::diff(&self.config, &new);
+        (keep_fixed(new, &self.config), changes)
+    }
+
+    /// Replaces the snapshot. Sessions that live keep theirs; what is counted passes over.
+    async fn swap(&mut self, config: &Config, plan: &Plan) {
+        let bound = self.sockets.addresses(config, plan);
+        let snapshot = Snapshot::new(config, &bound, Some(&self.snapshot.load()));
+        names::resolve_new(&snapshot, NAMES_PATIENCE).await;
+        self.snapshot.store(Arc::new(snapshot));
+        self.sockets.apply(plan);
+    }
+
+    fn finish(&mut self, config: Config, changes: &[diff::Change]) {
+        self.state.telemetry().set_level(config.log.level);
+        self.config = config;
+        for change in changes {
+            tracing::info!("config: {change}");
+        }
+        let needs_restart = changes.iter().filter_map(needs_restart).collect();
+        self.state.note_applied(needs_restart);
+        tracing::info!(changes = changes.len(), generation = self.state.loads().generation, "config reloaded");
+    }
+
+    fn refuse(&self, problem: String) -> Verdict {
+        let path = self.state.config_path().display();
+        tracing::error!("config not reloaded, what runs goes on unchanged: {path}\n{problem}");
+        self.state.note_refused(problem.clone());
+        Verdict::Refused(problem)
+    }
+}
+
+/// What cannot change while running stays as it is.
+fn keep_fixed(new: Config, running: &Config) -> Config {
+    Config {
+        server: model::Server { workers: running.server.workers, ..new.server },
+        admin: running.admin,
+        log: model::Log { format: running.log.format, ..new.log },
+        ..new
+    }
+}
+
+/// The key that a change would need a restart for.
+fn needs_restart(change: &diff::Change) -> Option<String> {
+    match change {
+        diff::Change::Set(set) if change.needs_restart() => Some(set.path.clone()),
+        _ => None,
+    }
+}
+
+/// Logs what is legal but surprising in a file.
+pub fn log_warnings(path: &Path, warnings: &str) {
+    if !warnings.is_empty() {
+        tracing::warn!("config: {}\n{warnings}", path.display());
+    }
+}
+
+/// Hands the workers their new sockets, and tells them which to close.
+pub async fn send(plan: Plan, snapshot: &Snapshot, workers: &[worker::Handle]) {
+    for key in plan.closed {
+        for worker in workers {
+            worker.send(Command::Close(key.clone())).await;
+        }
+    }
+    for Opened { key, sockets, bound } in plan.opened {
+        let Some(listener) = snapshot.listeners.get(&key.listener) else { continue };
+        tracing::info!(listener = %key.listener, address = %bound, "listening");
+        for (worker, socket) in workers.iter().zip(sockets) {
+            let listen = Listen {
+                key: key.clone(),
+                socket,
+                counts: Arc::clone(&listener.counts),
+                pool: Arc::clone(&listener.pool),
+            };
+            worker.send(Command::Listen(listen)).await;
+        }
+    }
+}

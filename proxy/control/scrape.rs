@@ -1,0 +1,120 @@
+//! `GET /metrics`: walks what exists and writes its counts out.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+use super::state::State;
+use crate::config::scalar::Name;
+use crate::drain::Phase;
+use crate::metrics::{Definition, Exposition, names};
+use crate::pool::breaker::State as Circuit;
+use crate::pool::{Backend, Failure};
+use crate::relay::Direction;
+use crate::session::CloseReason;
+use crate::snapshot::{AcceptError, Snapshot};
+
+/// The answer to a scrape.
+pub(super) fn text(state: &State, now: Instant) -> String {
+    let mut exposition = Exposition::default();
+    let snapshot = state.snapshot();
+    listeners(&mut exposition, &snapshot);
+    backends(&mut exposition, &snapshot, now);
+    pools(&mut exposition, &snapshot);
+    process(&mut exposition, state);
+    exposition.text()
+}
+
+fn listeners(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let tallies = || snapshot.listeners.iter().map(|(name, listener)| (name.as_str(), &*listener.counts.tally));
+
+    let mut active = exposition.family(names::SESSIONS_ACTIVE);
+    for (name, tally) in tallies() {
+        active.count(&[name], tally.active());
+    }
+
+    let mut ended = exposition.family(names::SESSIONS);
+    for (name, tally) in tallies() {
+        for reason in CloseReason::ALL {
+            ended.count(&[name, reason.as_str()], tally.ended(reason));
+        }
+    }
+
+    let mut duration = exposition.family(names::SESSION_DURATION);
+    for (name, tally) in tallies() {
+        duration.histogram(&[name], tally.duration());
+    }
+
+    let mut bytes = exposition.family(names::BYTES);
+    for (name, tally) in tallies() {
+        bytes.count(&[name, "up"], tally.bytes(Direction::Up));
+        bytes.count(&[name, "down"], tally.bytes(Direction::Down));
+    }
+
+    let mut errors = exposition.family(names::ACCEPT_ERRORS);
+    for (name, listener) in &snapshot.listeners {
+        for kind in AcceptError::ALL {
+            errors.count(&[name.as_str(), kind.as_str()], listener.counts.accept_errors(kind));
+        }
+    }
+}
+
+fn backends(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
+    // One text per backend and scrape, not one per series.
+    let backends: Vec<(&Name, String, &Backend)> = snapshot
+        .pools
+        .values()
+        .flat_map(|pool| pool.members().iter().map(|member| (pool.name(), &*member.backend)))
+        .map(|(pool, backend)| (pool, backend.address().to_string(), backend))
+        .collect();
+    let mut plain = |definition: Definition, value: &dyn Fn(&Backend) -> u64| {
+        let mut family = exposition.family(definition);
+        for (pool, address, backend) in &backends {
+            family.count(&[pool.as_str(), address], value(backend));
+        }
+    };
+    plain(names::BACKEND_SESSIONS_ACTIVE, &|backend| u64::from(backend.active()));
+    plain(names::BACKEND_SESSIONS, &Backend::connected);
+    plain(names::BACKEND_CIRCUIT, &|backend| backend.circuit().state(now) as u64);
+    plain(names::BACKEND_ELIGIBLE, &|backend| u64::from(backend.is_eligible(now)));
+
+    let mut failures = exposition.family(names::BACKEND_FAILURES);
+    for (pool, address, backend) in &backends {
+        for failure in Failure::ALL {
+            failures.count(&[pool.as_str(), address, failure.as_str()], backend.failures(failure));
+        }
+    }
+    let mut transitions = exposition.family(names::BACKEND_TRANSITIONS);
+    for (pool, address, backend) in &backends {
+        for to in Circuit::ALL {
+            transitions.count(&[pool.as_str(), address, to.as_str()], backend.circuit().transitions(to));
+        }
+    }
+}
+
+fn pools(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let pools = || snapshot.pools.values().map(|pool| (pool.name().as_str(), pool));
+    let mut connect = exposition.family(names::BACKEND_CONNECT);
+    for (name, pool) in pools() {
+        connect.histogram(&[name], pool.connect_duration());
+    }
+    let mut retries = exposition.family(names::CONNECT_RETRIES);
+    for (name, pool) in pools() {
+        retries.count(&[name], pool.retries());
+    }
+}
+
+fn process(exposition: &mut Exposition, state: &State) {
+    let loads = state.loads();
+    exposition.family(names::SERVICE_LEVEL).count(&[], state.admission().level() as u64);
+    exposition.family(names::DRAINING).count(&[], u64::from(state.phase() != Phase::Running));
+    exposition.family(names::CONFIG_RELOADS).count(&["ok"], loads.ok).count(&["error"], loads.failed);
+    exposition.family(names::CONFIG_LAST_OK).count(&[], u64::from(loads.last.error.is_none()));
+    exposition.family(names::CONFIG_LAST_AT).sample(&[], since_1970(loads.applied_at));
+    exposition.family(names::LOG_DROPPED).count(&[], state.telemetry().dropped_lines());
+    exposition.family(names::BUILD_INFO).count(&[env!("CARGO_PKG_VERSION")], 1);
+}
+
+fn since_1970(at: SystemTime) -> f64 {
+    at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}

@@ -1,0 +1,149 @@
+//! Which listening sockets the process has, and what a new config makes of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use crate::config::model::Config;
+use crate::config::scalar::Name;
+use crate::net::socket::{self, Sharing};
+use crate::worker::SocketKey;
+
+/// The listening sockets of the process. The workers own them; here stands what they are bound to.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// The address that the kernel gave for the one in the file; they differ where the file's port is 0.
+    bound: BTreeMap<SocketKey, SocketAddr>,
+}
+
+/// Sockets that a config needs and the process has not, and the other way round.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// New ones, bound and listening, one for each worker.
+    pub opened: Vec<Opened>,
+    /// Those that are needed no more.
+    pub closed: Vec<SocketKey>,
+}
+
+/// One address of a listener, newly bound.
+#[derive(Debug)]
+pub struct Opened {
+    /// What it is known by.
+    pub key: SocketKey,
+    /// The address that the kernel gave.
+    pub bound: SocketAddr,
+    /// One for each worker.
+    pub sockets: Vec<TcpListener>,
+}
+
+/// An address that could not be bound.
+#[derive(Debug)]
+pub struct BindError {
+    what: String,
+    address: SocketAddr,
+    error: io::Error,
+}
+
+impl Sockets {
+    /// Binds what the config needs beyond what there is. Nothing is closed yet, and on an error nothing has changed.
+    ///
+    /// # Errors
+    /// An address could not be bound.
+    pub fn plan(&self, config: &Config) -> Result<Plan, BindError> {
+        let mut plan = Plan::default();
+        let mut needed = BTreeSet::new();
+        for listener in &config.listeners {
+            for &address in &listener.bind {
+                let key = SocketKey { listener: listener.name.clone(), address };
+                if !self.bound.contains_key(&key) {
+                    let sharing = self.sharing(address, listener.reuse_port);
+                    let sockets = socket::listen(address, config.server.workers.get(), sharing)
+                        .map_err(|error| BindError::new(format!("listener {}", listener.name), address, error))?;
+                    let bound = sockets[0].local_addr().unwrap_or(address);
+                    plan.opened.push(Opened { key: key.clone(), bound, sockets });
+                }
+                needed.insert(key);
+            }
+        }
+        plan.closed = self.bound.keys().filter(|key| !needed.contains(key)).cloned().collect();
+        Ok(plan)
+    }
+
+    /// Takes a plan over.
+    pub fn apply(&mut self, plan: &Plan) {
+        for key in &plan.closed {
+            self.bound.remove(key);
+        }
+        for opened in &plan.opened {
+            self.bound.insert(opened.key.clone(), opened.bound);
+        }
+    }
+
+    /// The addresses of each listener of the config, in the file's order, once `plan` is applied.
+    pub fn addresses(&self, config: &Config, plan: &Plan) -> BTreeMap<Name, Vec<SocketAddr>> {
+        let opened: BTreeMap<_, _> = plan.opened.iter().map(|opened| (&opened.key, opened.bound)).collect();
+        let bound = |name: &Name, address: SocketAddr| {
+            let key = SocketKey { listener: name.clone(), address };
+            self.bound.get(&key).or_else(|| opened.get(&key)).copied().unwrap_or(address)
+        };
+        let addresses = config.listeners.iter().map(|listener| {
+            let addresses = listener.bind.iter().map(|&address| bound(&listener.name, address)).collect();
+            (listener.name.clone(), addresses)
+        });
+        addresses.collect()
+    }
+
+    /// An address that moves from one listener to another is bound twice for a moment: the other socket is our own.
+    fn sharing(&self, address: SocketAddr, reuse_port: bool) -> Sharing {
+        let ours = self.bound.values().any(|&bound| overlap(bound, address));
+        if reuse_port || ours { Sharing::Shared } else { Sharing::Alone }
+    }
+}
+
+/// Whether a connection to one address could reach a socket that is bound to the other.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let any = |address: SocketAddr| address.ip().is_unspecified();
+    one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && (one.ip() == other.ip() || any(one) || any(other))
+}
+
+impl BindError {
+    /// What wanted the address, the address, and what the operating system said.
+    pub fn new(what: String, address: SocketAddr, error: io::Error) -> Self {
+        Self { what, address, error }
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, address, error } = self;
+        write!(f, "{what} cannot listen on {address}: {error}")?;
+        match error.kind() {
+            io::ErrorKind::AddrInUse => write!(f, " (is another server or another portti running there?)"),
+            io::ErrorKind::AddrNotAvailable => write!(f, " (this machine has no such address)"),
+            io::ErrorKind::PermissionDenied => write!(f, " (ports below 1024 need CAP_NET_BIND_SERVICE)"),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_overlaps_every_address_of_its_family() {
+        let cases = [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("0.0.0.0:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "0.0.0.0:1", true),
+            ("127.0.0.1:1", "127.0.0.2:1", false),
+            ("[::]:1", "0.0.0.0:1", false),
+            ("[::]:1", "[::1]:1", true),
+        ];
+        for (one, other, expected) in cases {
+            assert_eq!(overlap(one.parse().unwrap(), other.parse().unwrap()), expected, "{one} {other}");
+        }
+    }
+}

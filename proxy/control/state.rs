@@ -1,0 +1,136 @@
+//! What the control thread knows, for the admin server to show.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::time::Instant;
+
+use crate::admission::Admission;
+use crate::drain::{Phase, Watch};
+use crate::snapshot::Snapshot;
+use crate::telemetry::Telemetry;
+
+/// What the control thread knows. Only that thread has it.
+#[derive(Debug)]
+pub struct State {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    drain: Watch,
+    telemetry: Telemetry,
+    config_path: PathBuf,
+    started_at: Instant,
+    listening: Cell<bool>,
+    loads: RefCell<Loads>,
+}
+
+/// What has become of the config file so far.
+#[derive(Debug, Clone)]
+pub struct Loads {
+    /// Applied loads, the first included.
+    pub generation: u64,
+    /// When the config that runs was applied.
+    pub applied_at: SystemTime,
+    /// Reloads that were applied.
+    pub ok: u64,
+    /// Reloads that were refused.
+    pub failed: u64,
+    /// The newest load.
+    pub last: LastLoad,
+}
+
+/// The newest load of the config file.
+#[derive(Debug, Clone)]
+pub struct LastLoad {
+    /// When it was tried.
+    pub at: SystemTime,
+    /// Why it was refused, if it was: the problems, as a person should read them.
+    pub error: Option<String>,
+    /// Changed keys that keep their value until a restart.
+    pub needs_restart: Vec<String>,
+}
+
+impl State {
+    /// The state of a process that has just loaded its config.
+    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, drain: Watch, telemetry: Telemetry, config_path: PathBuf) -> Self {
+        let now = SystemTime::now();
+        Self {
+            snapshot,
+            drain,
+            telemetry,
+            config_path,
+            started_at: Instant::now(),
+            listening: Cell::new(false),
+            loads: RefCell::new(Loads {
+                generation: 1,
+                applied_at: now,
+                ok: 0,
+                failed: 0,
+                last: LastLoad { at: now, error: None, needs_restart: Vec::new() },
+            }),
+        }
+    }
+
+    /// The snapshot that sessions begin with now.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// The door.
+    pub fn admission(&self) -> Arc<Admission> {
+        Arc::clone(&self.snapshot.load().admission)
+    }
+
+    /// How far the process is on its way down.
+    pub fn phase(&self) -> Phase {
+        self.drain.phase()
+    }
+
+    /// The log.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// The config file.
+    pub fn config_path(&self) -> &PathBuf {
+        &self.config_path
+    }
+
+    /// How long the process has run.
+    pub fn uptime(&self) -> Duration {
+        self.started_at.elapsed()
+    }
+
+    /// Whether every listener is bound.
+    pub fn is_listening(&self) -> bool {
+        self.listening.get()
+    }
+
+    /// Notes that every listener is bound.
+    pub fn set_listening(&self) {
+        self.listening.set(true);
+    }
+
+    /// What has become of the config file.
+    pub fn loads(&self) -> Loads {
+        self.loads.borrow().clone()
+    }
+
+    /// Notes a reload that was applied.
+    pub fn note_applied(&self, needs_restart: Vec<String>) {
+        let now = SystemTime::now();
+        let mut loads = self.loads.borrow_mut();
+        loads.generation += 1;
+        loads.ok += 1;
+        loads.applied_at = now;
+        loads.last = LastLoad { at: now, error: None, needs_restart };
+    }
+
+    /// Notes a reload that was refused.
+    pub fn note_refused(&self, error: String) {
+        let mut loads = self.loads.borrow_mut();
+        loads.failed += 1;
+        loads.last = LastLoad { at: SystemTime::now(), error: Some(error), needs_restart: Vec::new() };
+    }
+}

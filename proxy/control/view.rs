@@ -1,0 +1,264 @@
+//! What the admin server tells in JSON. Beside the log, the only place that knows serde.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::state::{Loads, State};
+use crate::config::model::Mode;
+use crate::drain::Phase;
+use crate::pool::balance::Strategy;
+use crate::pool::{Member, Pool};
+use crate::snapshot::Listener;
+
+/// `GET /api/v1/status`.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    version: &'static str,
+    uptime_seconds: u64,
+    state: &'static str,
+    service_level: &'static str,
+    sessions_active: usize,
+    max_connections: usize,
+    config: ConfigStatus,
+    listeners: Vec<ListenerStatus>,
+    pools: Vec<PoolStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigStatus {
+    path: String,
+    generation: u64,
+    last_reload: LastReload,
+}
+
+#[derive(Debug, Serialize)]
+struct LastReload {
+    at: String,
+    ok: bool,
+    error: Option<String>,
+    needs_restart: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ListenerStatus {
+    name: String,
+    mode: &'static str,
+    bind: Bind,
+    pool: String,
+    sessions_active: u64,
+    sessions_total: u64,
+}
+
+/// As the file has it: one address, or a list.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Bind {
+    One(SocketAddr),
+    Several(Vec<SocketAddr>),
+}
+
+#[derive(Debug, Serialize)]
+struct PoolStatus {
+    name: String,
+    balance: &'static str,
+    backends: Vec<BackendStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct BackendStatus {
+    address: String,
+    weight: u16,
+    backup: bool,
+    max_connections: Option<u32>,
+    /// Set by hand; there is no hand yet, so every backend is ready.
+    admin: &'static str,
+    /// What health checks found; there are none yet.
+    health: &'static str,
+    circuit: String,
+    eligible: bool,
+    sessions_active: u32,
+    sessions_total: u64,
+    failures_total: u64,
+}
+
+/// `GET /health/deep`.
+#[derive(Debug, Serialize)]
+pub(super) struct DeepHealth {
+    pub(super) status: Health,
+    checks: BTreeMap<String, String>,
+    version: &'static str,
+    uptime_seconds: u64,
+}
+
+/// How well something does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Health {
+    Ok,
+    Degraded,
+    Down,
+}
+
+/// An answer that is no success.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem<'a> {
+    pub(super) error: &'a str,
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Status {
+    pub(super) fn of(state: &State, now: Instant) -> Self {
+        let snapshot = state.snapshot();
+        let admission = &snapshot.admission;
+        Self {
+            version: VERSION,
+            uptime_seconds: state.uptime().as_secs(),
+            state: if state.phase() == Phase::Running { "running" } else { "draining" },
+            service_level: admission.level().as_str(),
+            sessions_active: admission.active(),
+            max_connections: admission.capacity(),
+            config: ConfigStatus::of(state.config_path().display(), state.loads()),
+            listeners: snapshot.listeners.iter().map(|(name, listener)| ListenerStatus::of(name, listener)).collect(),
+            pools: snapshot.pools.values().map(|pool| PoolStatus::of(pool, now)).collect(),
+        }
+    }
+}
+
+impl ConfigStatus {
+    fn of(path: impl Display, loads: Loads) -> Self {
+        let last_reload = LastReload {
+            at: timestamp(loads.last.at),
+            ok: loads.last.error.is_none(),
+            error: loads.last.error,
+            needs_restart: loads.last.needs_restart,
+        };
+        Self { path: path.to_string(), generation: loads.generation, last_reload }
+    }
+}
+
+impl ListenerStatus {
+    fn of(name: impl Display, listener: &Listener) -> Self {
+        let tally = &listener.counts.tally;
+        let bind = match *listener.bound.as_slice() {
+            [one] => Bind::One(one),
+            ref several => Bind::Several(several.to_vec()),
+        };
+        Self {
+            name: name.to_string(),
+            mode: match listener.mode {
+                Mode::Tcp => "tcp",
+            },
+            bind,
+            pool: listener.pool.name().to_string(),
+            sessions_active: tally.active(),
+            sessions_total: tally.total(),
+        }
+    }
+}
+
+impl PoolStatus {
+    fn of(pool: &Pool, now: Instant) -> Self {
+        let balance = match pool.strategy() {
+            Strategy::LeastConnections => "least_connections",
+            Strategy::RoundRobin => "round_robin",
+        };
+        let backends = pool.members().iter().map(|member| BackendStatus::of(member, now)).collect();
+        Self { name: pool.name().to_string(), balance, backends }
+    }
+}
+
+impl BackendStatus {
+    fn of(member: &Member, now: Instant) -> Self {
+        let backend = &member.backend;
+        Self {
+            address: backend.address().to_string(),
+            weight: member.weight,
+            backup: member.backup,
+            max_connections: member.max_connections,
+            admin: "ready",
+            health: "unknown",
+            circuit: backend.circuit().state(now).to_string(),
+            eligible: backend.is_eligible(now),
+            sessions_active: backend.active(),
+            sessions_total: backend.connected(),
+            failures_total: backend.failures_total(),
+        }
+    }
+}
+
+impl DeepHealth {
+    pub(super) fn of(state: &State, now: Instant) -> Self {
+        let snapshot = state.snapshot();
+        let pools: Vec<_> = snapshot.pools.values().map(|pool| (pool.name(), Check::of_pool(pool, now))).collect();
+        let all_down = pools.iter().all(|(_, check)| check.health == Health::Down);
+        let pools = pools.into_iter().map(|(name, check)| (format!("pool:{name}"), check));
+        let others = [
+            ("config".to_owned(), Check::of_config(&state.loads())),
+            ("service_level".to_owned(), Check::of_level(state)),
+        ];
+        let checks: BTreeMap<String, Check> = pools.chain(others).collect();
+        let all_well = checks.values().all(|check| check.health == Health::Ok);
+        Self {
+            status: match (all_down, all_well) {
+                (true, _) => Health::Down,
+                (false, true) => Health::Ok,
+                (false, false) => Health::Degraded,
+            },
+            checks: checks.into_iter().map(|(name, check)| (name, check.text())).collect(),
+            version: VERSION,
+            uptime_seconds: state.uptime().as_secs(),
+        }
+    }
+}
+
+/// One line of the deep health.
+struct Check {
+    health: Health,
+    why: String,
+}
+
+impl Check {
+    fn of_pool(pool: &Pool, now: Instant) -> Self {
+        let (eligible, all) = (pool.eligible(now), pool.members().len());
+        let health = match eligible {
+            0 => Health::Down,
+            _ if eligible < all => Health::Degraded,
+            _ => Health::Ok,
+        };
+        Self { health, why: format!("{eligible} of {all} backends eligible") }
+    }
+
+    fn of_config(loads: &Loads) -> Self {
+        match &loads.last.error {
+            None => Self { health: Health::Ok, why: String::new() },
+            Some(error) => Self { health: Health::Degraded, why: format!("last reload failed: {error}") },
+        }
+    }
+
+    fn of_level(state: &State) -> Self {
+        let admission = state.admission();
+        let level = admission.level();
+        let health = if level == crate::admission::level::Level::Full { Health::Ok } else { Health::Degraded };
+        let (active, capacity) = (admission.active(), admission.capacity());
+        Self { health, why: format!("{}, {active} of {capacity} sessions", level.as_str()) }
+    }
+
+    fn text(self) -> String {
+        match self.health {
+            Health::Ok => "ok".to_owned(),
+            Health::Degraded => format!("degraded: {}", self.why),
+            Health::Down => format!("down: {}", self.why),
+        }
+    }
+}
+
+/// RFC 3339, to the millisecond.
+fn timestamp(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
+}

@@ -1,0 +1,122 @@
+//! The accept loop: accepts, asks for a permit, begins the session. It waits for no client.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::config::scalar::Name;
+use crate::net::socket;
+use crate::pool::Pool;
+use crate::relay::Stop;
+use crate::session::{CloseReason, Local, Origin, Session};
+use crate::snapshot::{AcceptError, Counts, Snapshot};
+
+/// The wait after an accept that failed for want of descriptors or memory; doubles while that lasts, up to
+/// [`MAX_BACKOFF`]. Long enough not to spin, short enough for players not to notice one.
+const BACKOFF: Duration = Duration::from_millis(50);
+/// What doubling ends at: sessions end all the time, so room is likely within a second.
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+/// One worker's accept loop on one address of a listener.
+#[derive(Debug)]
+pub struct Acceptor {
+    /// The listener's name.
+    pub name: Name,
+    /// The listener's counts.
+    pub counts: Arc<Counts>,
+    /// Where its sessions go. Follows the snapshot; a listener that is not in it any more keeps what it had, for the
+    /// connections that still wait in its queue.
+    pub pool: RefCell<Arc<Pool>>,
+    /// Where the listener's policy is found at each accept.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// What the worker lends to sessions.
+    pub local: Rc<Local>,
+    /// Ends the loop.
+    pub stop: Rc<Stop>,
+}
+
+impl Acceptor {
+    /// Accepts until it is told to stop, then takes what already waits in the kernel's queue and closes the socket.
+    pub async fn run(self, socket: TcpListener) {
+        let mut backoff = BACKOFF;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.stop.asked() => break,
+                accepted = socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, client)) => {
+                    backoff = BACKOFF;
+                    self.begin(stream, client);
+                }
+                Err(error) => {
+                    if self.note_error(&error) == AcceptError::Exhausted {
+                        let _stopped = timeout(backoff, self.stop.asked()).await;
+                        backoff = (backoff * 2).min(MAX_BACKOFF);
+                    }
+                }
+            }
+        }
+        self.take_waiting(&socket).await;
+    }
+
+    /// Begins what the kernel has accepted already: closing the socket would reset it.
+    async fn take_waiting(&self, socket: &TcpListener) {
+        std::future::poll_fn(|cx| {
+            while let Poll::Ready(accepted) = socket.poll_accept(cx) {
+                match accepted {
+                    Ok((stream, client)) => self.begin(stream, client),
+                    Err(error) if self.note_error(&error) == AcceptError::Connection => {}
+                    Err(_exhausted) => break,
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    fn begin(&self, stream: TcpStream, client: SocketAddr) {
+        let snapshot = self.snapshot.load();
+        if let Some(listener) = snapshot.listeners.get(&self.name) {
+            self.pool.replace(Arc::clone(&listener.pool));
+        }
+        let origin = Origin {
+            client,
+            tally: Arc::clone(&self.counts.tally),
+            pool: Arc::clone(&self.pool.borrow()),
+            access_log: snapshot.access_log,
+        };
+        let session = Session::new(origin, &self.local);
+        match snapshot.admission.admit() {
+            Ok(permit) => {
+                tokio::task::spawn_local(async move {
+                    session.run(stream).await;
+                    drop(permit);
+                });
+            }
+            Err(_full) => session.refuse(CloseReason::AtCapacity),
+        }
+    }
+
+    fn note_error(&self, error: &io::Error) -> AcceptError {
+        let kind = if socket::is_exhaustion(error) { AcceptError::Exhausted } else { AcceptError::Connection };
+        self.counts.count_accept_error(kind);
+        let listener = &self.name;
+        match kind {
+            AcceptError::Exhausted => tracing::warn!(%listener, %error, "cannot accept; trying again soon"),
+            AcceptError::Connection => {
+                tracing::debug!(%listener, %error, "a connection was gone before it was accepted");
+            }
+        }
+        kind
+    }
+}

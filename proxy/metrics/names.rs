@@ -1,0 +1,141 @@
+//! Every metric of the proxy's own. `docs/metrics.md` explains them to operators; a test holds the two together.
+
+use super::Kind;
+
+/// One metric of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Definition {
+    /// The whole name, prefix and unit included.
+    pub name: &'static str,
+    /// How its samples are to be read.
+    pub kind: Kind,
+    /// The labels of each of its samples, in order.
+    pub labels: &'static [&'static str],
+    /// What it counts, in a sentence.
+    pub help: &'static str,
+}
+
+const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Definition {
+    Definition { name, kind: Kind::Counter, labels, help }
+}
+
+const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Definition {
+    Definition { name, kind: Kind::Gauge, labels, help }
+}
+
+const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Definition {
+    Definition { name, kind: Kind::Histogram, labels, help }
+}
+
+const LISTENER: &[&str] = &["listener"];
+const POOL: &[&str] = &["pool"];
+const BACKEND: &[&str] = &["pool", "backend"];
+
+/// Live sessions.
+pub const SESSIONS_ACTIVE: Definition = gauge("portti_sessions_active", LISTENER, "Live sessions.");
+/// Ended sessions.
+pub const SESSIONS: Definition = counter(
+    "portti_sessions_total",
+    &["listener", "reason"],
+    "Sessions that have ended, refused ones included, by reason.",
+);
+/// Session length.
+pub const SESSION_DURATION: Definition =
+    histogram("portti_session_duration_seconds", LISTENER, "How long admitted sessions lasted.");
+/// Bytes.
+pub const BYTES: Definition =
+    counter("portti_bytes_total", &["listener", "direction"], "Bytes passed: up from clients, down from backends.");
+/// Failed accepts.
+pub const ACCEPT_ERRORS: Definition = counter(
+    "portti_accept_errors_total",
+    &["listener", "kind"],
+    "Accepts that failed: of one connection, or for want of descriptors or memory.",
+);
+/// Live sessions of a backend.
+pub const BACKEND_SESSIONS_ACTIVE: Definition =
+    gauge("portti_backend_sessions_active", BACKEND, "Live sessions of a backend, those that are connecting included.");
+/// Sessions of a backend.
+pub const BACKEND_SESSIONS: Definition =
+    counter("portti_backend_sessions_total", BACKEND, "Sessions that were connected to a backend.");
+/// Connect time.
+pub const BACKEND_CONNECT: Definition =
+    histogram("portti_backend_connect_seconds", POOL, "How long successful connects to backends took.");
+/// Failures.
+pub const BACKEND_FAILURES: Definition = counter(
+    "portti_backend_failures_total",
+    &["pool", "backend", "reason"],
+    "What the circuit breaker counts against a backend, by reason.",
+);
+/// Circuit.
+pub const BACKEND_CIRCUIT: Definition =
+    gauge("portti_backend_circuit_state", BACKEND, "Circuit of a backend: 0 closed, 1 open, 2 half open.");
+/// Circuit transitions.
+pub const BACKEND_TRANSITIONS: Definition = counter(
+    "portti_backend_circuit_transitions_total",
+    &["pool", "backend", "to"],
+    "Changes of a backend's circuit, by the state that was entered.",
+);
+/// Eligibility.
+pub const BACKEND_ELIGIBLE: Definition =
+    gauge("portti_backend_eligible", BACKEND, "Whether a backend may be chosen now: 1 or 0.");
+/// Retries.
+pub const CONNECT_RETRIES: Definition = counter(
+    "portti_connect_retries_total",
+    POOL,
+    "Connects that were tried again, on the next backend where there is one.",
+);
+/// Service level.
+pub const SERVICE_LEVEL: Definition = gauge(
+    "portti_service_level",
+    &[],
+    "How much of max_connections is in use: 0 full service, 1 degraded, 2 critical, 3 overloaded.",
+);
+/// Draining.
+pub const DRAINING: Definition = gauge("portti_draining", &[], "Whether the process is shutting down: 1 or 0.");
+/// Reloads.
+pub const CONFIG_RELOADS: Definition = counter(
+    "portti_config_reloads_total",
+    &["result"],
+    "Reloads of the config file since the start, by result: ok or error.",
+);
+/// Last reload.
+pub const CONFIG_LAST_OK: Definition =
+    gauge("portti_config_last_reload_successful", &[], "Whether the file as it was last read is what runs: 1 or 0.");
+/// Last good reload.
+pub const CONFIG_LAST_AT: Definition = gauge(
+    "portti_config_last_reload_timestamp_seconds",
+    &[],
+    "When the config that runs was applied, in seconds since 1970.",
+);
+/// Log lines.
+pub const LOG_DROPPED: Definition = counter(
+    "portti_log_lines_dropped_total",
+    &[],
+    "Log lines left out because standard error did not take them fast enough.",
+);
+/// Build.
+pub const BUILD_INFO: Definition = gauge("portti_build_info", &["version"], "Always 1; tells the version.");
+
+/// All of them, in the order in which a scrape shows them.
+pub const ALL: &[Definition] = &[
+    SESSIONS_ACTIVE,
+    SESSIONS,
+    SESSION_DURATION,
+    BYTES,
+    ACCEPT_ERRORS,
+    BACKEND_SESSIONS_ACTIVE,
+    BACKEND_SESSIONS,
+    BACKEND_CONNECT,
+    BACKEND_FAILURES,
+    BACKEND_CIRCUIT,
+    BACKEND_TRANSITIONS,
+    BACKEND_ELIGIBLE,
+    CONNECT_RETRIES,
+    SERVICE_LEVEL,
+    DRAINING,
+    CONFIG_RELOADS,
+    CONFIG_LAST_OK,
+    CONFIG_LAST_AT,
+    LOG_DROPPED,
+    BUILD_INFO,
+];

@@ -1,0 +1,152 @@
+//! Sockets as this proxy makes them: listening ones that workers share an address with, and connections to backends.
+
+use std::io;
+use std::net::{self, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Connections that the kernel keeps ready for one worker to accept. As long as Linux allows by default
+/// (`net.core.somaxconn`), so that a full house that comes back at once finds room.
+const BACKLOG: i32 = 4096;
+
+/// A peer that has vanished (no FIN, no reset) is noticed after 60 + 4 × 15 seconds of silence: well within the 2 minutes
+/// in which a player who lost the network tries to come back.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 4;
+
+/// Whether other processes may listen on an address too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Another listener on the address, in whatever process, is an error.
+    Alone,
+    /// Another listener that allows it too gets a part of the connections.
+    Shared,
+}
+
+/// Makes `count` listening sockets on one address; the kernel spreads connections over them. With port 0 the kernel
+/// chooses one port for all.
+///
+/// # Errors
+/// The address is in use, or not this machine's, or the process may not have it (ports below 1024).
+pub fn listen(address: SocketAddr, count: usize, sharing: Sharing) -> io::Result<Vec<net::TcpListener>> {
+    let first = bound(address, sharing)?;
+    // Bound alone, the first has proved that nobody else is there; from now on its siblings may join it.
+    first.set_reuse_port(true)?;
+    let address = first.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut sockets = vec![first];
+    while sockets.len() < count {
+        sockets.push(bound(address, Sharing::Shared)?);
+    }
+    for socket in &sockets {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(sockets.into_iter().map(Into::into).collect())
+}
+
+/// A bound socket with every option that the connections accepted from it are to inherit.
+fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Sessions of an earlier process that are still closing must not keep the address.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(sharing == Sharing::Shared)?;
+    if address.is_ipv6() {
+        // `[::]` is IPv6 alone, so that a client's address has one form in logs, limits and bans.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive())?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Opens a connection to a backend. The caller bounds the time.
+///
+/// # Errors
+/// The backend refused, or could not be reached, or this process has no descriptor or port left (see [`is_own_fault`]).
+pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_nodelay(true)?;
+    SockRef::from(&socket).set_tcp_keepalive(&keepalive())?;
+    socket.connect(address).await
+}
+
+/// Makes the closing of a connection a reset: its peer must not take a broken session for a finished one.
+pub fn reset_on_close(stream: &TcpStream) {
+    // It fails only where there is no connection left to reset.
+    let _gone = stream.set_zero_linger();
+}
+
+/// Whether this process or machine has run out of something that connections need: descriptors or memory.
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// Whether a failed connect says nothing about the backend: exhaustion, or no free port to connect from.
+pub fn is_own_fault(error: &io::Error) -> bool {
+    is_exhaustion(error) || error.raw_os_error() == Some(libc::EADDRNOTAVAIL)
+}
+
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_RETRIES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: SocketAddr = SocketAddr::new(net::IpAddr::V4(net::Ipv4Addr::LOCALHOST), 0);
+
+    fn port(sockets: &[net::TcpListener]) -> SocketAddr {
+        sockets[0].local_addr().unwrap()
+    }
+
+    #[test]
+    fn siblings_share_the_port_that_the_kernel_chose() {
+        let sockets = listen(ANY, 3, Sharing::Alone).unwrap();
+        assert_eq!(sockets.len(), 3);
+        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == port(&sockets)));
+    }
+
+    #[test]
+    fn a_second_listener_on_the_address_is_an_error_unless_it_is_shared() {
+        let first = listen(ANY, 2, Sharing::Alone).unwrap();
+        let second = listen(port(&first), 2, Sharing::Alone);
+        assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let third = listen(port(&first), 2, Sharing::Shared);
+        assert_eq!(third.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn accepted_connections_inherit_nodelay_and_keepalive() {
+        let listener = listen(ANY, 1, Sharing::Alone).unwrap().remove(0);
+        listener.set_nonblocking(false).unwrap();
+        let _client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
+        let socket = SockRef::from(&accepted);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
+    }
+
+    #[tokio::test]
+    async fn connections_to_backends_have_nodelay_and_keepalive() {
+        let listener = listen(ANY, 1, Sharing::Alone).unwrap().remove(0);
+        let stream = connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert!(SockRef::from(&stream).keepalive().unwrap());
+    }
+
+    #[test]
+    fn exhaustion_is_our_own_fault_and_a_refusal_is_not() {
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            assert!(is_own_fault(&io::Error::from_raw_os_error(code)));
+        }
+        assert!(is_own_fault(&io::Error::from_raw_os_error(libc::EADDRNOTAVAIL)));
+        assert!(!is_exhaustion(&io::Error::from_raw_os_error(libc::EADDRNOTAVAIL)));
+        assert!(!is_own_fault(&io::Error::from_raw_os_error(libc::ECONNREFUSED)));
+    }
+}

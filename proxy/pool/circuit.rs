@@ -1,0 +1,111 @@
+//! A backend's breaker as the worker threads share it: behind a lock, with its changes counted and logged.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use tokio::time::Instant;
+
+use super::breaker::{Breaker, Rule, State, Ticket, Transition};
+use crate::config::scalar::{Address, Name};
+
+/// The circuit of one backend.
+#[derive(Debug)]
+pub struct Circuit {
+    pool: Name,
+    backend: Address,
+    /// Locked for a few lines per session, never across an await, and never per message.
+    breaker: Mutex<Breaker>,
+    /// Whether the breaker is closed, readable without its lock: a pick over a thousand backends would take a thousand
+    /// locks. Written only while the lock is held.
+    closed: AtomicBool,
+    transitions: [AtomicU64; State::ALL.len()],
+}
+
+impl Circuit {
+    pub(super) fn new(pool: Name, backend: Address, rule: Rule) -> Self {
+        Self {
+            pool,
+            backend,
+            breaker: Mutex::new(Breaker::new(rule)),
+            closed: AtomicBool::new(true),
+            transitions: Default::default(),
+        }
+    }
+
+    /// Follows a new rule; what the circuit has seen stays.
+    pub(super) fn set_rule(&self, rule: Rule) {
+        self.lock().set_rule(rule);
+    }
+
+    /// The state now. An open time that is over shows as half open.
+    pub fn state(&self, now: Instant) -> State {
+        if self.closed.load(Ordering::Relaxed) {
+            return State::Closed;
+        }
+        let mut breaker = self.lock();
+        let transition = breaker.poll(now);
+        self.note(&breaker, transition);
+        breaker.state()
+    }
+
+    /// Whether a session would be let through now.
+    pub(super) fn admits(&self, now: Instant) -> bool {
+        if self.closed.load(Ordering::Relaxed) {
+            return true;
+        }
+        let mut breaker = self.lock();
+        let transition = breaker.poll(now);
+        self.note(&breaker, transition);
+        breaker.admits(now)
+    }
+
+    /// Lets one session through, or none.
+    pub(super) fn claim(&self, now: Instant) -> Option<Ticket> {
+        let mut breaker = self.lock();
+        let transition = breaker.poll(now);
+        self.note(&breaker, transition);
+        breaker.claim(now)
+    }
+
+    pub(super) fn succeeded(&self, ticket: Ticket, now: Instant) {
+        let mut breaker = self.lock();
+        let transition = breaker.on_success(ticket, now);
+        self.note(&breaker, transition);
+    }
+
+    pub(super) fn failed(&self, ticket: Ticket, now: Instant) {
+        let mut breaker = self.lock();
+        let transition = breaker.on_failure(ticket, now, fastrand::f64());
+        self.note(&breaker, transition);
+    }
+
+    pub(super) fn undecided(&self, ticket: Ticket) {
+        self.lock().on_neutral(ticket);
+    }
+
+    /// How often this state was entered.
+    pub fn transitions(&self, to: State) -> u64 {
+        self.transitions[to as usize].load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Breaker> {
+        // A breaker's methods keep no promise half-way, so a panic in one leaves nothing worse than a lost report.
+        self.breaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Called with the lock held, so that each change is counted and logged once and in order.
+    fn note(&self, breaker: &Breaker, transition: Option<Transition>) {
+        let Some(transition) = transition else { return };
+        self.closed.store(breaker.state() == State::Closed, Ordering::Relaxed);
+        self.transitions[transition.to as usize].fetch_add(1, Ordering::Relaxed);
+        let (pool, backend) = (&self.pool, &self.backend);
+        match transition.to {
+            State::Closed => tracing::info!(%pool, %backend, "circuit closed: the backend answers again"),
+            State::Open => {
+                let open_for = humantime::format_duration(transition.open_for.unwrap_or_default());
+                tracing::warn!(%pool, %backend, %open_for, "circuit opened: the backend is left alone");
+            }
+            State::HalfOpen => tracing::info!(%pool, %backend, "circuit half open: trying the backend"),
+        }
+    }
+}

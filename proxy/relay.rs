@@ -1,0 +1,255 @@
+//! Both directions of one session, from connect to close: half-close, reset, backpressure, and the limits on silence and
+//! on age.
+//!
+//! A leaf: it knows two byte streams, a buffer, some limits and an observer, and nothing of pools, listeners or logs.
+//!
+//! Bytes pass through one buffer that all sessions of a worker share, so an idle session owns none. Only what the far
+//! side would not take is copied into a buffer of the session's own ([`BUFFER_BYTES`] a direction at most), and nothing
+//! more is read in that direction until it is gone: that is the backpressure.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+mod flow;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod watchdog;
+
+pub use self::stop::Stop;
+pub use self::watchdog::Limits;
+use self::{flow::Flow, watchdog::Watchdog};
+
+/// Bytes read at once, and so the most that one direction of a session ever holds: 64 KiB, where larger reads stopped
+/// paying in bulk transfers.
+pub const BUFFER_BYTES: usize = 64 * 1024;
+
+/// The buffer that the sessions of one worker read into, in turn.
+pub struct Buffer(RefCell<Box<[u8]>>);
+
+/// A direction of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From client to backend.
+    Up,
+    /// From backend to client.
+    Down,
+}
+
+/// One of the two peers of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client.
+    Downstream,
+    /// The backend.
+    Upstream,
+}
+
+/// Why a relay ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Both directions were closed in order; this side closed first.
+    Closed(Side),
+    /// This side's connection broke. The other one's should be reset too.
+    Reset(Side),
+    /// No byte passed in either direction for [`Limits::idle`].
+    IdleTimeout,
+    /// The backend was sent bytes and stayed silent for [`Limits::request`].
+    RequestTimeout,
+    /// [`Limits::ends_at`] came.
+    MaxLifetime,
+    /// The relay was asked to, through its [`Stop`].
+    Stopped,
+}
+
+/// Hears of what passes.
+pub trait Observe {
+    /// So many bytes were handed to the far side's socket. Called for every write: must cost next to nothing.
+    fn passed(&self, direction: Direction, bytes: usize);
+    /// The backend's first byte has come.
+    fn answered(&self);
+}
+
+/// A byte stream between two peers.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin {
+    /// Whether the connection has broken, found out without reading from it. Asked while the relay may not read because
+    /// the far side takes nothing; may take the error away, for the relay ends when it is `true`.
+    fn is_broken(&self) -> bool;
+}
+
+/// Passes bytes between two connected peers until the session ends. The streams are the caller's to close.
+pub async fn run<D: Socket, U: Socket, O: Observe>(
+    downstream: &mut D,
+    upstream: &mut U,
+    session: Session<'_, O>,
+) -> End {
+    let mut relay = Relay {
+        up: Flow::new(Direction::Up),
+        down: Flow::new(Direction::Down),
+        first_closed: None,
+        watchdog: Watchdog::new(session.limits, Instant::now()),
+        session,
+    };
+    let mut timer = pin!(sleep_until(relay.watchdog.next_look()));
+    poll_fn(|cx| relay.poll(cx, downstream, upstream, timer.as_mut())).await
+}
+
+/// What a relay needs to know of its session.
+#[derive(Debug)]
+pub struct Session<'a, O> {
+    /// The worker's shared buffer.
+    pub buffer: &'a Buffer,
+    /// How long the session may be silent, and how long it may last.
+    pub limits: Limits,
+    /// Hears of what passes.
+    pub observer: &'a O,
+    /// Ends the relay from outside.
+    pub stop: &'a Stop,
+}
+
+struct Relay<'a, O> {
+    session: Session<'a, O>,
+    up: Flow,
+    down: Flow,
+    /// The side whose end of stream came first.
+    first_closed: Option<Side>,
+    watchdog: Watchdog,
+}
+
+impl<O: Observe> Relay<'_, O> {
+    fn poll<D: Socket, U: Socket>(
+        &mut self,
+        cx: &mut Context<'_>,
+        downstream: &mut D,
+        upstream: &mut U,
+        mut timer: Pin<&mut Sleep>,
+    ) -> Poll<End> {
+        if self.session.stop.poll(cx).is_ready() {
+            return Poll::Ready(End::Stopped);
+        }
+        if let Some(end) = self.poll_flows(cx, downstream, upstream) {
+            return Poll::Ready(end);
+        }
+        if let Some(sooner) = self.watchdog.sooner(self.is_stalled()) {
+            timer.as_mut().reset(sooner);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if let Some(end) = self.look(downstream, upstream) {
+                return Poll::Ready(end);
+            }
+            timer.as_mut().reset(self.watchdog.next_look());
+        }
+        Poll::Pending
+    }
+
+    /// Passes all that can pass now.
+    fn poll_flows<D: Socket, U: Socket>(
+        &mut self,
+        cx: &mut Context<'_>,
+        downstream: &mut D,
+        upstream: &mut U,
+    ) -> Option<End> {
+        let mut buffer = self.session.buffer.0.borrow_mut();
+        let mut seen = Seen { observer: self.session.observer, watchdog: &mut self.watchdog };
+
+        let up = self.up.poll(cx, (downstream, upstream), &mut buffer, &mut seen);
+        if self.up.saw_end() && self.first_closed.is_none() {
+            self.first_closed = Some(Side::Downstream);
+        }
+        let down = self.down.poll(cx, (upstream, downstream), &mut buffer, &mut seen);
+        if self.down.saw_end() && self.first_closed.is_none() {
+            self.first_closed = Some(Side::Upstream);
+        }
+        match (up, down) {
+            (Poll::Ready(Err(flow::Unreadable)), _) => Some(self.broken(Side::Downstream)),
+            (_, Poll::Ready(Err(flow::Unreadable))) => Some(self.broken(Side::Upstream)),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Some(self.finished()),
+            _ => None,
+        }
+    }
+
+    /// Both directions are done.
+    fn finished(&self) -> End {
+        if self.up.is_refused() {
+            return self.broken(Side::Upstream);
+        }
+        if self.down.is_refused() {
+            return self.broken(Side::Downstream);
+        }
+        End::Closed(self.first_closed.unwrap_or(Side::Downstream))
+    }
+
+    /// A side's connection broke. Where that side had closed before, this is only how the kernel answers bytes that came
+    /// too late for it: the session was closed, not reset.
+    fn broken(&self, side: Side) -> End {
+        if self.first_closed == Some(side) { End::Closed(side) } else { End::Reset(side) }
+    }
+
+    /// Whether a side may not be read from because the other takes nothing.
+    fn is_stalled(&self) -> bool {
+        self.up.is_stalled() || self.down.is_stalled()
+    }
+
+    /// The timer has fired: has a limit passed, or a side that may not be read from broken?
+    fn look<D: Socket, U: Socket>(&mut self, downstream: &D, upstream: &U) -> Option<End> {
+        if self.up.is_stalled() && downstream.is_broken() {
+            return Some(self.broken(Side::Downstream));
+        }
+        if self.down.is_stalled() && upstream.is_broken() {
+            return Some(self.broken(Side::Upstream));
+        }
+        self.watchdog.look(Instant::now(), self.is_stalled())
+    }
+}
+
+/// Passes what a flow saw on to the watchdog and the observer.
+struct Seen<'a, O> {
+    observer: &'a O,
+    watchdog: &'a mut Watchdog,
+}
+
+impl<O: Observe> flow::Sight for Seen<'_, O> {
+    fn read(&mut self, direction: Direction) {
+        if direction == Direction::Down && self.watchdog.answered() {
+            self.observer.answered();
+        }
+    }
+
+    fn wrote(&mut self, direction: Direction, bytes: usize) {
+        self.watchdog.passed(direction);
+        self.observer.passed(direction, bytes);
+    }
+}
+
+impl Socket for TcpStream {
+    fn is_broken(&self) -> bool {
+        // SO_ERROR tells of a reset even while unread bytes wait in front of it.
+        !matches!(self.take_error(), Ok(None))
+    }
+}
+
+impl Buffer {
+    /// A buffer of [`BUFFER_BYTES`].
+    pub fn new() -> Self {
+        Self(RefCell::new(vec![0; BUFFER_BYTES].into_boxed_slice()))
+    }
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Buffer")
+    }
+}

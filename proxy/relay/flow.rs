@@ -1,0 +1,230 @@
+//! One direction of a session.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Direction;
+
+/// Hears of each read and write of a flow.
+pub(super) trait Sight {
+    fn read(&mut self, direction: Direction);
+    fn wrote(&mut self, direction: Direction, bytes: usize);
+}
+
+/// The connection that a flow reads from has broken.
+#[derive(Debug)]
+pub(super) struct Unreadable;
+
+#[derive(Debug)]
+pub(super) struct Flow {
+    direction: Direction,
+    stage: Stage,
+    /// What was read and the far side has not taken yet.
+    unsent: Unsent,
+    /// The far side took bytes that it has not sent on yet. Never for long with plain TCP, whose flush does nothing.
+    unflushed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Bytes pass.
+    Open,
+    /// The reader is at its end; what is unsent goes first, then the end itself.
+    Closing,
+    /// The far side knows that there is no more.
+    Done,
+    /// The far side takes no more: its connection has broken. What it still had to say may be on its way.
+    Refused,
+}
+
+/// Which end of a flow failed.
+enum Broken {
+    Reader,
+    Writer,
+}
+
+impl Flow {
+    pub(super) fn new(direction: Direction) -> Self {
+        Self { direction, stage: Stage::Open, unsent: Unsent::default(), unflushed: false }
+    }
+
+    /// Whether the reader's end of stream has been seen.
+    pub(super) fn saw_end(&self) -> bool {
+        matches!(self.stage, Stage::Closing | Stage::Done)
+    }
+
+    /// Whether bytes wait for the far side to take them, so that nothing is read.
+    pub(super) fn is_stalled(&self) -> bool {
+        !self.unsent.is_empty() || self.unflushed
+    }
+
+    /// Whether the far side's connection broke under a write.
+    pub(super) fn is_refused(&self) -> bool {
+        self.stage == Stage::Refused
+    }
+
+    /// Passes what can pass now. Ready when the direction is done.
+    pub(super) fn poll<R, W, S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        (reader, writer): (&mut R, &mut W),
+        buffer: &mut [u8],
+        sight: &mut S,
+    ) -> Poll<Result<(), Unreadable>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+        S: Sight,
+    {
+        loop {
+            let step = match self.stage {
+                Stage::Open => ready!(self.poll_open(cx, (reader, writer), buffer, sight)),
+                Stage::Closing => ready!(self.poll_closing(cx, writer, sight)),
+                Stage::Done | Stage::Refused => return Poll::Ready(Ok(())),
+            };
+            match step {
+                Ok(()) => {}
+                Err(Broken::Reader) => return Poll::Ready(Err(Unreadable)),
+                // Says nothing of what the broken peer sent before: the other direction finds that out.
+                Err(Broken::Writer) => self.refuse(),
+            }
+        }
+    }
+
+    /// Sends what is left, then reads once and sends that.
+    fn poll_open<R, W, S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        (reader, writer): (&mut R, &mut W),
+        buffer: &mut [u8],
+        sight: &mut S,
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+        S: Sight,
+    {
+        ready!(self.poll_unsent(cx, writer, sight)).map_err(|_gone| Broken::Writer)?;
+        let mut read = ReadBuf::new(buffer);
+        ready!(Pin::new(reader).poll_read(cx, &mut read)).map_err(|_gone| Broken::Reader)?;
+        if read.filled().is_empty() {
+            self.stage = Stage::Closing;
+            return Poll::Ready(Ok(()));
+        }
+        sight.read(self.direction);
+        Poll::Ready(self.write(cx, writer, read.filled(), sight).map_err(|_gone| Broken::Writer))
+    }
+
+    /// Sends what is left, then the end of stream.
+    fn poll_closing<W, S>(&mut self, cx: &mut Context<'_>, writer: &mut W, sight: &mut S) -> Poll<Result<(), Broken>>
+    where
+        W: AsyncWrite + Unpin,
+        S: Sight,
+    {
+        ready!(self.poll_unsent(cx, writer, sight)).map_err(|_gone| Broken::Writer)?;
+        ready!(Pin::new(writer).poll_shutdown(cx)).map_err(|_gone| Broken::Writer)?;
+        self.stage = Stage::Done;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes straight from the shared buffer; keeps a copy of what is not taken at once.
+    fn write<W, S>(&mut self, cx: &mut Context<'_>, writer: &mut W, bytes: &[u8], sight: &mut S) -> io::Result<()>
+    where
+        W: AsyncWrite + Unpin,
+        S: Sight,
+    {
+        let mut left = bytes;
+        while !left.is_empty() {
+            match poll_write(cx, writer, left) {
+                Poll::Ready(taken) => {
+                    let taken = taken?;
+                    self.unflushed = true;
+                    sight.wrote(self.direction, taken);
+                    left = &left[taken..];
+                }
+                Poll::Pending => {
+                    self.unsent.keep(left);
+                    return Ok(());
+                }
+            }
+        }
+        match self.poll_flush(cx, writer) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn poll_unsent<W, S>(&mut self, cx: &mut Context<'_>, writer: &mut W, sight: &mut S) -> Poll<io::Result<()>>
+    where
+        W: AsyncWrite + Unpin,
+        S: Sight,
+    {
+        while !self.unsent.is_empty() {
+            let taken = ready!(poll_write(cx, writer, self.unsent.bytes()))?;
+            self.unflushed = true;
+            sight.wrote(self.direction, taken);
+            self.unsent.taken(taken);
+        }
+        self.poll_flush(cx, writer)
+    }
+
+    fn poll_flush<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(Pin::new(writer).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn refuse(&mut self) {
+        self.unsent.clear();
+        self.unflushed = false;
+        self.stage = Stage::Refused;
+    }
+}
+
+fn poll_write<W: AsyncWrite + Unpin>(cx: &mut Context<'_>, writer: &mut W, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    match ready!(Pin::new(writer).poll_write(cx, bytes)) {
+        // It would be asked again for ever.
+        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        taken => Poll::Ready(taken),
+    }
+}
+
+/// Bytes that the far side has not taken: memory that only a stalled direction owns.
+#[derive(Debug, Default)]
+struct Unsent {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Unsent {
+    fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        debug_assert!(self.bytes.is_empty(), "a stalled direction does not read");
+        self.bytes = bytes.to_vec();
+        self.start = 0;
+    }
+
+    fn taken(&mut self, count: usize) {
+        self.start += count;
+        if self.start == self.bytes.len() {
+            self.clear();
+        }
+    }
+
+    /// Gives the memory back: an idle session owns no buffer.
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,120 @@
+//! The limits on silence and on age, for one timer and without a clock read per message.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Direction, End};
+
+/// The idle limit is looked at in so many parts: a session is ended between `idle` and `idle × 17/16` after its last
+/// byte, never earlier, and passing a byte costs a flag instead of a clock read and a re-armed timer.
+const IDLE_PARTS: u32 = 16;
+
+/// How often a direction that may not be read from is checked for a reset. Such a side would otherwise be noticed only
+/// when the far side takes bytes again, which may be never; half of the second within which a reset must pass.
+const STALL_LOOK: Duration = Duration::from_millis(500);
+
+/// Where no limit is set, the timer still needs an instant: far enough to cost nothing.
+const FAR: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a session may be silent, and how long it may last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest silence in both directions.
+    pub idle: Option<Duration>,
+    /// The longest silence of a backend that has been sent bytes and has not sent its first.
+    pub request: Option<Duration>,
+    /// When the session must be over.
+    pub ends_at: Option<Instant>,
+}
+
+/// Watches over the limits of one relay. It is told what passes, and looks at the clock when its timer fires.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    limits: Limits,
+    /// A byte has passed since the last look.
+    moved: bool,
+    /// The latest instant at which a byte may have passed, as far as looks can tell.
+    quiet_since: Instant,
+    /// The backend has sent its first byte: the request limit is over for good.
+    answered: bool,
+    /// When the backend's silence has lasted too long, once it has been sent something.
+    answer_due: Option<Instant>,
+    /// When the timer is to fire.
+    next_look: Instant,
+    /// A look within [`STALL_LOOK`] is planned already.
+    watches_stall: bool,
+}
+
+impl Watchdog {
+    pub(super) fn new(limits: Limits, now: Instant) -> Self {
+        let mut watchdog = Self {
+            limits,
+            moved: false,
+            quiet_since: now,
+            answered: false,
+            answer_due: None,
+            next_look: now,
+            watches_stall: false,
+        };
+        watchdog.plan(now, false);
+        watchdog
+    }
+
+    /// When the timer should fire next.
+    pub(super) fn next_look(&self) -> Instant {
+        self.next_look
+    }
+
+    /// Bytes have passed. Reads the clock only while the backend owes its first byte.
+    pub(super) fn passed(&mut self, direction: Direction) {
+        self.moved = true;
+        if direction == Direction::Up && !self.answered && self.limits.request.is_some() {
+            self.answer_due = self.limits.request.map(|request| Instant::now() + request);
+        }
+    }
+
+    /// The backend has sent bytes. Whether they are its first.
+    pub(super) fn answered(&mut self) -> bool {
+        self.answer_due = None;
+        !std::mem::replace(&mut self.answered, true)
+    }
+
+    /// When to fire instead, if what has happened since the timer was set cannot wait that long.
+    pub(super) fn sooner(&mut self, stalled: bool) -> Option<Instant> {
+        let stall_look = (stalled && !self.watches_stall).then(|| Instant::now() + STALL_LOOK);
+        self.watches_stall |= stalled;
+        let sooner = stall_look.into_iter().chain(self.answer_due).min()?;
+        if sooner >= self.next_look {
+            return None;
+        }
+        self.next_look = sooner;
+        Some(sooner)
+    }
+
+    /// The timer has fired: the limit that has passed, if one has. Plans the next look.
+    pub(super) fn look(&mut self, now: Instant, stalled: bool) -> Option<End> {
+        if std::mem::take(&mut self.moved) {
+            self.quiet_since = now;
+        }
+        if self.limits.ends_at.is_some_and(|at| now >= at) {
+            return Some(End::MaxLifetime);
+        }
+        if self.answer_due.is_some_and(|at| now >= at) {
+            return Some(End::RequestTimeout);
+        }
+        if self.limits.idle.is_some_and(|idle| now >= self.quiet_since + idle) {
+            return Some(End::IdleTimeout);
+        }
+        self.plan(now, stalled);
+        None
+    }
+
+    fn plan(&mut self, now: Instant, stalled: bool) {
+        self.watches_stall = stalled;
+        let stall_look = stalled.then(|| now + STALL_LOOK);
+        let idle_look = self.limits.idle.map(|idle| now + idle / IDLE_PARTS);
+        let looks = [stall_look, idle_look, self.limits.ends_at, self.answer_due];
+        self.next_look = looks.into_iter().flatten().min().unwrap_or(now + FAR);
+    }
+}

@@ -1,0 +1,96 @@
+//! The one place that dials, and retries.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::CloseReason;
+use super::record::Record;
+use crate::net::socket;
+use crate::pool::{Failure, Lease, Pool, Timeouts, Tried};
+
+/// Connects to a backend of the pool, and on failure to the next: as often as the pool allows, and no longer than
+/// `connect_timeout` for each try, waits included. No byte of the client's has been read, so none is ever sent twice.
+pub(super) async fn dial_any(pool: &Arc<Pool>, record: &mut Record) -> Result<(TcpStream, Lease), CloseReason> {
+    let timeouts = *pool.timeouts();
+    let give_up_at = Instant::now() + timeouts.connect * (timeouts.retries + 1);
+    let mut tried = Tried::default();
+    let mut none_left = CloseReason::NoBackend;
+    for retry in 0..=timeouts.retries {
+        if retry > 0 {
+            sleep_until((Instant::now() + backoff(&timeouts, retry)).min(give_up_at)).await;
+        }
+        let Some((place, lease)) = pool.lease(&tried, Instant::now()) else { return Err(none_left) };
+        if retry > 0 {
+            pool.count_retry();
+        }
+        record.attempt(Arc::clone(lease.backend()));
+        let started = Instant::now();
+        match dial(&lease, (started + timeouts.connect).min(give_up_at)).await {
+            Ok(upstream) => {
+                let took = started.elapsed();
+                lease.connected();
+                pool.connect_duration().observe(took.as_secs_f64());
+                record.connect = Some(took);
+                return Ok((upstream, lease));
+            }
+            Err(error) => note_failure(pool, &lease, &error),
+        }
+        tried.add(place);
+        none_left = CloseReason::ConnectFailed;
+    }
+    Err(CloseReason::ConnectFailed)
+}
+
+async fn dial(lease: &Lease, deadline: Instant) -> io::Result<TcpStream> {
+    let Some(address) = lease.backend().socket_address() else {
+        return Err(io::Error::new(io::ErrorKind::HostUnreachable, "host name not resolved"));
+    };
+    timeout_at(deadline, socket::connect(address)).await.map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+/// Counts a failed connect against the backend, unless the fault lies on this side.
+fn note_failure(pool: &Pool, lease: &Lease, error: &io::Error) {
+    let (pool, backend) = (pool.name(), lease.backend().address());
+    if socket::is_own_fault(error) {
+        tracing::debug!(%pool, %backend, %error, "no descriptor, memory or port left to connect with");
+        return;
+    }
+    tracing::debug!(%pool, %backend, %error, "connect failed");
+    let timed_out = error.kind() == io::ErrorKind::TimedOut;
+    lease.failed(if timed_out { Failure::ConnectTimeout } else { Failure::ConnectFailed }, Instant::now());
+}
+
+/// The wait before the `retry`-th retry (from 1): doubles each time, less up to half of it by chance, so that sessions
+/// that failed together do not come back together.
+fn backoff(timeouts: &Timeouts, retry: u32) -> Duration {
+    let doubled = timeouts.retry_backoff.saturating_mul(1_u32.checked_shl(retry - 1).unwrap_or(u32::MAX));
+    doubled.min(timeouts.connect).mul_f64(1.0 - fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_within_its_jitter_and_is_bounded() {
+        let timeouts = Timeouts {
+            connect: Duration::from_secs(5),
+            request: None,
+            idle: None,
+            lifetime: None,
+            retries: 100,
+            retry_backoff: Duration::from_millis(50),
+        };
+        for (retry, full) in [(1, 50), (2, 100), (3, 200), (7, 3200), (8, 5000), (40, 5000), (100, 5000)] {
+            for _ in 0..100 {
+                let wait = backoff(&timeouts, retry);
+                assert!(wait <= Duration::from_millis(full), "retry {retry}: {wait:?}");
+                assert!(wait >= Duration::from_millis(full / 2), "retry {retry}: {wait:?}");
+            }
+        }
+    }
+}

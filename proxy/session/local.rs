@@ -1,0 +1,203 @@
+//! What a worker lends to its sessions, and how it reaches them. All on one thread: no locks.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use slab::Slab;
+use tokio::sync::Notify;
+
+use super::CloseReason;
+use crate::relay::{Buffer, Direction, Stop};
+
+/// One worker's side of its sessions.
+#[derive(Debug)]
+pub struct Local {
+    worker: usize,
+    buffer: Buffer,
+    ids: Ids,
+    sessions: RefCell<Slab<Rc<Handle>>>,
+    /// Tells that the last session has gone.
+    emptied: Notify,
+}
+
+/// The name of a session in logs: unlike any other of this process, and of the processes before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(u64);
+
+/// A session's seat among those of its worker; gives it up when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    local: Rc<Local>,
+    key: usize,
+    handle: Rc<Handle>,
+}
+
+/// A session as its worker sees it.
+#[derive(Debug)]
+struct Handle {
+    id: SessionId,
+    stop: Stop,
+    /// Why it was asked to stop.
+    reason: Cell<CloseReason>,
+    bytes_up: Cell<u64>,
+    bytes_down: Cell<u64>,
+}
+
+/// Makes session ids: the second of the start in the upper half, and below it a count that each of `step` workers
+/// makes its own way through.
+#[derive(Debug)]
+struct Ids {
+    next: Cell<u64>,
+    step: u64,
+}
+
+impl Local {
+    /// The side of worker number `worker` of `workers`.
+    pub fn new(worker: usize, workers: usize) -> Rc<Self> {
+        Rc::new(Self {
+            worker,
+            buffer: Buffer::new(),
+            ids: Ids::new(worker, workers),
+            sessions: RefCell::default(),
+            emptied: Notify::new(),
+        })
+    }
+
+    /// Live sessions of this worker.
+    pub fn sessions(&self) -> usize {
+        self.sessions.borrow().len()
+    }
+
+    /// Asks every session to end, and says why.
+    pub fn stop_all(&self, reason: CloseReason) {
+        for (_, handle) in self.sessions.borrow().iter() {
+            handle.reason.set(reason);
+            handle.stop.ask();
+        }
+    }
+
+    /// Resolves when no session is left. One task at a time may wait.
+    pub async fn emptied(&self) {
+        while self.sessions() > 0 {
+            self.emptied.notified().await;
+        }
+    }
+
+    pub(super) fn seat(local: &Rc<Self>) -> Place {
+        let handle = Rc::new(Handle {
+            id: local.ids.next(),
+            stop: Stop::default(),
+            reason: Cell::new(CloseReason::Killed),
+            bytes_up: Cell::new(0),
+            bytes_down: Cell::new(0),
+        });
+        let key = local.sessions.borrow_mut().insert(Rc::clone(&handle));
+        Place { local: Rc::clone(local), key, handle }
+    }
+}
+
+impl Place {
+    pub(super) fn id(&self) -> SessionId {
+        self.handle.id
+    }
+
+    pub(super) fn worker(&self) -> usize {
+        self.local.worker
+    }
+
+    pub(super) fn buffer(&self) -> &Buffer {
+        &self.local.buffer
+    }
+
+    pub(super) fn stop(&self) -> &Stop {
+        &self.handle.stop
+    }
+
+    pub(super) fn stop_reason(&self) -> CloseReason {
+        self.handle.reason.get()
+    }
+
+    pub(super) fn passed(&self, direction: Direction, bytes: usize) {
+        let counter = match direction {
+            Direction::Up => &self.handle.bytes_up,
+            Direction::Down => &self.handle.bytes_down,
+        };
+        counter.set(counter.get() + bytes as u64);
+    }
+
+    /// Bytes passed so far, up and down.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.handle.bytes_up.get(), self.handle.bytes_down.get())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut sessions = self.local.sessions.borrow_mut();
+        sessions.remove(self.key);
+        if sessions.is_empty() {
+            self.local.emptied.notify_one();
+            // A storm of sessions leaves no lasting mark on memory.
+            sessions.shrink_to_fit();
+        }
+    }
+}
+
+impl Ids {
+    fn new(worker: usize, workers: usize) -> Self {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { next: Cell::new((started << 32) + worker as u64), step: workers as u64 }
+    }
+
+    fn next(&self) -> SessionId {
+        let id = self.next.get();
+        self.next.set(id.wrapping_add(self.step));
+        SessionId(id)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_two_workers_never_meet() {
+        let (first, second) = (Ids::new(0, 2), Ids::new(1, 2));
+        let ids: std::collections::BTreeSet<_> = (0..100).flat_map(|_| [first.next(), second.next()]).collect();
+        assert_eq!(ids.len(), 200);
+        assert_eq!(first.next().to_string().len(), 16);
+    }
+
+    #[tokio::test]
+    async fn the_last_to_leave_is_noticed() {
+        let local = Local::new(0, 1);
+        local.emptied().await;
+        let places = [Local::seat(&local), Local::seat(&local)];
+        local.stop_all(CloseReason::Drained);
+        for place in &places {
+            place.stop().asked().await;
+            assert_eq!(place.stop_reason(), CloseReason::Drained);
+        }
+        let mut emptied = tokio_test_task(local.emptied());
+        assert!(!emptied());
+        drop(places);
+        assert!(emptied());
+    }
+
+    /// Polls a future once each time it is called, and says whether it is ready.
+    fn tokio_test_task(future: impl Future<Output = ()>) -> impl FnMut() -> bool {
+        let mut future = Box::pin(future);
+        move || {
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            future.as_mut().poll(&mut cx).is_ready()
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! How a session ended: the closed set of reasons, and the counts of a listener's sessions by it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use prometheus::Histogram;
+
+use crate::config::scalar::Name;
+use crate::metrics;
+use crate::relay::{self, Direction, Side};
+
+/// Why a session ended. The access log, the metrics and the API use the same words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client closed in order, and the backend after it.
+    ClientClosed,
+    /// The backend closed in order, and the client after it.
+    BackendClosed,
+    /// The client's connection broke.
+    ClientReset,
+    /// The backend's connection broke.
+    BackendReset,
+    /// No byte passed for the pool's `idle_timeout`.
+    IdleTimeout,
+    /// The backend never answered: the pool's `request_timeout`.
+    RequestTimeout,
+    /// The session lasted for the pool's `max_lifetime`.
+    MaxLifetime,
+    /// No connection to any of the backends that were tried.
+    ConnectFailed,
+    /// The pool had no backend to try.
+    NoBackend,
+    /// As many sessions live as `max_connections` allows.
+    AtCapacity,
+    /// Cut at the end of a drain.
+    Drained,
+    /// Ended by an operator, or by a fault of the proxy itself.
+    Killed,
+}
+
+impl CloseReason {
+    /// Every reason, in the order of declaration.
+    pub const ALL: [Self; 12] = [
+        Self::ClientClosed,
+        Self::BackendClosed,
+        Self::ClientReset,
+        Self::BackendReset,
+        Self::IdleTimeout,
+        Self::RequestTimeout,
+        Self::MaxLifetime,
+        Self::ConnectFailed,
+        Self::NoBackend,
+        Self::AtCapacity,
+        Self::Drained,
+        Self::Killed,
+    ];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::BackendClosed => "backend_closed",
+            Self::ClientReset => "client_reset",
+            Self::BackendReset => "backend_reset",
+            Self::IdleTimeout => "idle_timeout",
+            Self::RequestTimeout => "request_timeout",
+            Self::MaxLifetime => "max_lifetime",
+            Self::ConnectFailed => "connect_failed",
+            Self::NoBackend => "no_backend",
+            Self::AtCapacity => "at_capacity",
+            Self::Drained => "drained",
+            Self::Killed => "killed",
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The counts of one listener's sessions. They outlive reloads.
+#[derive(Debug)]
+pub struct Tally {
+    listener: Name,
+    active: AtomicU64,
+    ended: [AtomicU64; CloseReason::ALL.len()],
+    bytes: Box<[Bytes]>,
+    duration: Histogram,
+}
+
+/// Bytes passed by one worker. In cache lines of their own: each is written for every message, by one thread.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Bytes {
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
+impl Tally {
+    /// Counts from zero, for a process with so many workers.
+    pub fn new(listener: Name, workers: usize) -> Self {
+        Self {
+            listener,
+            active: AtomicU64::new(0),
+            ended: Default::default(),
+            bytes: (0..workers).map(|_| Bytes::default()).collect(),
+            duration: metrics::session_duration(),
+        }
+    }
+
+    /// The listener's name.
+    pub fn listener(&self) -> &Name {
+        &self.listener
+    }
+
+    /// Sessions that live now.
+    pub fn active(&self) -> u64 {
+        self.active.load(Relaxed)
+    }
+
+    /// Sessions that have ended for this reason.
+    pub fn ended(&self, reason: CloseReason) -> u64 {
+        self.ended[reason as usize].load(Relaxed)
+    }
+
+    /// Sessions that have begun, those that were refused included.
+    pub fn total(&self) -> u64 {
+        self.active() + CloseReason::ALL.iter().map(|&reason| self.ended(reason)).sum::<u64>()
+    }
+
+    /// Bytes passed in this direction.
+    pub fn bytes(&self, direction: Direction) -> u64 {
+        self.bytes.iter().map(|bytes| bytes.of(direction).load(Relaxed)).sum()
+    }
+
+    /// How long sessions lasted, in seconds.
+    pub fn duration(&self) -> &Histogram {
+        &self.duration
+    }
+
+    pub(super) fn begin(&self) {
+        self.active.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn end(&self, reason: CloseReason, duration: Duration) {
+        self.active.fetch_sub(1, Relaxed);
+        self.ended[reason as usize].fetch_add(1, Relaxed);
+        // A flood of refusals says nothing of how long sessions last.
+        if reason != CloseReason::AtCapacity {
+            self.duration.observe(duration.as_secs_f64());
+        }
+    }
+
+    /// Counts bytes that worker number `worker` has passed.
+    pub(super) fn passed(&self, worker: usize, direction: Direction, bytes: usize) {
+        // One writer per counter: a load and a store do, where an atomic addition would lock the line.
+        let counter = self.bytes[worker].of(direction);
+        counter.store(counter.load(Relaxed) + bytes as u64, Relaxed);
+    }
+}
+
+impl Bytes {
+    fn of(&self, direction: Direction) -> &AtomicU64 {
+        match direction {
+            Direction::Up => &self.up,
+            Direction::Down => &self.down,
+        }
+    }
+}
+
+/// The reason for how a relay ended. `stopped` is why it was asked to stop, if it was.
+pub(super) fn of_relay(end: relay::End, stopped: CloseReason) -> CloseReason {
+    match end {
+        relay::End::Closed(Side::Downstream) => CloseReason::ClientClosed,
+        relay::End::Closed(Side::Upstream) => CloseReason::BackendClosed,
+        relay::End::Reset(Side::Downstream) => CloseReason::ClientReset,
+        relay::End::Reset(Side::Upstream) => CloseReason::BackendReset,
+        relay::End::IdleTimeout => CloseReason::IdleTimeout,
+        relay::End::RequestTimeout => CloseReason::RequestTimeout,
+        relay::End::MaxLifetime => CloseReason::MaxLifetime,
+        relay::End::Stopped => stopped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_place_and_word() {
+        for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index);
+        }
+        let words: std::collections::BTreeSet<_> = CloseReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(words.len(), CloseReason::ALL.len());
+    }
+}

@@ -1,0 +1,177 @@
+//! A worker: one thread with a runtime, listening sockets, sessions and an I/O buffer of its own. A session lives and
+//! dies on the worker that accepted it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{self, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::thread;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::config::scalar::Name;
+use crate::drain::{Phase, Watch};
+use crate::listener::Acceptor;
+use crate::pool::Pool;
+use crate::relay::Stop;
+use crate::session::{CloseReason, Local};
+use crate::snapshot::{Counts, Snapshot};
+
+/// Commands that wait in a worker's mailbox; the control thread sends a few per reload and waits when it is full.
+const MAILBOX: usize = 64;
+
+/// What the control thread asks of a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// Accept on this socket.
+    Listen(Listen),
+    /// Accept no more on the socket that is known by this key.
+    Close(SocketKey),
+}
+
+/// A listening socket to accept on, and for whom.
+#[derive(Debug)]
+pub struct Listen {
+    /// What it is known by from now on.
+    pub key: SocketKey,
+    /// The worker's own socket.
+    pub socket: net::TcpListener,
+    /// The listener's counts.
+    pub counts: Arc<Counts>,
+    /// Where its sessions go as long as no newer snapshot says otherwise.
+    pub pool: Arc<Pool>,
+}
+
+/// Which socket: a listener's name and an address as the file wrote it (its port may be 0).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketKey {
+    /// The listener's name.
+    pub listener: Name,
+    /// The address in the file.
+    pub address: SocketAddr,
+}
+
+/// A running worker, as the control thread sees it.
+#[derive(Debug)]
+pub struct Handle {
+    mailbox: mpsc::Sender<Command>,
+    /// Resolves when the worker has ended, in whatever way. `None` from then on.
+    ended: Option<oneshot::Receiver<()>>,
+}
+
+impl Handle {
+    /// Sends a command. A worker that has ended takes none.
+    pub async fn send(&self, command: Command) {
+        let _ended = self.mailbox.send(command).await;
+    }
+
+    /// Ready when the worker has ended, and from then on.
+    pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(ended) = &mut self.ended {
+            ready!(Pin::new(ended).poll(cx)).unwrap_or_default();
+            self.ended = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Starts worker number `index` of `workers`.
+///
+/// # Errors
+/// No thread could be made.
+pub fn spawn(index: usize, workers: usize, snapshot: Arc<ArcSwap<Snapshot>>, drain: Watch) -> io::Result<Handle> {
+    let (mailbox, commands) = mpsc::channel(MAILBOX);
+    let (alive, ended) = oneshot::channel();
+    thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        // Dropped when the thread ends, by a panic too.
+        let _alive: oneshot::Sender<()> = alive;
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        match runtime {
+            Ok(runtime) => runtime.block_on(Worker::new(index, workers, snapshot).run(commands, drain)),
+            Err(error) => tracing::error!(worker = index, %error, "a worker has no runtime"),
+        }
+    })?;
+    Ok(Handle { mailbox, ended: Some(ended) })
+}
+
+struct Worker {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    local: Rc<Local>,
+    /// How to end the accept loop of each socket.
+    sockets: HashMap<SocketKey, Rc<Stop>>,
+    acceptors: JoinSet<()>,
+}
+
+impl Worker {
+    fn new(index: usize, workers: usize, snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
+        let local = Local::new(index, workers);
+        Self { snapshot, local, sockets: HashMap::new(), acceptors: JoinSet::new() }
+    }
+
+    /// Serves until the process drains; returns when the last session has ended.
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut drain: Watch) {
+        loop {
+            tokio::select! {
+                biased;
+                () = drain.reached(Phase::Draining) => break,
+                Some(command) = commands.recv() => self.obey(command),
+                Some(_closed) = self.acceptors.join_next() => {}
+            }
+        }
+        self.close_all().await;
+        tokio::select! {
+            () = self.local.emptied() => return,
+            () = drain.reached(Phase::Cutting) => self.local.stop_all(CloseReason::Drained),
+        }
+        self.local.emptied().await;
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Listen(listen) => self.listen(listen),
+            Command::Close(key) => {
+                if let Some(stop) = self.sockets.remove(&key) {
+                    stop.ask();
+                }
+            }
+        }
+    }
+
+    fn listen(&mut self, listen: Listen) {
+        let Listen { key, socket, counts, pool } = listen;
+        let socket = match TcpListener::from_std(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(listener = %key.listener, address = %key.address, %error, "this worker cannot listen");
+                return;
+            }
+        };
+        let stop = Rc::new(Stop::default());
+        let acceptor = Acceptor {
+            name: key.listener.clone(),
+            counts,
+            pool: RefCell::new(pool),
+            snapshot: Arc::clone(&self.snapshot),
+            local: Rc::clone(&self.local),
+            stop: Rc::clone(&stop),
+        };
+        self.sockets.insert(key, stop);
+        self.acceptors.spawn_local(acceptor.run(socket));
+    }
+
+    /// Closes every socket, once what waits in its queue has become sessions.
+    async fn close_all(&mut self) {
+        for (_, stop) in self.sockets.drain() {
+            stop.ask();
+        }
+        while self.acceptors.join_next().await.is_some() {}
+    }
+}
