@@ -1,1 +1,177 @@
+//! Which backend a session gets, with invented instants.
 
+use std::num::NonZeroU32;
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::config::scalar::Name;
+
+fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
+    let backend = |&(address, weight, max_connections, backup): &(&str, u16, Option<u32>, bool)| model::Backend {
+        address: address.parse().unwrap(),
+        weight,
+        max_connections,
+        backup,
+    };
+    model::Pool {
+        name: "game".parse::<Name>().unwrap(),
+        strategy: Strategy::LeastConnections,
+        backends: backends.iter().map(backend).collect(),
+        connect_timeout: Duration::from_secs(5),
+        request_timeout: None,
+        idle_timeout: None,
+        max_lifetime: None,
+        retries: 2,
+        retry_backoff: Duration::from_millis(50),
+        breaker: breaker::Rule {
+            failures: NonZeroU32::new(2).unwrap(),
+            open_for: Duration::from_secs(30),
+            max_open_for: Duration::from_secs(300),
+            probes: NonZeroU32::MIN,
+        },
+    }
+}
+
+fn plain(addresses: &[&'static str]) -> model::Pool {
+    config(&addresses.iter().map(|&address| (address, 1, None, false)).collect::<Vec<_>>())
+}
+
+const A: &str = "127.0.0.1:1";
+const B: &str = "127.0.0.1:2";
+const C: &str = "127.0.0.1:3";
+
+/// The backend that a session which has tried `tried` gets; it holds nothing.
+fn chosen(pool: &Pool, tried: &Tried) -> Option<String> {
+    pool.lease(tried, Instant::now()).map(|(_, lease)| lease.backend().address().to_string())
+}
+
+fn tried(places: &[usize]) -> Tried {
+    let mut tried = Tried::default();
+    places.iter().for_each(|&place| tried.add(place));
+    tried
+}
+
+/// Fails a backend often enough to open its circuit.
+fn open(pool: &Pool, place: usize, now: Instant) {
+    let member = &pool.members()[place];
+    for _ in 0..2 {
+        let lease = Lease::claim(&member.backend, None, now).unwrap();
+        lease.failed(Failure::ConnectFailed, now);
+    }
+    assert!(!member.backend.is_eligible(now));
+}
+
+#[test]
+fn a_backend_that_failed_the_session_is_avoided_while_another_is_left() {
+    let pool = Pool::new(&plain(&[A, B, C]), None);
+    for _ in 0..10 {
+        assert_eq!(chosen(&pool, &tried(&[0, 2])).unwrap(), B, "the one that is untried");
+        assert_ne!(chosen(&pool, &tried(&[0, 1, 2])).unwrap(), C, "any but the last");
+    }
+    let alone = Pool::new(&plain(&[A]), None);
+    assert_eq!(chosen(&alone, &tried(&[0])).unwrap(), A, "there is no other");
+}
+
+#[test]
+fn backups_wait_until_no_other_can_be_used() {
+    let now = Instant::now();
+    let pool = Pool::new(&config(&[(A, 1, None, false), (B, 100, None, true)]), None);
+    let held: Vec<_> = (0..10).map(|_| pool.lease(&Tried::default(), now).unwrap()).collect();
+    assert!(held.iter().all(|(place, _)| *place == 0));
+    assert_eq!(chosen(&pool, &tried(&[0])).unwrap(), B, "a session that failed on the only other one");
+    open(&pool, 0, now);
+    assert_eq!(chosen(&pool, &Tried::default()).unwrap(), B);
+}
+
+#[test]
+fn a_full_backend_spills_to_the_other_and_then_there_is_none() {
+    let now = Instant::now();
+    let pool = Pool::new(&config(&[(A, 1000, Some(2), false), (B, 1, Some(1), false)]), None);
+    let held: Vec<_> = (0..3).map(|_| pool.lease(&Tried::default(), now).unwrap().1).collect();
+    assert_eq!(pool.members().iter().map(|member| member.backend.active()).collect::<Vec<_>>(), [2, 1]);
+    assert!(pool.lease(&Tried::default(), now).is_none());
+    drop(held);
+    assert!(pool.members().iter().all(|member| member.backend.active() == 0));
+    assert!(pool.lease(&Tried::default(), now).is_some());
+}
+
+#[test]
+fn an_open_circuit_takes_a_backend_out_and_one_probe_at_a_time_brings_it_back() {
+    let now = Instant::now();
+    let pool = Pool::new(&plain(&[A, B]), None);
+    open(&pool, 0, now);
+    assert_eq!(pool.eligible(now), 1);
+    for _ in 0..10 {
+        assert_eq!(chosen(&pool, &Tried::default()).unwrap(), B);
+    }
+    let later = now + Duration::from_secs(30);
+    assert_eq!(pool.members()[0].backend.circuit().state(later), breaker::State::HalfOpen);
+    let (place, probe) = pool.lease(&Tried::default(), later).unwrap();
+    assert_eq!(place, 0, "the probe goes to the backend without sessions");
+    assert_eq!(pool.lease(&Tried::default(), later).unwrap().0, 1, "and only one");
+    probe.succeeded(later);
+    assert_eq!(pool.eligible(later), 2);
+    assert_eq!(pool.members()[0].backend.circuit().transitions(breaker::State::Open), 1);
+    assert_eq!(pool.members()[0].backend.circuit().transitions(breaker::State::Closed), 1);
+}
+
+#[test]
+fn a_lease_without_a_report_gives_its_probe_back() {
+    let now = Instant::now();
+    let pool = Pool::new(&plain(&[A]), None);
+    open(&pool, 0, now);
+    let later = now + Duration::from_secs(30);
+    for _ in 0..3 {
+        let (_, probe) = pool.lease(&Tried::default(), later).expect("the probe's place is free");
+        assert!(pool.lease(&Tried::default(), later).is_none());
+        drop(probe);
+    }
+}
+
+#[test]
+fn only_the_first_report_of_a_session_counts() {
+    let now = Instant::now();
+    let pool = Pool::new(&plain(&[A]), None);
+    let (_, lease) = pool.lease(&Tried::default(), now).unwrap();
+    lease.succeeded(now);
+    for _ in 0..5 {
+        lease.failed(Failure::BackendReset, now);
+    }
+    assert_eq!(lease.backend().failures_total(), 0);
+    assert!(lease.backend().is_eligible(now));
+}
+
+#[test]
+fn a_new_version_keeps_what_its_backends_carry() {
+    let now = Instant::now();
+    let first = Pool::new(&plain(&[A, B]), None);
+    open(&first, 0, now);
+    let (_, held) = first.lease(&Tried::default(), now).unwrap();
+    first.count_retry();
+
+    let second = Pool::new(&plain(&[C, B, A]), Some(&first));
+    let of = |place: usize| &*second.members()[place].backend;
+    assert_eq!(of(2).failures_total(), 2);
+    assert!(!of(2).is_eligible(now), "its circuit is still open");
+    assert_eq!(of(1).active(), 1, "its session goes on");
+    assert_eq!(of(0).active(), 0);
+    assert_eq!(second.retries(), 1);
+    drop(held);
+    assert_eq!(of(1).active(), 0);
+}
+
+#[test]
+fn a_thousand_sessions_ask_at_once_and_no_limit_is_passed() {
+    let now = Instant::now();
+    let pool = Pool::new(&config(&[(A, 1, Some(7), false), (B, 1, Some(5), false)]), None);
+    let held: usize = std::thread::scope(|scope| {
+        let ask = || {
+            (0..64).filter_map(|_| pool.lease(&Tried::default(), now)).map(|(_, lease)| std::mem::forget(lease)).count()
+        };
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(held, 12);
+    assert_eq!(pool.members()[0].backend.active(), 7);
+}
