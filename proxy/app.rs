@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
@@ -60,7 +61,7 @@ pub enum StartError {
 /// A running proxy.
 #[derive(Debug)]
 pub struct Running {
-    /// The addresses of each listener, in the file's order, with the ports that the kernel chose.
+    /// The addresses of each listener, by its name, with the ports that the kernel chose.
     pub listeners: Vec<(Name, Vec<SocketAddr>)>,
     /// The admin address, if there is one.
     pub admin: Option<SocketAddr>,
@@ -75,32 +76,48 @@ pub struct Running {
 pub fn start(start: Start) -> Result<Running, StartError> {
     let (requests, asked) = mpsc::channel(REQUESTS);
     let (report, started) = sync_mpsc::sync_channel(1);
-    let control = thread::Builder::new().name("control".to_owned()).spawn(move || {
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-        let runtime = match runtime {
-            Ok(runtime) => runtime,
+    let control = thread::Builder::new().name("control".to_owned()).spawn(move || control(start, asked, &report))?;
+    let bound =
+        started.recv().map_err(|_gone| StartError::System(io::Error::other("the control thread panicked")))??;
+    Ok(Running { listeners: bound.listeners, admin: bound.admin, requests, control })
+}
+
+/// What a start has bound.
+struct Bound {
+    listeners: Vec<(Name, Vec<SocketAddr>)>,
+    admin: Option<SocketAddr>,
+}
+
+/// The life of the control thread. Reports once, when everything is bound or cannot be.
+fn control(
+    start: Start,
+    requests: mpsc::Receiver<Request>,
+    report: &sync_mpsc::SyncSender<Result<Bound, StartError>>,
+) -> Result<(), WorkerLost> {
+    // Whoever starts waits for the report until it comes.
+    let tell = |outcome| drop(report.send(outcome));
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tell(Err(error.into()));
+            return Ok(());
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match build(start, requests).await {
+            Ok((control, bound)) => {
+                tell(Ok(bound));
+                control.run().await
+            }
             Err(error) => {
-                // Whoever starts waits for the report until it comes.
-                let _gone = report.send(Err(StartError::System(error)));
-                return Ok(());
+                tell(Err(error));
+                Ok(())
             }
-        };
-        runtime.block_on(async {
-            match build(start, asked).await {
-                Ok((control, listeners, admin)) => {
-                    let _gone = report.send(Ok((listeners, admin)));
-                    control.run().await
-                }
-                Err(error) => {
-                    let _gone = report.send(Err(error));
-                    Ok(())
-                }
-            }
-        })
-    })?;
-    let report = started.recv().map_err(|_gone| StartError::System(io::Error::other("the control thread panicked")))?;
-    let (listeners, admin) = report?;
-    Ok(Running { listeners, admin, requests, control })
+        }
+    });
+    // A lookup that hangs must not keep the process.
+    runtime.shutdown_background();
+    outcome
 }
 
 impl Running {
@@ -139,10 +156,8 @@ impl Running {
     }
 }
 
-type Built = (Control, Vec<(Name, Vec<SocketAddr>)>, Option<SocketAddr>);
-
 /// Binds, spawns and connects all parts, on the control thread.
-async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<Built, StartError> {
+async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Control, Bound), StartError> {
     let Start { path, content, config, telemetry, handle_signals } = start;
     let signals = handle_signals.then(Signals::new).transpose()?;
     descriptors::make_room(&config);
@@ -152,34 +167,36 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<Built,
         Some(address) => Some(bind_admin(address).await?),
         None => None,
     };
-    let admin_address = admin_socket.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
     let mut sockets = Sockets::default();
     let plan = sockets.plan(&config)?;
-    let bound = sockets.addresses(&config, &plan);
-    let snapshot = Snapshot::new(&config, &bound, None);
-    names::resolve_new(&snapshot, NAMES_PATIENCE).await;
-    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+    let addresses = sockets.addresses(&config, &plan);
+    let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::new(&config, &addresses, None)));
+    let state = Rc::new(State::new(Arc::clone(&snapshot), drain.clone(), telemetry, path));
+    // Served from here on, so that whoever asks hears "starting" while names are looked up.
+    let admin = admin_socket.map(|socket| serve_admin(socket, &state)).transpose()?;
 
+    names::resolve_new(&state.snapshot(), NAMES_PATIENCE).await;
     let workers = spawn_workers(config.server.workers.get(), &snapshot, &drain)?;
     sockets.apply(&plan);
-    reload::send(plan, &snapshot.load(), &workers).await;
-
-    let state = Rc::new(State::new(Arc::clone(&snapshot), drain, telemetry, path));
+    reload::send(plan, &state.snapshot(), &workers).await;
     state.set_listening();
-    if let Some(socket) = admin_socket {
-        tracing::info!(address = %socket.local_addr()?, "admin server listening");
-        tokio::task::spawn_local(admin::serve(socket, Rc::clone(&state)));
-    }
     tokio::task::spawn_local(names::keep_resolved(Rc::clone(&state)));
     let file = watch::watch(state.config_path());
-    let listeners = config.listeners.iter().map(|listener| (listener.name.clone(), bound[&listener.name].clone()));
-    let listeners = listeners.collect();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");
+
+    let bound = Bound { listeners: addresses.into_iter().collect(), admin };
     let reloader = Reloader::new(config, content, sockets, snapshot, Rc::clone(&state));
-    Ok((Control { state, reloader, file, workers, trigger, signals, requests }, listeners, admin_address))
+    Ok((Control { state, reloader, file, workers, trigger, signals, requests }, bound))
 }
 
-async fn bind_admin(address: SocketAddr) -> Result<tokio::net::TcpListener, BindError> {
+fn serve_admin(socket: TcpListener, state: &Rc<State>) -> io::Result<SocketAddr> {
+    let address = socket.local_addr()?;
+    tracing::info!(%address, "admin server listening");
+    tokio::task::spawn_local(admin::serve(socket, Rc::clone(state)));
+    Ok(address)
+}
+
+async fn bind_admin(address: SocketAddr) -> Result<TcpListener, BindError> {
     admin::bind(address).await.map_err(|error| BindError::new("the admin server".to_owned(), address, error))
 }
 

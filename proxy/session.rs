@@ -1,7 +1,7 @@
 //! One client connection, from accept to the access log line.
 //!
-//! [`Session::run`] is its whole life: connect to a backend, pass bytes, finish. There is one way out, [`Record`], which
-//! counts and logs whatever happened, a panic included.
+//! [`Session::run`] is its whole life: connect to a backend, pass bytes, finish. There is one way out, its record,
+//! which counts and logs whatever happened, a panic included.
 
 use std::cell::Cell;
 use std::net::SocketAddr;

@@ -4,12 +4,11 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
 use tokio::time::Instant;
 
 use super::scrape;
 use super::state::State;
-use super::view::{DeepHealth, Health, Problem, Status};
+use super::view::{self, DeepHealth, Health, Problem, Status};
 use crate::admission::level::Level;
 use crate::drain::Phase;
 use crate::metrics::Exposition;
@@ -30,7 +29,7 @@ pub(super) fn answer<B>(request: &Request<B>, state: &State) -> Answer {
         "/readyz" => ready(state, now),
         "/health/deep" => deep_health(state, now),
         "/metrics" => metrics(state, now),
-        "/api/v1/status" => json(StatusCode::OK, &Status::of(state, now)),
+        "/api/v1/status" => json(StatusCode::OK, view::json(&Status::of(state, now))),
         _ => problem(
             StatusCode::NOT_FOUND,
             "no such path; there are /healthz, /startupz, /readyz, /health/deep, /metrics and /api/v1/status",
@@ -61,7 +60,7 @@ fn ready(state: &State, now: Instant) -> Answer {
 fn deep_health(state: &State, now: Instant) -> Answer {
     let health = DeepHealth::of(state, now);
     let down = health.status == Health::Down;
-    json(if down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, &health)
+    json(if down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, view::json(&health))
 }
 
 fn metrics(state: &State, now: Instant) -> Answer {
@@ -73,15 +72,14 @@ fn unavailable(why: &str) -> Answer {
 }
 
 fn problem(status: StatusCode, error: &str) -> Answer {
-    json(status, &Problem { error })
+    json(status, view::json(&Problem { error }))
 }
 
 fn text(status: StatusCode, body: &str) -> Answer {
     respond(status, "text/plain; charset=utf-8", format!("{body}\n"))
 }
 
-fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    let body = serde_json::to_string(body).expect("the views have text keys and no fallible parts");
+fn json(status: StatusCode, body: String) -> Answer {
     respond(status, "application/json", body)
 }
 

@@ -1,4 +1,4 @@
-//! What the admin server tells in JSON. Beside the log, the only place that knows serde.
+//! What the admin server tells in JSON. The only place that knows serde.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -256,6 +256,11 @@ impl Check {
             Health::Down => format!("down: {}", self.why),
         }
     }
+}
+
+/// A view as text.
+pub(super) fn json(view: &impl Serialize) -> String {
+    serde_json::to_string(view).expect("the views have text keys and no fallible parts")
 }
 
 /// RFC 3339, to the millisecond.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -15,19 +16,23 @@ use crate::config::scalar::{Address, Name};
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The address to connect to: fixed for an IP address, the last good answer for a host name.
-#[derive(Debug)]
-pub(super) struct Resolved(ArcSwapOption<SocketAddr>);
+#[derive(Debug, Default)]
+pub(super) struct Resolved {
+    current: ArcSwapOption<SocketAddr>,
+    /// The last lookup failed, and the log says so already.
+    failing: AtomicBool,
+}
 
 impl Resolved {
     pub(super) fn new(address: &Address) -> Self {
         match address {
-            Address::Socket(address) => Self(ArcSwapOption::from_pointee(*address)),
-            Address::Host { .. } => Self(ArcSwapOption::empty()),
+            Address::Socket(address) => Self { current: ArcSwapOption::from_pointee(*address), ..Self::default() },
+            Address::Host { .. } => Self::default(),
         }
     }
 
     pub(super) fn get(&self) -> Option<SocketAddr> {
-        self.0.load().as_deref().copied()
+        self.current.load().as_deref().copied()
     }
 
     /// Takes over an answer. An address that is still in it is kept, for names that answer in changing order.
@@ -37,12 +42,13 @@ impl Resolved {
         if answer.is_empty() || current.is_some_and(|current| answer.contains(&current)) {
             return false;
         }
-        self.0.store(Some(Arc::new(answer[0])));
+        self.current.store(Some(Arc::new(answer[0])));
         true
     }
 }
 
-/// Looks a backend's host name up again; sessions to the old address go on. Does nothing for an IP address.
+/// Looks a backend's host name up again; sessions to the old address go on. Does nothing for an IP address. The log hears
+/// of each change once.
 pub async fn resolve(pool: &Name, backend: &Backend) {
     let Address::Host { host, port } = backend.address() else { return };
     let lookup = async {
@@ -53,14 +59,18 @@ pub async fn resolve(pool: &Name, backend: &Backend) {
     let address = backend.address();
     match lookup.await {
         Ok(answer) => {
-            if backend.resolved().update(&answer) {
-                tracing::info!(%pool, backend = %address, to = %answer[0], "host name resolved");
+            let changed = backend.resolved().update(&answer);
+            let recovered = backend.resolved().failing.swap(false, Relaxed);
+            if changed || recovered {
+                let to = backend.socket_address().map(tracing::field::display);
+                tracing::info!(%pool, backend = %address, to, "host name resolved");
             }
         }
-        Err(error) => {
+        Err(error) if !backend.resolved().failing.swap(true, Relaxed) => {
             let kept = backend.socket_address().map(tracing::field::display);
             tracing::warn!(%pool, backend = %address, %error, kept, "host name could not be resolved");
         }
+        Err(_still_failing) => {}
     }
 }
 
@@ -74,7 +84,7 @@ mod tests {
 
     #[test]
     fn an_answer_in_another_order_changes_nothing_and_an_empty_one_neither() {
-        let resolved = Resolved(ArcSwapOption::empty());
+        let resolved = Resolved::default();
         assert_eq!(resolved.get(), None);
         assert!(resolved.update(&[at(1), at(2)]));
         assert_eq!(resolved.get(), Some(at(1)));
