@@ -1,8 +1,10 @@
 //! Tells when the config file may have changed.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
@@ -13,7 +15,7 @@ use tokio::time::timeout;
 /// An editor saves in several steps; they are over when the folder has been quiet for so long.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// A folder that is never quiet (logs are written there) must not put a reload off for ever.
+/// A file that is written to again and again must not put a reload off for ever.
 const QUIET_ROUNDS: u32 = 3;
 
 /// The file is looked at so often anyway, for file systems that tell nothing (NFS) and for events that were lost.
@@ -38,6 +40,9 @@ pub fn watch(path: &Path) -> Rc<Notify> {
 struct FileWatch {
     path: PathBuf,
     changed: Arc<Notify>,
+    /// The file is a symlink, so what happens to other names in its folder may change where it leads. Else only its own
+    /// name counts: a log that is written in the same folder is no concern.
+    any_name: Arc<AtomicBool>,
     /// `None` where the system cannot watch; then the regular look is all there is.
     watcher: Option<RecommendedWatcher>,
     folders: Vec<PathBuf>,
@@ -47,16 +52,21 @@ impl FileWatch {
     /// Watches the folder of `path`, and the one that the file really lies in.
     fn new(path: &Path) -> Self {
         let changed = Arc::new(Notify::new());
-        let notify = Arc::clone(&changed);
+        let any_name = Arc::new(AtomicBool::new(false));
+        let (notify, heeds_all, name) =
+            (Arc::clone(&changed), Arc::clone(&any_name), path.file_name().map(OsString::from));
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if event.is_ok_and(|event| changes_files(event.kind)) {
+            let concerns = |event: &Event| {
+                heeds_all.load(Relaxed) || event.paths.iter().any(|path| path.file_name() == name.as_deref())
+            };
+            if event.is_ok_and(|event| changes_files(event.kind) && concerns(&event)) {
                 notify.notify_one();
             }
         });
         let watcher = watcher.inspect_err(|error| {
             tracing::warn!(%error, "cannot watch the config file; looking at it every 5 s instead");
         });
-        let mut watch = Self { path: path.to_owned(), changed, watcher: watcher.ok(), folders: Vec::new() };
+        let mut watch = Self { path: path.to_owned(), changed, any_name, watcher: watcher.ok(), folders: Vec::new() };
         watch.follow();
         watch
     }
@@ -76,6 +86,7 @@ impl FileWatch {
     /// Watches the folders of the path and of the file that it leads to, which a symlink swap changes.
     fn follow(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
+        self.any_name.store(self.path.is_symlink(), Relaxed);
         let real = self.path.canonicalize().ok();
         let mut folders: Vec<PathBuf> =
             [Some(self.path.clone()), real].into_iter().flatten().filter_map(|path| folder_of(&path)).collect();
@@ -96,10 +107,11 @@ impl FileWatch {
     }
 }
 
-/// The folder that a path's last part lies in.
+/// The real folder that a path's last part lies in.
 fn folder_of(path: &Path) -> Option<PathBuf> {
     let folder = path.parent()?;
-    Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() })
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    folder.canonicalize().ok()
 }
 
 /// Whether an event can mean other content. Reading the file, which the reload does itself, is an event too.
