@@ -10,13 +10,13 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// An editor saves in several steps; they are over when the folder has been quiet for so long.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// A file that is written to again and again must not put a reload off for ever.
-const QUIET_ROUNDS: u32 = 3;
+const LONGEST: Duration = Duration::from_millis(600);
 
 /// The file is looked at so often anyway, for file systems that tell nothing (NFS) and for events that were lost.
 const ANYWAY: Duration = Duration::from_secs(5);
@@ -74,11 +74,8 @@ impl FileWatch {
     /// Resolves when something has happened in the folders, and then nothing for a moment.
     async fn settled(&mut self) {
         if timeout(ANYWAY, self.changed.notified()).await.is_ok() {
-            for _ in 0..QUIET_ROUNDS {
-                if timeout(QUIET, self.changed.notified()).await.is_err() {
-                    break;
-                }
-            }
+            let latest = Instant::now() + LONGEST;
+            while Instant::now() < latest && timeout(QUIET, self.changed.notified()).await.is_ok() {}
         }
         self.follow();
     }
