@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use crate::config::scalar::Name;
@@ -95,15 +96,9 @@ impl Acceptor {
             pool: Arc::clone(&self.pool.borrow()),
             access_log: snapshot.access_log,
         };
-        let session = Session::new(origin, &self.local);
         match snapshot.admission.admit() {
-            Ok(permit) => {
-                tokio::task::spawn_local(async move {
-                    session.run(stream).await;
-                    drop(permit);
-                });
-            }
-            Err(_full) => session.refuse(CloseReason::AtCapacity),
+            Ok(permit) => drop(spawn_local(Session::new(origin, permit, &self.local).run(stream))),
+            Err(_full) => Session::refuse(origin, CloseReason::AtCapacity, &self.local),
         }
     }
 

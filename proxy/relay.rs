@@ -85,20 +85,29 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
 }
 
 /// Passes bytes between two connected peers until the session ends. The streams are the caller's to close.
-pub async fn run<D: Socket, U: Socket, O: Observe>(
-    downstream: &mut D,
-    upstream: &mut U,
-    session: Session<'_, O>,
-) -> End {
+///
+/// Not an `async fn`: that would hold its arguments twice, and memory is mostly what idle sessions cost.
+pub fn run<'a, D: Socket, U: Socket, O: Observe>(
+    downstream: &'a mut D,
+    upstream: &'a mut U,
+    session: Session<'a, O>,
+) -> impl Future<Output = End> + use<'a, D, U, O> {
+    let Session { buffer, limits, observer, stop } = session;
     let mut relay = Relay {
+        downstream,
+        upstream,
         up: Flow::new(Direction::Up),
         down: Flow::new(Direction::Down),
         first_closed: None,
-        watchdog: Watchdog::new(session.limits, Instant::now()),
-        session,
+        watchdog: Watchdog::new(limits, Instant::now()),
+        buffer,
+        observer,
+        stop,
     };
-    let mut timer = pin!(sleep_until(relay.watchdog.next_look()));
-    poll_fn(|cx| relay.poll(cx, downstream, upstream, timer.as_mut())).await
+    async move {
+        let mut timer = pin!(sleep_until(relay.watchdog.next_look()));
+        poll_fn(|cx| relay.poll(cx, timer.as_mut())).await
+    }
 }
 
 /// What a relay needs to know of its session.
@@ -114,34 +123,32 @@ pub struct Session<'a, O> {
     pub stop: &'a Stop,
 }
 
-struct Relay<'a, O> {
-    session: Session<'a, O>,
+struct Relay<'a, D, U, O> {
+    downstream: &'a mut D,
+    upstream: &'a mut U,
     up: Flow,
     down: Flow,
     /// The side whose end of stream came first.
     first_closed: Option<Side>,
     watchdog: Watchdog,
+    buffer: &'a Buffer,
+    observer: &'a O,
+    stop: &'a Stop,
 }
 
-impl<O: Observe> Relay<'_, O> {
-    fn poll<D: Socket, U: Socket>(
-        &mut self,
-        cx: &mut Context<'_>,
-        downstream: &mut D,
-        upstream: &mut U,
-        mut timer: Pin<&mut Sleep>,
-    ) -> Poll<End> {
-        if self.session.stop.poll(cx).is_ready() {
+impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
+    fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<End> {
+        if self.stop.poll(cx).is_ready() {
             return Poll::Ready(End::Stopped);
         }
-        if let Some(end) = self.poll_flows(cx, downstream, upstream) {
+        if let Some(end) = self.poll_flows(cx) {
             return Poll::Ready(end);
         }
         if let Some(sooner) = self.watchdog.sooner(self.is_stalled()) {
             timer.as_mut().reset(sooner);
         }
         while timer.as_mut().poll(cx).is_ready() {
-            if let Some(end) = self.look(downstream, upstream) {
+            if let Some(end) = self.look() {
                 return Poll::Ready(end);
             }
             timer.as_mut().reset(self.watchdog.next_look());
@@ -150,20 +157,15 @@ impl<O: Observe> Relay<'_, O> {
     }
 
     /// Passes all that can pass now.
-    fn poll_flows<D: Socket, U: Socket>(
-        &mut self,
-        cx: &mut Context<'_>,
-        downstream: &mut D,
-        upstream: &mut U,
-    ) -> Option<End> {
-        let mut buffer = self.session.buffer.0.borrow_mut();
-        let mut seen = Seen { observer: self.session.observer, watchdog: &mut self.watchdog };
+    fn poll_flows(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        let mut buffer = self.buffer.0.borrow_mut();
+        let mut seen = Seen { observer: self.observer, watchdog: &mut self.watchdog };
 
-        let up = self.up.poll(cx, (downstream, upstream), &mut buffer, &mut seen);
+        let up = self.up.poll(cx, (&mut *self.downstream, &mut *self.upstream), &mut buffer, &mut seen);
         if self.up.saw_end() && self.first_closed.is_none() {
             self.first_closed = Some(Side::Downstream);
         }
-        let down = self.down.poll(cx, (upstream, downstream), &mut buffer, &mut seen);
+        let down = self.down.poll(cx, (&mut *self.upstream, &mut *self.downstream), &mut buffer, &mut seen);
         if self.down.saw_end() && self.first_closed.is_none() {
             self.first_closed = Some(Side::Upstream);
         }
@@ -198,11 +200,11 @@ impl<O: Observe> Relay<'_, O> {
     }
 
     /// The timer has fired: has a limit passed, or a side that may not be read from broken?
-    fn look<D: Socket, U: Socket>(&mut self, downstream: &D, upstream: &U) -> Option<End> {
-        if self.up.is_stalled() && downstream.is_broken() {
+    fn look(&mut self) -> Option<End> {
+        if self.up.is_stalled() && self.downstream.is_broken() {
             return Some(self.broken(Side::Downstream));
         }
-        if self.down.is_stalled() && upstream.is_broken() {
+        if self.down.is_stalled() && self.upstream.is_broken() {
             return Some(self.broken(Side::Upstream));
         }
         self.watchdog.look(Instant::now(), self.is_stalled())

@@ -19,16 +19,19 @@ mod record;
 pub use self::local::{Local, SessionId};
 pub use self::outcome::{CloseReason, Tally};
 use self::{local::Place, record::Record};
+use crate::admission::Permit;
 use crate::net::socket;
 use crate::pool::{Failure, Lease, Pool};
 use crate::relay::{self, Direction, Limits, Side};
 
-/// A session that has been admitted, or is being refused.
+/// A session that has been admitted.
 #[derive(Debug)]
 pub struct Session {
+    record: Record,
     pool: Arc<Pool>,
     place: Place,
-    record: Record,
+    /// Given back last, when both connections are closed.
+    _permit: Permit,
 }
 
 /// Where a session comes from and where it is to go.
@@ -46,21 +49,28 @@ pub struct Origin {
 
 impl Session {
     /// Begins a session on the worker that owns `local`.
-    pub fn new(origin: Origin, local: &Rc<Local>) -> Self {
+    pub fn new(origin: Origin, permit: Permit, local: &Rc<Local>) -> Self {
         let place = Local::seat(local);
         let pool = Arc::clone(&origin.pool);
-        Self { pool, record: Record::new(origin, place.id()), place }
+        Self { record: Record::new(origin, place.id()), pool, place, _permit: permit }
     }
 
-    /// Ends the session before it began: the client is closed at once.
-    pub fn refuse(self, reason: CloseReason) {
-        self.record.finish(reason, None);
+    /// Counts and logs a session that may not begin. The client is closed when the caller drops its connection.
+    pub fn refuse(origin: Origin, reason: CloseReason, local: &Rc<Local>) {
+        Record::new(origin, Local::seat(local).id()).finish(reason, None);
     }
 
-    /// Lives the session. Returns when both connections are closed, or about to be by being dropped.
-    pub async fn run(mut self, mut downstream: TcpStream) {
-        let reason = self.serve(&mut downstream).await;
-        self.record.finish(reason, Some(&downstream));
+    /// Lives the session. Both connections are closed when it is over.
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "an async fn holds its arguments twice, and a session is mostly its future"
+    )]
+    pub fn run(mut self, mut downstream: TcpStream) -> impl Future<Output = ()> {
+        async move {
+            let reason = self.serve(&mut downstream).await;
+            self.record.finish(reason, Some(&downstream));
+            drop(downstream);
+        }
     }
 
     async fn serve(&mut self, downstream: &mut TcpStream) -> CloseReason {
@@ -83,7 +93,8 @@ impl Session {
         tokio::select! {
             biased;
             () = self.place.stop().asked() => Err(self.place.stop_reason()),
-            connected = connect::dial_any(&self.pool, &mut self.record) => connected,
+            // Boxed, so that a session carries it no longer than it takes.
+            connected = Box::pin(connect::dial_any(&self.pool, &mut self.record)) => connected,
         }
     }
 
