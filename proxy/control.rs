@@ -24,7 +24,7 @@ use self::state::State;
 use crate::drain::{Phase, Trigger};
 use crate::session::CloseReason;
 use crate::signal::{Signal, Signals};
-use crate::worker;
+use crate::{telemetry, worker};
 
 /// How long workers may take to end their sessions once they are told to: closing takes no longer than a loop over them.
 const CUT_GRACE: Duration = Duration::from_secs(2);
@@ -120,11 +120,11 @@ impl Control {
         self.trigger.advance(Phase::Cutting);
         let _overdue = timeout_at(Instant::now() + CUT_GRACE, all_ended(&mut self.workers)).await;
 
-        let cut = self.drained_sessions() - before;
-        let took = humantime::format_duration(Duration::from_millis(
-            u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        ));
-        tracing::info!(cut, %took, "drained: every session has ended");
+        let took = telemetry::shown(started.elapsed());
+        match self.drained_sessions() - before {
+            0 => tracing::info!(%took, "drained: every session has ended by itself"),
+            cut => tracing::warn!(cut, %took, "drained: the sessions that were left have been cut"),
+        }
     }
 
     /// Sessions that a drain has cut so far.

@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -67,22 +66,27 @@ impl Acceptor {
                 }
             }
         }
-        self.take_waiting(&socket).await;
+        if let Err(error) = self.take_waiting(socket) {
+            tracing::warn!(listener = %self.name, %error, "clients that were waiting to be accepted are lost");
+        }
     }
 
-    /// Begins what the kernel has accepted already: closing the socket would reset it.
-    async fn take_waiting(&self, socket: &TcpListener) {
-        std::future::poll_fn(|cx| {
-            while let Poll::Ready(accepted) = socket.poll_accept(cx) {
-                match accepted {
-                    Ok((stream, client)) => self.begin(stream, client),
-                    Err(error) if self.note_error(&error) == AcceptError::Connection => {}
-                    Err(_exhausted) => break,
+    /// Begins what the kernel has accepted already: closing the socket would reset it. Asks the kernel itself, because
+    /// the runtime may not have heard of the newest connections yet.
+    fn take_waiting(&self, socket: TcpListener) -> io::Result<()> {
+        let socket = socket.into_std()?;
+        loop {
+            match socket.accept() {
+                Ok((stream, client)) => {
+                    stream.set_nonblocking(true)?;
+                    self.begin(TcpStream::from_std(stream)?, client);
                 }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.note_error(&error) == AcceptError::Connection => {}
+                Err(exhausted) => return Err(exhausted),
             }
-            Poll::Ready(())
-        })
-        .await;
+        }
     }
 
     fn begin(&self, stream: TcpStream, client: SocketAddr) {

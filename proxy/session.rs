@@ -74,7 +74,7 @@ impl Session {
     }
 
     async fn serve(&mut self, downstream: &mut TcpStream) -> CloseReason {
-        let (mut upstream, lease) = match self.connect().await {
+        let (mut upstream, lease) = match self.connect(downstream).await {
             Ok(connected) => connected,
             Err(reason) => return reason,
         };
@@ -88,11 +88,12 @@ impl Session {
         outcome::of_relay(end, self.place.stop_reason())
     }
 
-    /// A connection to a backend, and the claim on it.
-    async fn connect(&mut self) -> Result<(TcpStream, Lease), CloseReason> {
+    /// A connection to a backend, and the claim on it. Given up when the client's breaks.
+    async fn connect(&mut self, downstream: &TcpStream) -> Result<(TcpStream, Lease), CloseReason> {
         tokio::select! {
             biased;
             () = self.place.stop().asked() => Err(self.place.stop_reason()),
+            gone = broken(downstream) => Err(gone),
             // Boxed, so that a session carries it no longer than it takes.
             connected = Box::pin(connect::dial_any(&self.pool, &mut self.record)) => connected,
         }
@@ -125,6 +126,14 @@ impl Session {
             }
             _ => {}
         }
+    }
+}
+
+/// Resolves when the client's connection breaks. One that only closes its side may well wait for the backend to speak.
+async fn broken(downstream: &TcpStream) -> CloseReason {
+    match downstream.peek(&mut [0]).await {
+        Ok(_) => std::future::pending().await,
+        Err(_reset) => CloseReason::ClientReset,
     }
 }
 

@@ -3,8 +3,10 @@
 //! A worker never waits for a log line: it hands the line to a bounded queue, and where that is full (standard error is a
 //! pipe that nobody reads) the line is left out and counted.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::panic;
+use std::time::Duration;
 
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -95,6 +97,12 @@ fn level_name(level: LogLevel) -> &'static str {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     }
+}
+
+/// A duration as a log line tells it: to the millisecond.
+pub fn shown(duration: Duration) -> impl Display {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(millis))
 }
 
 /// A panic ends one session; the log says where it was.

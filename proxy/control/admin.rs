@@ -17,11 +17,12 @@ use tokio::time::{sleep, timeout};
 use super::api;
 use super::state::State;
 
-/// Connections served at once: a few scrapers, probes and people. More wait to be accepted.
-const MAX_CONNECTIONS: usize = 64;
+/// Connections served at once: a few scrapers, probes and people, and room for some that hang. More wait to be accepted.
+const MAX_CONNECTIONS: usize = 128;
 
-/// How long a client may take to send a request's head, and a kept-alive connection may be silent.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to send a request's head, and a kept-alive connection may be silent. Shorter than probes
+/// usually wait, so that even with every place taken by clients that hang, a probe gets its answer in time.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long one connection may last, so that clients that do not read their answers hold no place for ever. Scrapers
 /// come back by themselves.

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, Rule, State, Ticket, Transition};
 use crate::config::scalar::{Address, Name};
+use crate::telemetry;
 
 /// The circuit of one backend.
 #[derive(Debug)]
@@ -102,7 +103,7 @@ impl Circuit {
         match transition.to {
             State::Closed => tracing::info!(%pool, %backend, "circuit closed: the backend answers again"),
             State::Open => {
-                let open_for = humantime::format_duration(transition.open_for.unwrap_or_default());
+                let open_for = telemetry::shown(transition.open_for.unwrap_or_default());
                 tracing::warn!(%pool, %backend, %open_for, "circuit opened: the backend is left alone");
             }
             State::HalfOpen => tracing::info!(%pool, %backend, "circuit half open: trying the backend"),

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Sessions that do not end by themselves are cut when drain_timeout is over, each with the reason in its line.
+source "$(dirname "$0")/../lib.sh"
+
+start_backend echo echo
+start_portti <<TOML
+[server]
+drain_timeout = "2s"
+[listeners.game]
+bind = "127.0.0.1:0"
+pool = "game"
+[pools.game]
+backends = ["$(address_of echo)"]
+TOML
+
+hold players "$(listener_port game)" 5
+started=$(now_ms)
+signal_portti TERM
+await_exit 5
+between "milliseconds until the exit" 1900 2800 $(($(now_ms) - started))
+equal "exit code" 0 "$EXIT_CODE"
+equal "sessions logged as drained" 5 "$(access_log 'select(.reason == "drained") | .session' | wc -l)"
+equal "cut sessions that the log tells of" 5 "$(jq "select(has(\"cut\")).cut" portti.log)"
+
+stop_client players
+equal "sessions that were cut" 5 "$(report players '.closed + .reset')"
