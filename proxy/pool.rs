@@ -14,7 +14,7 @@ pub mod breaker;
 mod circuit;
 pub mod discovery;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::backend::{Backend, Failure, Lease};
 use self::balance::{Balancer, Strategy};

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, spawn_local};
 
 use crate::config::scalar::Name;
 use crate::drain::{Phase, Watch};
@@ -33,8 +33,8 @@ const MAILBOX: usize = 64;
 pub enum Command {
     /// Accept on this socket.
     Listen(Listen),
-    /// Accept no more on the socket that is known by this key.
-    Close(SocketKey),
+    /// Accept no more on a socket.
+    Close(Close),
 }
 
 /// A listening socket to accept on, and for whom.
@@ -48,6 +48,15 @@ pub struct Listen {
     pub counts: Arc<Counts>,
     /// Where its sessions go as long as no newer snapshot says otherwise.
     pub pool: Arc<Pool>,
+}
+
+/// A listening socket to close.
+#[derive(Debug)]
+pub struct Close {
+    /// What it is known by.
+    pub key: SocketKey,
+    /// Dropped when it is closed.
+    pub closed: oneshot::Sender<()>,
 }
 
 /// Which socket: a listener's name and an address as the file wrote it (its port may be 0).
@@ -105,15 +114,18 @@ pub fn spawn(index: usize, workers: usize, snapshot: Arc<ArcSwap<Snapshot>>, dra
 struct Worker {
     snapshot: Arc<ArcSwap<Snapshot>>,
     local: Rc<Local>,
-    /// How to end the accept loop of each socket.
-    sockets: HashMap<SocketKey, Rc<Stop>>,
-    acceptors: JoinSet<()>,
+    sockets: HashMap<SocketKey, Listening>,
+}
+
+/// An accept loop of this worker.
+struct Listening {
+    stop: Rc<Stop>,
+    loops: JoinHandle<()>,
 }
 
 impl Worker {
     fn new(index: usize, workers: usize, snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
-        let local = Local::new(index, workers);
-        Self { snapshot, local, sockets: HashMap::new(), acceptors: JoinSet::new() }
+        Self { snapshot, local: Local::new(index, workers), sockets: HashMap::new() }
     }
 
     /// Serves until the process drains; returns when the last session has ended.
@@ -122,11 +134,16 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = drain.reached(Phase::Draining) => break,
-                Some(command) = commands.recv() => self.obey(command),
-                Some(_closed) = self.acceptors.join_next() => {}
+                Some(command) = commands.recv() => self.obey(command).await,
             }
         }
-        self.close_all().await;
+        // A socket that has only just been handed over has clients in its queue too.
+        while let Ok(command) = commands.try_recv() {
+            self.obey(command).await;
+        }
+        for (_, listening) in self.sockets.drain() {
+            listening.close().await;
+        }
         tokio::select! {
             () = self.local.emptied() => return,
             () = drain.reached(Phase::Cutting) => self.local.stop_all(CloseReason::Drained),
@@ -134,13 +151,14 @@ impl Worker {
         self.local.emptied().await;
     }
 
-    fn obey(&mut self, command: Command) {
+    async fn obey(&mut self, command: Command) {
         match command {
             Command::Listen(listen) => self.listen(listen),
-            Command::Close(key) => {
-                if let Some(stop) = self.sockets.remove(&key) {
-                    stop.ask();
+            Command::Close(Close { key, closed }) => {
+                if let Some(listening) = self.sockets.remove(&key) {
+                    listening.close().await;
                 }
+                drop(closed);
             }
         }
     }
@@ -163,15 +181,15 @@ impl Worker {
             local: Rc::clone(&self.local),
             stop: Rc::clone(&stop),
         };
-        self.sockets.insert(key, stop);
-        self.acceptors.spawn_local(acceptor.run(socket));
+        self.sockets.insert(key, Listening { stop, loops: spawn_local(acceptor.run(socket)) });
     }
+}
 
-    /// Closes every socket, once what waits in its queue has become sessions.
-    async fn close_all(&mut self) {
-        for (_, stop) in self.sockets.drain() {
-            stop.ask();
-        }
-        while self.acceptors.join_next().await.is_some() {}
+impl Listening {
+    /// Closes the socket, once what waits in its queue has become sessions. Waits for no client.
+    async fn close(self) {
+        self.stop.ask();
+        // A panic there has been logged, and has closed the socket too.
+        let _ended = self.loops.await;
     }
 }

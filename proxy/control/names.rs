@@ -24,7 +24,7 @@ pub async fn keep_resolved(state: Rc<State>) {
         while waited < EVERY {
             sleep(EVERY_UNKNOWN).await;
             waited += EVERY_UNKNOWN;
-            let unknown = |backend: &Backend| backend.socket_address().is_none();
+            let unknown = |backend: &Backend| backend.socket_addresses().is_empty();
             resolve(&state.snapshot(), unknown).await;
         }
         resolve(&state.snapshot(), |_| true).await;
@@ -34,7 +34,7 @@ pub async fn keep_resolved(state: Rc<State>) {
 /// Looks up the names of a new snapshot that have no address yet, for `patience` at most; what is not found by then is
 /// found later.
 pub async fn resolve_new(snapshot: &Snapshot, patience: Duration) {
-    let _late = timeout(patience, resolve(snapshot, |backend| backend.socket_address().is_none())).await;
+    let _late = timeout(patience, resolve(snapshot, |backend| backend.socket_addresses().is_empty())).await;
 }
 
 /// Looks up the names of the backends for which `wanted` holds, side by side.

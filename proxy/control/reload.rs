@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::oneshot;
 
 use super::names;
 use super::sockets::{Opened, Plan, Sockets};
 use super::state::State;
 use crate::config::{self, LoadError, Loaded, diff, model, model::Config};
 use crate::snapshot::Snapshot;
-use crate::worker::{self, Command, Listen};
+use crate::worker::{self, Close, Command, Listen};
 
 /// How long a reload waits for the addresses of new host names: a change is to take effect within a second.
 const NAMES_PATIENCE: Duration = Duration::from_millis(500);
@@ -154,13 +155,9 @@ pub fn log_warnings(path: &Path, warnings: &str) {
     }
 }
 
-/// Hands the workers their new sockets, and tells them which to close.
+/// Hands the workers their new sockets, and has them close those that are needed no more. Returns when these are closed,
+/// so that their addresses are free.
 pub async fn send(plan: Plan, snapshot: &Snapshot, workers: &[worker::Handle]) {
-    for key in plan.closed {
-        for worker in workers {
-            worker.send(Command::Close(key.clone())).await;
-        }
-    }
     for Opened { key, sockets, bound } in plan.opened {
         let Some(listener) = snapshot.listeners.get(&key.listener) else { continue };
         tracing::info!(listener = %key.listener, address = %bound, "listening");
@@ -172,6 +169,17 @@ pub async fn send(plan: Plan, snapshot: &Snapshot, workers: &[worker::Handle]) {
                 pool: Arc::clone(&listener.pool),
             };
             worker.send(Command::Listen(listen)).await;
+        }
+    }
+    for key in plan.closed {
+        let mut closing = Vec::with_capacity(workers.len());
+        for worker in workers {
+            let (closed, wait) = oneshot::channel();
+            worker.send(Command::Close(Close { key: key.clone(), closed })).await;
+            closing.push(wait);
+        }
+        for wait in closing {
+            let _dropped = wait.await;
         }
     }
 }

@@ -70,8 +70,8 @@ impl Backend {
         &self.address
     }
 
-    /// Where to connect to now. `None` while a host name has not been found.
-    pub fn socket_address(&self) -> Option<SocketAddr> {
+    /// Where to connect to now, in the order to try. Empty while a host name has not been found.
+    pub fn socket_addresses(&self) -> Arc<Vec<SocketAddr>> {
         self.resolved.get()
     }
 

@@ -1,12 +1,13 @@
 //! Where a backend's host name leads to.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::ArcSwap;
 use tokio::time::timeout;
 
 use super::Backend;
@@ -15,10 +16,11 @@ use crate::config::scalar::{Address, Name};
 /// A resolver that is silent for longer has no answer; the last good one stays.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The address to connect to: fixed for an IP address, the last good answer for a host name.
+/// The addresses to connect to: the one that the file names, or the last good answer for a host name.
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
-    current: ArcSwapOption<SocketAddr>,
+    /// In the order in which to try them. Empty while a host name has not been found.
+    current: ArcSwap<Vec<SocketAddr>>,
     /// The last lookup failed, and the log says so already.
     failing: AtomicBool,
 }
@@ -26,23 +28,27 @@ pub(super) struct Resolved {
 impl Resolved {
     pub(super) fn new(address: &Address) -> Self {
         match address {
-            Address::Socket(address) => Self { current: ArcSwapOption::from_pointee(*address), ..Self::default() },
+            Address::Socket(address) => Self { current: ArcSwap::from_pointee(vec![*address]), ..Self::default() },
             Address::Host { .. } => Self::default(),
         }
     }
 
-    pub(super) fn get(&self) -> Option<SocketAddr> {
-        self.current.load().as_deref().copied()
+    pub(super) fn get(&self) -> Arc<Vec<SocketAddr>> {
+        self.current.load_full()
     }
 
-    /// Takes over an answer. An address that is still in it is kept, for names that answer in changing order.
-    /// Whether the address has changed.
-    fn update(&self, answer: &[SocketAddr]) -> bool {
+    /// Takes over an answer. What was first before stays first while it is in the answer, for names that answer in
+    /// changing order. Whether the addresses have changed.
+    fn update(&self, mut answer: Vec<SocketAddr>) -> bool {
         let current = self.get();
-        if answer.is_empty() || current.is_some_and(|current| answer.contains(&current)) {
+        if let Some(place) = answer.iter().position(|address| Some(address) == current.first()) {
+            answer[..=place].rotate_right(1);
+        }
+        let sorted = |addresses: &[SocketAddr]| addresses.iter().copied().collect::<BTreeSet<_>>();
+        if answer.is_empty() || sorted(&answer) == sorted(&current) {
             return false;
         }
-        self.current.store(Some(Arc::new(answer[0])));
+        self.current.store(Arc::new(answer));
         true
     }
 }
@@ -59,16 +65,16 @@ pub async fn resolve(pool: &Name, backend: &Backend) {
     let address = backend.address();
     match lookup.await {
         Ok(answer) => {
-            let changed = backend.resolved().update(&answer);
+            let changed = backend.resolved().update(answer);
             let recovered = backend.resolved().failing.swap(false, Relaxed);
             if changed || recovered {
-                let to = backend.socket_address().map(tracing::field::display);
-                tracing::info!(%pool, backend = %address, to, "host name resolved");
+                let to = backend.resolved().get();
+                tracing::info!(%pool, backend = %address, to = ?to, "host name resolved");
             }
         }
         Err(error) if !backend.resolved().failing.swap(true, Relaxed) => {
-            let kept = backend.socket_address().map(tracing::field::display);
-            tracing::warn!(%pool, backend = %address, %error, kept, "host name could not be resolved");
+            let kept = backend.resolved().get();
+            tracing::warn!(%pool, backend = %address, %error, kept = ?kept, "host name could not be resolved");
         }
         Err(_still_failing) => {}
     }
@@ -85,13 +91,20 @@ mod tests {
     #[test]
     fn an_answer_in_another_order_changes_nothing_and_an_empty_one_neither() {
         let resolved = Resolved::default();
-        assert_eq!(resolved.get(), None);
-        assert!(resolved.update(&[at(1), at(2)]));
-        assert_eq!(resolved.get(), Some(at(1)));
-        assert!(!resolved.update(&[at(2), at(1)]));
-        assert!(!resolved.update(&[]));
-        assert_eq!(resolved.get(), Some(at(1)));
-        assert!(resolved.update(&[at(2)]));
-        assert_eq!(resolved.get(), Some(at(2)));
+        assert!(resolved.get().is_empty());
+        assert!(resolved.update(vec![at(1), at(2)]));
+        assert!(!resolved.update(vec![at(2), at(1)]));
+        assert!(!resolved.update(vec![]));
+        assert_eq!(*resolved.get(), [at(1), at(2)]);
+    }
+
+    #[test]
+    fn what_was_first_stays_first_as_long_as_it_is_there() {
+        let resolved = Resolved::default();
+        resolved.update(vec![at(1), at(2)]);
+        assert!(resolved.update(vec![at(3), at(2), at(1)]));
+        assert_eq!(*resolved.get(), [at(1), at(3), at(2)]);
+        assert!(resolved.update(vec![at(2)]));
+        assert_eq!(*resolved.get(), [at(2)]);
     }
 }

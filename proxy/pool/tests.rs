@@ -33,7 +33,7 @@ fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
     }
 }
 
-fn plain(addresses: &[&'static str]) -> model::Pool {
+pub(crate) fn plain(addresses: &[&'static str]) -> model::Pool {
     config(&addresses.iter().map(|&address| (address, 1, None, false)).collect::<Vec<_>>())
 }
 

@@ -45,11 +45,17 @@ pub(super) async fn dial_any(pool: &Arc<Pool>, record: &mut Record) -> Result<(T
     Err(CloseReason::ConnectFailed)
 }
 
+/// Connects to the backend: to the first of its addresses that takes it.
 async fn dial(lease: &Lease, deadline: Instant) -> io::Result<TcpStream> {
-    let Some(address) = lease.backend().socket_address() else {
-        return Err(io::Error::new(io::ErrorKind::HostUnreachable, "host name not resolved"));
-    };
-    timeout_at(deadline, socket::connect(address)).await.map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))?
+    let mut outcome = Err(io::Error::new(io::ErrorKind::HostUnreachable, "host name not resolved"));
+    for &address in lease.backend().socket_addresses().iter() {
+        let elapsed = |_elapsed| io::Error::from(io::ErrorKind::TimedOut);
+        outcome = timeout_at(deadline, socket::connect(address)).await.map_err(elapsed).flatten();
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }
 
 /// Counts a failed connect against the backend, unless the fault lies on this side.

@@ -116,6 +116,29 @@ fn millis(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Local;
+
+    fn record(tally: &Arc<Tally>) -> Record {
+        let pool = Arc::new(Pool::new(&crate::pool::tests::plain(&["127.0.0.1:1"]), None));
+        let origin = Origin { client: ([127, 0, 0, 1], 1).into(), tally: Arc::clone(tally), pool, access_log: true };
+        Record::new(origin, Local::seat(&Local::new(0, 1)).id())
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_one_session_and_is_counted() {
+        let tally = Arc::new(Tally::new("game".parse().unwrap(), 1));
+        let other = record(&tally);
+        let doomed = record(&tally);
+        assert_eq!((tally.active(), tally.total()), (2, 2));
+        let tasks = tokio::task::LocalSet::new();
+        let panicked = tasks.run_until(tokio::task::spawn_local(async move {
+            assert_eq!(doomed.attempts, 1, "a bug");
+        }));
+        assert!(panicked.await.unwrap_err().is_panic());
+        assert_eq!((tally.active(), tally.ended(CloseReason::Killed)), (1, 1));
+        other.finish(CloseReason::ClientClosed, None);
+        assert_eq!((tally.active(), tally.ended(CloseReason::ClientClosed), tally.total()), (0, 1, 2));
+    }
 
     #[test]
     fn milliseconds_keep_three_places() {

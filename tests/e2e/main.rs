@@ -1,0 +1,22 @@
+//! End to end: a proxy, real sockets on both sides of it, and real time.
+//!
+//! Most tests run the proxy in this process; `process` and a few others run the binary. What must be seen of a process
+//! as a whole (memory, descriptors, threads, exit codes, the log) is seen there, for here tests run side by side.
+
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod support;
+
+mod admin;
+mod backpressure;
+mod balance;
+mod bytes;
+mod circuit;
+mod closing;
+mod connect;
+mod drain;
+mod limits;
+mod names;
+mod process;
+mod reload;
+mod timeouts;
