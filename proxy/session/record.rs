@@ -132,6 +132,7 @@ mod tests {
         assert_eq!((tally.active(), tally.total()), (2, 2));
         let tasks = tokio::task::LocalSet::new();
         let panicked = tasks.run_until(tokio::task::spawn_local(async move {
+            let doomed = doomed;
             assert_eq!(doomed.attempts, 1, "a bug");
         }));
         assert!(panicked.await.unwrap_err().is_panic());
