@@ -131,11 +131,11 @@ mod tests {
         let doomed = record(&tally);
         assert_eq!((tally.active(), tally.total()), (2, 2));
         let tasks = tokio::task::LocalSet::new();
-        let panicked = tasks.run_until(tokio::task::spawn_local(async move {
+        let panicked = tasks.spawn_local(async move {
             let doomed = doomed;
             assert_eq!(doomed.attempts, 1, "a bug");
-        }));
-        assert!(panicked.await.unwrap_err().is_panic());
+        });
+        assert!(tasks.run_until(panicked).await.unwrap_err().is_panic());
         assert_eq!((tally.active(), tally.ended(CloseReason::Killed)), (1, 1));
         other.finish(CloseReason::ClientClosed, None);
         assert_eq!((tally.active(), tally.ended(CloseReason::ClientClosed), tally.total()), (0, 1, 2));
