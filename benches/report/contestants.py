@@ -1,0 +1,175 @@
+"""The contestants, and the configuration of each: what its own documentation advises for plain TCP in front of one backend,
+with two threads or workers, no access log, no health checks, and timeouts that no workload reaches."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a proxy is to stand."""
+
+    # Its configuration and logs go here.
+    directory: Path
+    # It listens here ...
+    port: int
+    # ... passes connections on to these (address:port) ...
+    backends: tuple
+    # ... and may have so many sessions.
+    sessions: int
+    admin_port: int = 0
+
+    def write(self, name, text):
+        path = self.directory / name
+        path.write_text(text)
+        return path
+
+
+@dataclass(frozen=True)
+class Contestant:
+    name: str
+    version: str = ""
+    # From a place to a command line; None for a direct connection.
+    command: Callable | None = None
+    environment: dict = field(default_factory=dict)
+
+    @property
+    def is_peer(self):
+        return self.name not in ("direct", "portti")
+
+
+def portti(binary, version, name="portti", access_log=False):
+    def command(place):
+        config = f"""\
+[server]
+workers = {WORKERS}
+max_connections = {place.sessions}
+[admin]
+bind = "127.0.0.1:{place.admin_port}"
+[log]
+access = {str(access_log).lower()}
+[listeners.game]
+bind = "127.0.0.1:{place.port}"
+pool = "game"
+[pools.game]
+balance = "least_connections"
+backends = {json.dumps(place.backends)}
+"""
+        return [binary, "run", "--config", place.write("portti.toml", config)]
+
+    return Contestant(name, version, command)
+
+
+def haproxy(binary, version, environment):
+    # No splicing: `option splice-auto` is off unless asked for. The backlog follows maxconn by itself.
+    def command(place):
+        config = f"""\
+global
+    nbthread {WORKERS}
+    maxconn {place.sessions}
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+listen game
+    bind 127.0.0.1:{place.port}
+    server game {place.backends[0]}
+"""
+        # -db: stay in the foreground.
+        return [binary, "-db", "-f", place.write("haproxy.cfg", config)]
+
+    return Contestant("haproxy", version, command, environment)
+
+
+def nginx(binary, version, environment, module):
+    # reuseport: a socket for each worker, which its documentation gives for spreading connections; without it one of two
+    # workers may get nearly all. backlog: its default of 511 would drop connections of the burst; the others' is 4,096.
+    def command(place):
+        load = f"load_module {module};" if module else ""
+        # A session takes two, and one worker may get nearly all.
+        connections = 2 * place.sessions
+        config = f"""\
+{load}
+daemon off;
+worker_processes {WORKERS};
+worker_rlimit_nofile {connections + 500};
+pid {place.directory}/nginx.pid;
+error_log stderr crit;
+events {{
+    worker_connections {connections};
+}}
+stream {{
+    server {{
+        listen 127.0.0.1:{place.port} reuseport backlog=4096;
+        proxy_connect_timeout 5s;
+        proxy_timeout 1h;
+        proxy_pass {place.backends[0]};
+    }}
+}}
+"""
+        return [binary, "-e", "stderr", "-p", place.directory, "-c", place.write("nginx.conf", config)]
+
+    return Contestant("nginx", version, command, environment)
+
+
+def envoy(binary, version):
+    # Each worker has a socket of its own by default (enable_reuse_port). The limits of the cluster's circuit breaker, 1,024
+    # by default, are raised so that all sessions pass.
+    def command(place):
+        host, port = place.backends[0].split(":")
+        limits = {"max_connections": place.sessions, "max_pending_requests": place.sessions}
+        endpoint = {"endpoint": {"address": _socket_address(host, int(port))}}
+        config = {
+            "static_resources": {
+                "listeners": [
+                    {
+                        "name": "game",
+                        "address": _socket_address("127.0.0.1", place.port),
+                        "filter_chains": [{"filters": [_tcp_proxy_filter()]}],
+                    }
+                ],
+                "clusters": [
+                    {
+                        "name": "game",
+                        "type": "STATIC",
+                        "connect_timeout": "5s",
+                        "circuit_breakers": {"thresholds": [limits]},
+                        "load_assignment": {"cluster_name": "game", "endpoints": [{"lb_endpoints": [endpoint]}]},
+                    }
+                ],
+            },
+        }
+        path = place.write("envoy.json", json.dumps(config, indent=2))
+        # Hot restart needs memory shared between processes, which only one Envoy on a machine could have.
+        return [binary, "-c", path, "--concurrency", WORKERS, "--disable-hot-restart", "--log-level", "error"]
+
+    return Contestant("envoy", version, command)
+
+
+def _socket_address(host, port):
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _tcp_proxy_filter():
+    kind = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
+    config = {"@type": kind, "stat_prefix": "game", "cluster": "game", "idle_timeout": "3600s"}
+    return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
+
+
+def sessions_allowed(descriptors):
+    """How many sessions a proxy may have: two descriptors each, some to spare, and a thousand more than are needed."""
+    return min(9000, (descriptors - 600) // 2)
+
+
+DIRECT = Contestant("direct")
+PEERS = ("haproxy", "nginx", "envoy")
+
+
+def is_root():
+    return os.geteuid() == 0

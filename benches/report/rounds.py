@@ -1,0 +1,146 @@
+"""Running the contestants in turn."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import stats, workloads
+from .contestants import Place
+from .processes import START_PATIENCE, Crew, Failed, free_port, memory
+
+# What a run may take beyond its own seconds before it is given up: the burst waits up to 20 s for its last connection.
+PATIENCE = 60.0
+# Between the start of a proxy, or the last of many sessions, and measuring.
+SETTLE = 0.3
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What holds for every run."""
+
+    machine: object
+    # The load generator.
+    load: Path
+    # Logs and configurations go here.
+    directory: Path
+    rounds: int
+    # How long to measure, and to warm up before.
+    seconds: float
+    warm_up: float
+    # Sessions that a proxy may have.
+    sessions: int
+    # Whether each run has a network namespace of its own.
+    apart: bool
+
+
+def run_all(setting, chosen, contestants):
+    """Yields one row for each round, workload and contestant. The contestants take turns: whatever changes on the machine
+    meanwhile meets all of them."""
+    for number in range(1, setting.rounds + 1):
+        for workload in chosen:
+            for contestant in contestants:
+                if workload.is_idle and contestant.command is None:
+                    continue
+                row = {"round": number, "workload": workload.name, "contestant": contestant.name}
+                row |= _measure_or_say_why_not(setting, workload, contestant)
+                _tell(setting, row)
+                yield row
+
+
+def _measure_or_say_why_not(setting, workload, contestant):
+    try:
+        return {"result": measure(setting, workload, contestant)}
+    except Failed as failure:
+        return {"failed": str(failure)}
+
+
+def _tell(setting, row):
+    outcome = row.get("failed") or ", ".join(
+        f"{key} {value:,.0f}" for key, value in row["result"].items() if value is not None and key in _TOLD
+    )
+    print(
+        f"round {row['round']}/{setting.rounds}  {row['workload']:<10}{row['contestant']:<10} {outcome}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+_TOLD = ("ops_per_second", "bytes_per_second", "p99_us", "bytes_per_session", "errors")
+
+
+def measure(setting, workload, contestant, during=None):
+    """One run, with a fresh backend and a fresh proxy, so that nobody inherits what an earlier run has left behind.
+
+    `during`, if given, is called with the proxy's Place and returns a context that lasts as long as the run.
+    """
+    with Crew(setting.machine, setting.directory / f"{workload.name}-{contestant.name}", setting.apart) as crew:
+        ports = _start_backend(crew, setting)
+        target, proxy = ports[workload.port], None
+        if contestant.command:
+            place = new_place(crew, setting, [target])
+            target, proxy = f"127.0.0.1:{place.port}", start_proxy(crew, setting, contestant, place, workload.port)
+        if workload.is_idle:
+            return _measure_memory(crew, setting, workload, target, proxy)
+        if during:
+            with during(place):
+                return _run_client(crew, setting, workload, target)
+        return _run_client(crew, setting, workload, target)
+
+
+def _start_backend(crew, setting, addresses=1):
+    backend = crew.start("backend", [setting.load, "backend", "--addresses", addresses], pipes=True)
+    return crew.answer("backend", backend, PATIENCE)
+
+
+def new_place(crew, setting, backends):
+    return Place(crew.directory, free_port(), tuple(backends), setting.sessions, free_port())
+
+
+def start_proxy(crew, setting, contestant, place, port):
+    """Starts a proxy and waits until it serves."""
+    proxy = crew.start(contestant.name, contestant.command(place), contestant.environment)
+    command = [setting.load, "client", "--target", f"127.0.0.1:{place.port}", "--cpus", setting.machine.cpu_list]
+    probe = crew.start("probe", [*command, "wait", "--port", port], pipes=True)
+    try:
+        crew.answer("probe", probe, START_PATIENCE)
+    except Failed:
+        state = "does not serve" if proxy.poll() is None else "ended at once"
+        raise Failed(f"{contestant.name} {state}: {crew.said(contestant.name)}") from None
+    time.sleep(SETTLE)
+    return proxy
+
+
+def start_client(crew, setting, workload, target):
+    command = [setting.load, "client", "--target", target, "--cpus", setting.machine.cpu_list]
+    command += ["--warm-up", setting.warm_up, "--seconds", setting.seconds, *workload.arguments]
+    return crew.start("client", command, pipes=True)
+
+
+def _run_client(crew, setting, workload, target):
+    client = start_client(crew, setting, workload, target)
+    return crew.answer("client", client, setting.warm_up + setting.seconds + PATIENCE)
+
+
+def _measure_memory(crew, setting, workload, target, proxy):
+    client = start_client(crew, setting, workload, target)
+    points, errors = [], 0
+    for _ in workloads.IDLE_COUNTS:
+        line = crew.answer("client", client, PATIENCE)
+        errors = line["errors"]
+        time.sleep(SETTLE)
+        points.append((line["held"], memory(proxy.pid)))
+        client.stdin.write("\n")
+        client.stdin.flush()
+    return {"points": points, "bytes_per_session": stats.slope(points), "errors": errors}
+
+
+def hold_sessions(crew, setting, target, count):
+    """Opens that many idle sessions, which last as long as the crew. Returns how many could not be opened."""
+    idle = workloads.Workload("idle", "", "echo", ("idle", "--sessions", str(count)), "")
+    return crew.answer("client", start_client(crew, setting, idle, target), PATIENCE)["errors"]
+
+
+def start_many_backends(crew, setting, count):
+    """One process that echoes on so many addresses, as if each were a backend."""
+    return _start_backend(crew, setting, count)["echo"].rpartition(":")[2]

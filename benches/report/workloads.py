@@ -1,0 +1,98 @@
+"""What is measured: each workload, and what one unit of its work is."""
+
+from dataclasses import dataclass
+
+IDLE_COUNTS = (1000, 4000, 8000)
+
+
+@dataclass(frozen=True)
+class Workload:
+    name: str
+    what: str
+    # The backend's port that it needs: "echo", "source" or "sink".
+    port: str
+    # Arguments of the load generator.
+    arguments: tuple
+    # Added cost is told in this unit ...
+    unit: str
+    # ... for so many CPU seconds.
+    scale: float = 1e6
+    # Throughput is told in this unit.
+    rate: str = "ops/s"
+    # The client sets the pace: throughput can only fall short of it.
+    paced: bool = False
+
+    @property
+    def is_bulk(self):
+        return self.port != "echo"
+
+    @property
+    def is_idle(self):
+        return self.name == "idle"
+
+    def work(self, result):
+        """Units of work in a result: gigabytes for bulk transfers, else operations."""
+        return result["bytes"] / 1e9 if self.is_bulk else result["ops"]
+
+    def throughput(self, result):
+        return result["bytes_per_second"] / 1e9 if self.is_bulk else result["ops_per_second"]
+
+
+def _ping_pong(connections, size):
+    return ("ping-pong", "--connections", str(connections), "--size", str(size))
+
+
+def _bulk(direction):
+    return (f"bulk-{direction}", "--connections", "4")
+
+
+WORKLOADS = (
+    Workload("rr1", "one connection, 64-byte ping-pong", "echo", _ping_pong(1, 64), "µs/op"),
+    Workload("rr64", "64 connections, 64-byte ping-pong", "echo", _ping_pong(64, 64), "µs/op"),
+    Workload("rr64x4k", "64 connections, 4 KiB ping-pong", "echo", _ping_pong(64, 4096), "µs/op"),
+    Workload(
+        "bulk_down", "4 connections, from the backend as fast as they go", "source", _bulk("down"), "CPU-s/GB", 1, "GB/s"
+    ),
+    Workload("bulk_up", "4 connections, to the backend as fast as they go", "sink", _bulk("up"), "CPU-s/GB", 1, "GB/s"),
+    Workload(
+        "cps",
+        "connect, 64-byte round trip, close; 64 at a time; latency is that of the whole cycle",
+        "echo",
+        ("cps", "--connections", "64", "--size", "64"),
+        "µs/connection",
+        rate="connections/s",
+    ),
+    Workload(
+        "game",
+        "1,000 players, each 128 bytes 20 times a second, evenly spread; latency from when each message was due",
+        "echo",
+        ("game", "--players", "1000", "--size", "128", "--rate", "20"),
+        "µs/op",
+        paced=True,
+    ),
+    Workload(
+        "idle",
+        "memory per idle session: slope over {:,}, {:,} and {:,} sessions that each did one round trip".format(*IDLE_COUNTS),
+        "echo",
+        ("idle", "--sessions", ",".join(map(str, IDLE_COUNTS))),
+        "bytes/session",
+        1,
+    ),
+    Workload(
+        "burst",
+        "5,000 connections at once, until all have had a round trip; latency from each one's connect",
+        "echo",
+        ("burst", "--connections", "5000", "--size", "64"),
+        "µs/connection",
+        rate="connections/s",
+    ),
+)
+
+
+def named(names):
+    """The workloads with these names, in the table's order. Raises KeyError for a name that is none."""
+    known = {workload.name for workload in WORKLOADS}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise KeyError(f"no workload {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    return [workload for workload in WORKLOADS if workload.name in names]
