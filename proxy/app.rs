@@ -22,7 +22,7 @@ use crate::control::reload::{self, Reloader};
 use crate::control::sockets::{BindError, Sockets};
 use crate::control::state::State;
 use crate::control::{Control, Request, WorkerLost, admin, names, watch};
-use crate::drain::{self, Watch};
+use crate::drain;
 use crate::signal::Signals;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
@@ -176,7 +176,7 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Contr
     let admin = admin_socket.map(|socket| serve_admin(socket, &state)).transpose()?;
 
     names::resolve_new(&state.snapshot(), NAMES_PATIENCE).await;
-    let workers = spawn_workers(config.server.workers.get(), &snapshot, &drain)?;
+    let workers = worker::spawn_all(config.server.workers.get(), &snapshot, &drain)?;
     sockets.apply(&plan);
     reload::send(plan, &state.snapshot(), &workers).await;
     state.set_listening();
@@ -198,10 +198,6 @@ fn serve_admin(socket: TcpListener, state: &Rc<State>) -> io::Result<SocketAddr>
 
 async fn bind_admin(address: SocketAddr) -> Result<TcpListener, BindError> {
     admin::bind(address).await.map_err(|error| BindError::new("the admin server".to_owned(), address, error))
-}
-
-fn spawn_workers(count: usize, snapshot: &Arc<ArcSwap<Snapshot>>, drain: &Watch) -> io::Result<Vec<worker::Handle>> {
-    (0..count).map(|index| worker::spawn(index, count, Arc::clone(snapshot), drain.clone())).collect()
 }
 
 impl From<io::Error> for StartError {

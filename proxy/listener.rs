@@ -2,16 +2,19 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::spawn_local;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
+mod spread;
+
+pub use self::spread::{Newcomer, Spread};
 use crate::config::scalar::Name;
 use crate::net::socket;
 use crate::pool::Pool;
@@ -37,6 +40,8 @@ pub struct Acceptor {
     pub pool: RefCell<Arc<Pool>>,
     /// Where the listener's policy is found at each accept.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Finds the worker for each session.
+    pub spread: Arc<Spread>,
     /// What the worker lends to sessions.
     pub local: Rc<Local>,
     /// Ends the loop.
@@ -45,13 +50,13 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Accepts until it is told to stop, then takes what already waits in the kernel's queue and closes the socket.
-    pub async fn run(self, socket: TcpListener) {
+    pub async fn run(self, socket: AsyncFd<net::TcpListener>) {
         let mut backoff = BACKOFF;
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = self.stop.asked() => break,
-                accepted = socket.accept() => accepted,
+                accepted = socket.async_io(Interest::READABLE, socket::accept) => accepted,
             };
             match accepted {
                 Ok((stream, client)) => {
@@ -66,21 +71,17 @@ impl Acceptor {
                 }
             }
         }
-        if let Err(error) = self.take_waiting(socket) {
+        if let Err(error) = self.take_waiting(socket.get_ref()) {
             tracing::warn!(listener = %self.name, %error, "clients that were waiting to be accepted are lost");
         }
     }
 
     /// Begins what the kernel has accepted already: closing the socket would reset it. Asks the kernel itself, because
     /// the runtime may not have heard of the newest connections yet.
-    fn take_waiting(&self, socket: TcpListener) -> io::Result<()> {
-        let socket = socket.into_std()?;
+    fn take_waiting(&self, socket: &net::TcpListener) -> io::Result<()> {
         loop {
-            match socket.accept() {
-                Ok((stream, client)) => {
-                    stream.set_nonblocking(true)?;
-                    self.begin(TcpStream::from_std(stream)?, client);
-                }
+            match socket::accept(socket) {
+                Ok((stream, client)) => self.begin(stream, client),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if self.note_error(&error) == AcceptError::Connection => {}
@@ -89,7 +90,8 @@ impl Acceptor {
         }
     }
 
-    fn begin(&self, stream: TcpStream, client: SocketAddr) {
+    /// Begins a session, here or on a worker that has fewer.
+    fn begin(&self, stream: net::TcpStream, client: SocketAddr) {
         let snapshot = self.snapshot.load();
         if let Some(listener) = snapshot.listeners.get(&self.name) {
             self.pool.replace(Arc::clone(&listener.pool));
@@ -101,7 +103,7 @@ impl Acceptor {
             access_log: snapshot.access_log,
         };
         match snapshot.admission.admit() {
-            Ok(permit) => drop(spawn_local(Session::new(origin, permit, &self.local).run(stream))),
+            Ok(permit) => self.spread.place(stream, origin, permit, &self.local),
             Err(_full) => Session::refuse(origin, CloseReason::AtCapacity, &self.local),
         }
     }

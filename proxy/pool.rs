@@ -24,6 +24,7 @@ use crate::config::{
     scalar::{Address, Name},
 };
 use crate::metrics;
+use crate::relay::Limits;
 
 /// One version of a pool: which backends, and how to treat them. What was counted passes to the next version.
 #[derive(Debug)]
@@ -54,12 +55,8 @@ pub struct Member {
 pub struct Timeouts {
     /// For one connect.
     pub connect: Duration,
-    /// For the first byte after bytes were sent.
-    pub request: Option<Duration>,
-    /// Without a byte in either direction.
-    pub idle: Option<Duration>,
-    /// For all.
-    pub lifetime: Option<Duration>,
+    /// For silences, and for all.
+    pub session: Limits,
     /// Further backends tried when a connect fails.
     pub retries: u32,
     /// The wait before the first of them.
@@ -181,9 +178,11 @@ impl Timeouts {
     fn new(config: &model::Pool) -> Self {
         Self {
             connect: config.connect_timeout,
-            request: config.request_timeout,
-            idle: config.idle_timeout,
-            lifetime: config.max_lifetime,
+            session: Limits {
+                idle: config.idle_timeout,
+                request: config.request_timeout,
+                lifetime: config.max_lifetime,
+            },
             retries: config.retries,
             retry_backoff: config.retry_backoff,
         }

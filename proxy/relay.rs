@@ -14,7 +14,6 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 mod flow;
@@ -63,7 +62,7 @@ pub enum End {
     IdleTimeout,
     /// The backend was sent bytes and stayed silent for [`Limits::request`].
     RequestTimeout,
-    /// [`Limits::ends_at`] came.
+    /// The session has lasted for [`Limits::lifetime`].
     MaxLifetime,
     /// The relay was asked to, through its [`Stop`].
     Stopped,
@@ -79,9 +78,15 @@ pub trait Observe {
 
 /// A byte stream between two peers.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
+    /// Whether dropping the stream tells its peer of the end just as a shutdown does: then the last one is left out.
+    const ENDS_WHEN_DROPPED: bool;
+
     /// Whether the connection has broken, found out without reading from it. Asked while the relay may not read because
     /// the far side takes nothing; may take the error away, for the relay ends when it is `true`.
     fn is_broken(&self) -> bool;
+
+    /// The session has lasted for half a minute: what pays only for long ones may be set now.
+    fn settle(&self);
 }
 
 /// Passes bytes between two connected peers until the session ends. The streams are the caller's to close.
@@ -92,14 +97,14 @@ pub fn run<'a, D: Socket, U: Socket, O: Observe>(
     upstream: &'a mut U,
     session: Session<'a, O>,
 ) -> impl Future<Output = End> + use<'a, D, U, O> {
-    let Session { buffer, limits, observer, stop } = session;
+    let Session { buffer, limits, began, observer, stop } = session;
     let mut relay = Relay {
         downstream,
         upstream,
         up: Flow::new(Direction::Up),
         down: Flow::new(Direction::Down),
         first_closed: None,
-        watchdog: Watchdog::new(limits, Instant::now()),
+        watchdog: Watchdog::new(limits, began, Instant::now()),
         buffer,
         observer,
         stop,
@@ -116,7 +121,9 @@ pub struct Session<'a, O> {
     /// The worker's shared buffer.
     pub buffer: &'a Buffer,
     /// How long the session may be silent, and how long it may last.
-    pub limits: Limits,
+    pub limits: &'a Limits,
+    /// When its life began, which may be before the relay's.
+    pub began: Instant,
     /// Hears of what passes.
     pub observer: &'a O,
     /// Ends the relay from outside.
@@ -130,7 +137,7 @@ struct Relay<'a, D, U, O> {
     down: Flow,
     /// The side whose end of stream came first.
     first_closed: Option<Side>,
-    watchdog: Watchdog,
+    watchdog: Watchdog<'a>,
     buffer: &'a Buffer,
     observer: &'a O,
     stop: &'a Stop,
@@ -161,6 +168,11 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
         let mut buffer = self.buffer.0.borrow_mut();
         let mut seen = Seen { observer: self.observer, watchdog: &mut self.watchdog };
 
+        if self.up.is_done() {
+            self.down.ends_by_drop(D::ENDS_WHEN_DROPPED);
+        } else if self.down.is_done() {
+            self.up.ends_by_drop(U::ENDS_WHEN_DROPPED);
+        }
         let up = self.up.poll(cx, (&mut *self.downstream, &mut *self.upstream), &mut buffer, &mut seen);
         if self.up.saw_end() && self.first_closed.is_none() {
             self.first_closed = Some(Side::Downstream);
@@ -207,17 +219,22 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
         if self.down.is_stalled() && self.upstream.is_broken() {
             return Some(self.broken(Side::Upstream));
         }
-        self.watchdog.look(Instant::now(), self.is_stalled())
+        let now = Instant::now();
+        if self.watchdog.settles(now) {
+            self.downstream.settle();
+            self.upstream.settle();
+        }
+        self.watchdog.look(now, self.is_stalled())
     }
 }
 
 /// Passes what a flow saw on to the watchdog and the observer.
-struct Seen<'a, O> {
+struct Seen<'a, 'limits, O> {
     observer: &'a O,
-    watchdog: &'a mut Watchdog,
+    watchdog: &'a mut Watchdog<'limits>,
 }
 
-impl<O: Observe> flow::Sight for Seen<'_, O> {
+impl<O: Observe> flow::Sight for Seen<'_, '_, O> {
     fn read(&mut self, direction: Direction) {
         if direction == Direction::Down && self.watchdog.answered() {
             self.observer.answered();
@@ -227,13 +244,6 @@ impl<O: Observe> flow::Sight for Seen<'_, O> {
     fn wrote(&mut self, direction: Direction, bytes: usize) {
         self.watchdog.passed(direction);
         self.observer.passed(direction, bytes);
-    }
-}
-
-impl Socket for TcpStream {
-    fn is_broken(&self) -> bool {
-        // SO_ERROR tells of a reset even while unread bytes wait in front of it.
-        !matches!(self.take_error(), Ok(None))
     }
 }
 

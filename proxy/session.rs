@@ -3,7 +3,6 @@
 //! [`Session::run`] is its whole life: connect to a backend, pass bytes, finish. There is one way out, its record,
 //! which counts and logs whatever happened, a panic included.
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,20 +14,22 @@ mod connect;
 mod local;
 mod outcome;
 mod record;
+#[cfg(test)]
+mod tests;
 
-pub use self::local::{Local, SessionId};
+use self::local::Place;
+pub use self::local::{Burden, Load, Local, SessionId};
 pub use self::outcome::{CloseReason, Tally};
-use self::{local::Place, record::Record};
+use self::record::{Last, Record};
 use crate::admission::Permit;
-use crate::net::socket;
+use crate::net::{socket, tcp_info};
 use crate::pool::{Failure, Lease, Pool};
-use crate::relay::{self, Direction, Limits, Side};
+use crate::relay::{self, Direction, Side};
 
 /// A session that has been admitted.
 #[derive(Debug)]
 pub struct Session {
     record: Record,
-    pool: Arc<Pool>,
     place: Place,
     /// Given back last, when both connections are closed.
     _permit: Permit,
@@ -48,16 +49,15 @@ pub struct Origin {
 }
 
 impl Session {
-    /// Begins a session on the worker that owns `local`.
-    pub fn new(origin: Origin, permit: Permit, local: &Rc<Local>) -> Self {
-        let place = Local::seat(local);
-        let pool = Arc::clone(&origin.pool);
-        Self { record: Record::new(origin, place.id()), pool, place, _permit: permit }
+    /// Begins a session on the worker that owns `local`, whose burden it is.
+    pub fn new(origin: Origin, permit: Permit, burden: Burden, local: &Rc<Local>) -> Self {
+        let place = Local::seat(local, burden);
+        Self { record: Record::new(origin, place.id()), place, _permit: permit }
     }
 
     /// Counts and logs a session that may not begin. The client is closed when the caller drops its connection.
-    pub fn refuse(origin: Origin, reason: CloseReason, local: &Rc<Local>) {
-        Record::new(origin, Local::seat(local).id()).finish(reason, None);
+    pub fn refuse(origin: Origin, reason: CloseReason, local: &Local) {
+        Record::new(origin, local.next_id()).finish(reason, &Last::default());
     }
 
     /// Lives the session. Both connections are closed when it is over.
@@ -68,7 +68,7 @@ impl Session {
     pub fn run(mut self, mut downstream: TcpStream) -> impl Future<Output = ()> {
         async move {
             let reason = self.serve(&mut downstream).await;
-            self.record.finish(reason, Some(&downstream));
+            self.finish(reason, &downstream);
             drop(downstream);
         }
     }
@@ -78,7 +78,8 @@ impl Session {
             Ok(connected) => connected,
             Err(reason) => return reason,
         };
-        let end = self.relay(downstream, &mut upstream, &lease).await;
+        let observer = Observer { place: &self.place, record: &self.record, lease: &lease };
+        let end = relay::run(downstream, &mut upstream, self.relay_session(&observer)).await;
         self.report(&lease, end);
         match end {
             relay::End::Reset(Side::Downstream) => socket::reset_on_close(&upstream),
@@ -95,37 +96,36 @@ impl Session {
             () = self.place.stop().asked() => Err(self.place.stop_reason()),
             gone = broken(downstream) => Err(gone),
             // Boxed, so that a session carries it no longer than it takes.
-            connected = Box::pin(connect::dial_any(&self.pool, &mut self.record)) => connected,
+            connected = Box::pin(connect::dial_any(&mut self.record)) => connected,
         }
     }
 
-    /// Passes bytes until the session ends.
-    async fn relay(&mut self, downstream: &mut TcpStream, upstream: &mut TcpStream, lease: &Lease) -> relay::End {
-        let timeouts = self.pool.timeouts();
-        let limits = Limits {
-            idle: timeouts.idle,
-            request: timeouts.request,
-            ends_at: timeouts.lifetime.map(|lifetime| self.record.accepted_at + lifetime),
-        };
-        let observer =
-            Observer { place: &self.place, tally: &self.record.tally, lease, first_byte_at: Cell::new(None) };
-        let (buffer, stop) = (self.place.buffer(), self.place.stop());
-        let session = relay::Session { buffer, limits, observer: &observer, stop };
-        let end = relay::run(downstream, upstream, session).await;
-        self.record.first_byte_at = observer.first_byte_at.get();
-        (self.record.bytes_up, self.record.bytes_down) = self.place.bytes();
-        end
+    /// What the relay needs to know.
+    fn relay_session<'a>(&'a self, observer: &'a Observer<'a>) -> relay::Session<'a, Observer<'a>> {
+        relay::Session {
+            buffer: self.place.buffer(),
+            limits: &self.record.pool().timeouts().session,
+            began: self.record.accepted_at,
+            observer,
+            stop: self.place.stop(),
+        }
     }
 
     /// Tells the circuit how the backend did, where its first byte has not told it already.
     fn report(&self, lease: &Lease, end: relay::End) {
         match end {
             relay::End::RequestTimeout => lease.failed(Failure::RequestTimeout, Instant::now()),
-            relay::End::Reset(Side::Upstream) if self.record.first_byte_at.is_none() => {
+            relay::End::Reset(Side::Upstream) if self.record.first_byte_at.get().is_none() => {
                 lease.failed(Failure::BackendReset, Instant::now());
             }
             _ => {}
         }
+    }
+
+    /// The end, whatever it was.
+    fn finish(&mut self, reason: CloseReason, downstream: &TcpStream) {
+        let quality = if self.record.is_logged() { tcp_info::read(downstream).ok() } else { None };
+        self.record.finish(reason, &Last { bytes: self.place.bytes(), quality });
     }
 }
 
@@ -140,20 +140,19 @@ async fn broken(downstream: &TcpStream) -> CloseReason {
 /// Hears of what the relay passes: counts bytes, and tells the circuit of the first one.
 struct Observer<'a> {
     place: &'a Place,
-    tally: &'a Tally,
+    record: &'a Record,
     lease: &'a Lease,
-    first_byte_at: Cell<Option<Instant>>,
 }
 
 impl relay::Observe for Observer<'_> {
     fn passed(&self, direction: Direction, bytes: usize) {
         self.place.passed(direction, bytes);
-        self.tally.passed(self.place.worker(), direction, bytes);
+        self.record.tally().passed(self.place.worker(), direction, bytes);
     }
 
     fn answered(&self) {
         let now = Instant::now();
-        self.first_byte_at.set(Some(now));
+        self.record.first_byte_at.set(Some(now));
         self.lease.succeeded(now);
     }
 }

@@ -1,5 +1,5 @@
 //! A worker: one thread with a runtime, listening sockets, sessions and an I/O buffer of its own. A session lives and
-//! dies on the worker that accepted it.
+//! dies on the worker that it began on: the one that accepted it, or one that had clearly fewer.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -12,14 +12,15 @@ use std::task::{Context, Poll, ready};
 use std::thread;
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::config::scalar::Name;
 use crate::drain::{Phase, Watch};
-use crate::listener::Acceptor;
+use crate::listener::{Acceptor, Newcomer, Spread};
 use crate::pool::Pool;
 use crate::relay::Stop;
 use crate::session::{CloseReason, Local};
@@ -92,19 +93,38 @@ impl Handle {
     }
 }
 
-/// Starts worker number `index` of `workers`.
+/// Starts so many workers.
 ///
 /// # Errors
-/// No thread could be made.
-pub fn spawn(index: usize, workers: usize, snapshot: Arc<ArcSwap<Snapshot>>, drain: Watch) -> io::Result<Handle> {
+/// A thread could not be made. Those that were end by themselves when `drain`'s trigger is dropped.
+pub fn spawn_all(count: usize, snapshot: &Arc<ArcSwap<Snapshot>>, drain: &Watch) -> io::Result<Vec<Handle>> {
+    let (spread, doors) = Spread::new(count);
+    let spawn = |(index, newcomers)| {
+        let parts = Parts { index, count, snapshot: Arc::clone(snapshot), spread: Arc::clone(&spread), newcomers };
+        spawn(parts, drain.clone())
+    };
+    doors.into_iter().enumerate().map(spawn).collect()
+}
+
+/// What a worker is made of, on its way to its thread.
+struct Parts {
+    index: usize,
+    count: usize,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    spread: Arc<Spread>,
+    newcomers: mpsc::Receiver<Newcomer>,
+}
+
+fn spawn(parts: Parts, drain: Watch) -> io::Result<Handle> {
     let (mailbox, commands) = mpsc::channel(MAILBOX);
     let (alive, ended) = oneshot::channel();
+    let index = parts.index;
     thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         // Dropped when the thread ends, by a panic too.
         let _alive: oneshot::Sender<()> = alive;
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         match runtime {
-            Ok(runtime) => runtime.block_on(Worker::new(index, workers, snapshot).run(commands, drain)),
+            Ok(runtime) => runtime.block_on(Worker::new(parts).run(commands, drain)),
             Err(error) => tracing::error!(worker = index, %error, "a worker has no runtime"),
         }
     })?;
@@ -115,6 +135,8 @@ struct Worker {
     snapshot: Arc<ArcSwap<Snapshot>>,
     local: Rc<Local>,
     sockets: HashMap<SocketKey, Listening>,
+    spread: Arc<Spread>,
+    newcomers: mpsc::Receiver<Newcomer>,
 }
 
 /// An accept loop of this worker.
@@ -124,8 +146,9 @@ struct Listening {
 }
 
 impl Worker {
-    fn new(index: usize, workers: usize, snapshot: Arc<ArcSwap<Snapshot>>) -> Self {
-        Self { snapshot, local: Local::new(index, workers), sockets: HashMap::new() }
+    fn new(parts: Parts) -> Self {
+        let Parts { index, count, snapshot, spread, newcomers } = parts;
+        Self { snapshot, local: Local::new(index, count), sockets: HashMap::new(), spread, newcomers }
     }
 
     /// Serves until the process drains; returns when the last session has ended.
@@ -135,6 +158,7 @@ impl Worker {
                 biased;
                 () = drain.reached(Phase::Draining) => break,
                 Some(command) = commands.recv() => self.obey(command).await,
+                Some(newcomer) = self.newcomers.recv() => newcomer.begin(&self.local),
             }
         }
         // A socket that has only just been handed over has clients in its queue too.
@@ -144,11 +168,17 @@ impl Worker {
         for (_, listening) in self.sockets.drain() {
             listening.close().await;
         }
-        tokio::select! {
-            () = self.local.emptied() => return,
-            () = drain.reached(Phase::Cutting) => self.local.stop_all(CloseReason::Drained),
+        let Self { local, spread, mut newcomers, .. } = self;
+        drop(spread);
+        // Until the last worker has closed its sockets, others may hand on what they took from their queues.
+        while let Some(newcomer) = newcomers.recv().await {
+            newcomer.begin(&local);
         }
-        self.local.emptied().await;
+        tokio::select! {
+            () = local.emptied() => return,
+            () = drain.reached(Phase::Cutting) => local.stop_all(CloseReason::Drained),
+        }
+        local.emptied().await;
     }
 
     async fn obey(&mut self, command: Command) {
@@ -165,7 +195,9 @@ impl Worker {
 
     fn listen(&mut self, listen: Listen) {
         let Listen { key, socket, counts, pool } = listen;
-        let socket = match TcpListener::from_std(socket) {
+        // Not tokio's listener: what that accepts is registered here already, before another worker could have it.
+        #[allow(deprecated, reason = "unsound only for types that lie about their descriptor; its successor is unsafe")]
+        let socket = match AsyncFd::with_interest(socket, Interest::READABLE) {
             Ok(socket) => socket,
             Err(error) => {
                 tracing::error!(listener = %key.listener, address = %key.address, %error, "this worker cannot listen");
@@ -178,6 +210,7 @@ impl Worker {
             counts,
             pool: RefCell::new(pool),
             snapshot: Arc::clone(&self.snapshot),
+            spread: Arc::clone(&self.spread),
             local: Rc::clone(&self.local),
             stop: Rc::clone(&stop),
         };

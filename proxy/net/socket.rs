@@ -2,16 +2,20 @@
 
 use std::io;
 use std::net::{self, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
+
+use crate::relay;
 
 /// Connections that the kernel keeps ready for one worker to accept. As long as Linux allows by default
 /// (`net.core.somaxconn`), so that a full house that comes back at once finds room.
 const BACKLOG: i32 = 4096;
 
-/// A peer that has vanished (no FIN, no reset) is noticed after 60 + 4 × 15 seconds of silence: well within the 2 minutes
+/// A peer that has vanished (no FIN, no reset) from a session that has lasted is noticed after 60 + 4 × 15 seconds of silence: well within the 2 minutes
 /// in which a player who lost the network tries to come back.
 const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -63,6 +67,18 @@ fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Takes a connection that waits at a listening socket, ready for a runtime to take over.
+///
+/// # Errors
+/// `WouldBlock` if none waits, or what accept(2) says.
+pub fn accept(listener: &impl AsFd) -> io::Result<(net::TcpStream, SocketAddr)> {
+    let (connection, peer) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    // A connection that was gone before it was accepted has no peer any more.
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((connection.into(), peer))
+}
+
 /// Opens a connection to a backend. The caller bounds the time.
 ///
 /// # Errors
@@ -70,7 +86,6 @@ fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
 pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&keepalive())?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
         _under_way => {}
@@ -83,6 +98,25 @@ pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         stream.take_error()?.map_or(Ok(()), Err)?;
     }
     Ok(stream)
+}
+
+impl relay::Socket for TcpStream {
+    const ENDS_WHEN_DROPPED: bool = true;
+
+    fn is_broken(&self) -> bool {
+        // SO_ERROR tells of a reset even while unread bytes wait in front of it.
+        !matches!(self.take_error(), Ok(None))
+    }
+
+    /// Sets keepalive: four system calls, which a session of a minute has no use for. Clients' sockets have it from their
+    /// listener already, and lose nothing.
+    fn settle(&self) {
+        let socket = SockRef::from(self);
+        if !socket.keepalive().unwrap_or(false) {
+            // It fails only where the connection is gone, which the next read tells.
+            let _gone = socket.set_tcp_keepalive(&keepalive());
+        }
+    }
 }
 
 /// Makes the closing of a connection a reset: its peer must not take a broken session for a finished one.
@@ -107,9 +141,8 @@ fn keepalive() -> TcpKeepalive {
 
 #[cfg(test)]
 mod tests {
-    use socket2::SockRef;
-
     use super::*;
+    use crate::relay::Socket as _;
 
     const ANY: SocketAddr = SocketAddr::new(net::IpAddr::V4(net::Ipv4Addr::LOCALHOST), 0);
 
@@ -146,11 +179,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_to_backends_have_nodelay_and_keepalive() {
+    async fn connections_to_backends_have_nodelay_and_when_they_last_keepalive() {
         let listener = listen(ANY, 1, Sharing::Alone).unwrap().remove(0);
         let stream = connect(listener.local_addr().unwrap()).await.unwrap();
         assert!(stream.nodelay().unwrap());
+        stream.settle();
         assert!(SockRef::from(&stream).keepalive().unwrap());
+        assert_eq!(SockRef::from(&stream).tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
     }
 
     #[test]

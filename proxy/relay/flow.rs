@@ -26,6 +26,8 @@ pub(super) struct Flow {
     unsent: Unsent,
     /// The far side took bytes that it has not sent on yet. Never for long with plain TCP, whose flush does nothing.
     unflushed: bool,
+    /// The far side is dropped right after the end, which tells it all the same.
+    ends_by_drop: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +50,22 @@ enum Broken {
 
 impl Flow {
     pub(super) fn new(direction: Direction) -> Self {
-        Self { direction, stage: Stage::Open, unsent: Unsent::default(), unflushed: false }
+        Self { direction, stage: Stage::Open, unsent: Unsent::default(), unflushed: false, ends_by_drop: false }
     }
 
     /// Whether the reader's end of stream has been seen.
     pub(super) fn saw_end(&self) -> bool {
         matches!(self.stage, Stage::Closing | Stage::Done)
+    }
+
+    /// Whether the far side knows of the end.
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// Says whether the far side will be dropped when this direction is done, and hears of the end by that.
+    pub(super) fn ends_by_drop(&mut self, ends_by_drop: bool) {
+        self.ends_by_drop = ends_by_drop;
     }
 
     /// Whether bytes wait for the far side to take them, so that nothing is read.
@@ -125,7 +137,9 @@ impl Flow {
         S: Sight,
     {
         ready!(self.poll_unsent(cx, writer, sight)).map_err(|_gone| Broken::Writer)?;
-        ready!(Pin::new(writer).poll_shutdown(cx)).map_err(|_gone| Broken::Writer)?;
+        if !self.ends_by_drop {
+            ready!(Pin::new(writer).poll_shutdown(cx)).map_err(|_gone| Broken::Writer)?;
+        }
         self.stage = Stage::Done;
         Poll::Ready(Ok(()))
     }

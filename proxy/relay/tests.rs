@@ -18,10 +18,16 @@ use fragments::Fragmented;
 /// Bytes that a test's connection holds before its reader takes them.
 const PIPE: usize = 4096;
 
+const UNLIMITED: Limits = Limits { idle: None, request: None, lifetime: None };
+
 impl Socket for DuplexStream {
+    const ENDS_WHEN_DROPPED: bool = false;
+
     fn is_broken(&self) -> bool {
         false
     }
+
+    fn settle(&self) {}
 }
 
 /// What a test sees of a relay from outside.
@@ -61,9 +67,11 @@ impl Bench {
         let (backend, mut upstream) = duplex(PIPE);
         let seen = Rc::new(Seen::default());
         let observed = Rc::clone(&seen);
+        let began = Instant::now();
         let relay = tokio::task::spawn_local(async move {
             let buffer = Buffer::new();
-            let session = Session { buffer: &buffer, limits, observer: &*observed, stop: &observed.stop };
+            let session =
+                Session { buffer: &buffer, limits: &limits, began, observer: &*observed, stop: &observed.stop };
             run(&mut downstream, &mut upstream, session).await
         });
         Self { client, backend, seen, relay }
@@ -193,7 +201,7 @@ async fn undelivered_bytes_do_not_keep_a_session_from_being_idle() {
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_never_answers_runs_into_the_request_limit() {
     local(async {
-        let limits = Limits { request: Some(seconds(30)), idle: Some(seconds(3600)), ends_at: None };
+        let limits = Limits { request: Some(seconds(30)), idle: Some(seconds(3600)), lifetime: None };
         let mut bench = Bench::new(limits);
         // As long as nothing was asked, nothing is owed.
         sleep(seconds(100)).await;
@@ -226,7 +234,7 @@ async fn the_first_byte_of_a_backend_ends_the_request_limit_for_good() {
 async fn a_session_ends_at_its_lifetime_however_busy_it_is() {
     local(async {
         let begun = Instant::now();
-        let mut bench = Bench::new(Limits { ends_at: Some(begun + seconds(60)), ..Limits::default() });
+        let mut bench = Bench::new(Limits { lifetime: Some(seconds(60)), ..Limits::default() });
         while bench.client.write_all(b"x").await.is_ok() && bench.backend.read_u8().await.is_ok() {
             sleep(seconds(1)).await;
         }
@@ -259,7 +267,8 @@ async fn what_a_backend_said_before_it_broke_still_arrives() {
         // The client goes on talking to a backend that is gone.
         client.write_all(b"are you there?").await.unwrap();
         let (buffer, seen) = (Buffer::new(), Seen::default());
-        let session = Session { buffer: &buffer, limits: Limits::default(), observer: &seen, stop: &seen.stop };
+        let session =
+            Session { buffer: &buffer, limits: &UNLIMITED, began: Instant::now(), observer: &seen, stop: &seen.stop };
         let end = run(&mut downstream, &mut upstream, session).await;
         assert_eq!(end, End::Closed(Side::Upstream));
         drop(downstream);

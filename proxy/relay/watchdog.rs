@@ -14,6 +14,9 @@ const IDLE_PARTS: u32 = 16;
 /// when the far side takes bytes again, which may be never; half of the second within which a reset must pass.
 const STALL_LOOK: Duration = Duration::from_millis(500);
 
+/// When a session counts as settled. Most that are short never are, and save what only long ones need.
+const SETTLE_AFTER: Duration = Duration::from_secs(30);
+
 /// Where no limit is set, the timer still needs an instant: far enough to cost nothing.
 const FAR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -24,14 +27,16 @@ pub struct Limits {
     pub idle: Option<Duration>,
     /// The longest silence of a backend that has been sent bytes and has not sent its first.
     pub request: Option<Duration>,
-    /// When the session must be over.
-    pub ends_at: Option<Instant>,
+    /// The longest life.
+    pub lifetime: Option<Duration>,
 }
 
 /// Watches over the limits of one relay. It is told what passes, and looks at the clock when its timer fires.
 #[derive(Debug)]
-pub(super) struct Watchdog {
-    limits: Limits,
+pub(super) struct Watchdog<'a> {
+    limits: &'a Limits,
+    /// When the session's life began.
+    began: Instant,
     /// A byte has passed since the last look.
     moved: bool,
     /// The latest instant at which a byte may have passed, as far as looks can tell.
@@ -40,20 +45,24 @@ pub(super) struct Watchdog {
     answered: bool,
     /// When the backend's silence has lasted too long, once it has been sent something.
     answer_due: Option<Instant>,
+    /// The session has lasted for [`SETTLE_AFTER`].
+    settled: bool,
     /// When the timer is to fire.
     next_look: Instant,
     /// A look within [`STALL_LOOK`] is planned already.
     watches_stall: bool,
 }
 
-impl Watchdog {
-    pub(super) fn new(limits: Limits, now: Instant) -> Self {
+impl<'a> Watchdog<'a> {
+    pub(super) fn new(limits: &'a Limits, began: Instant, now: Instant) -> Self {
         let mut watchdog = Self {
             limits,
+            began,
             moved: false,
             quiet_since: now,
             answered: false,
             answer_due: None,
+            settled: false,
             next_look: now,
             watches_stall: false,
         };
@@ -92,12 +101,19 @@ impl Watchdog {
         Some(sooner)
     }
 
+    /// Whether the session has just settled. True once.
+    pub(super) fn settles(&mut self, now: Instant) -> bool {
+        let settles = !self.settled && now >= self.began + SETTLE_AFTER;
+        self.settled |= settles;
+        settles
+    }
+
     /// The timer has fired: the limit that has passed, if one has. Plans the next look.
     pub(super) fn look(&mut self, now: Instant, stalled: bool) -> Option<End> {
         if std::mem::take(&mut self.moved) {
             self.quiet_since = now;
         }
-        if self.limits.ends_at.is_some_and(|at| now >= at) {
+        if self.limits.lifetime.is_some_and(|lifetime| now >= self.began + lifetime) {
             return Some(End::MaxLifetime);
         }
         if self.answer_due.is_some_and(|at| now >= at) {
@@ -114,7 +130,9 @@ impl Watchdog {
         self.watches_stall = stalled;
         let stall_look = stalled.then(|| now + STALL_LOOK);
         let idle_look = self.limits.idle.map(|idle| now + idle / IDLE_PARTS);
-        let looks = [stall_look, idle_look, self.limits.ends_at, self.answer_due];
+        let end = self.limits.lifetime.map(|lifetime| self.began + lifetime);
+        let settling = (!self.settled).then(|| self.began + SETTLE_AFTER);
+        let looks = [stall_look, idle_look, end, self.answer_due, settling];
         self.next_look = looks.into_iter().flatten().min().unwrap_or(now + FAR);
     }
 }

@@ -14,14 +14,15 @@ use crate::pool::{Failure, Lease, Pool, Timeouts, Tried};
 
 /// Connects to a backend of the pool, and on failure to the next: as often as the pool allows, and no longer than
 /// `connect_timeout` for each try, waits included. No byte of the client's has been read, so none is ever sent twice.
-pub(super) async fn dial_any(pool: &Arc<Pool>, record: &mut Record) -> Result<(TcpStream, Lease), CloseReason> {
-    let timeouts = *pool.timeouts();
+pub(super) async fn dial_any(record: &mut Record) -> Result<(TcpStream, Lease), CloseReason> {
+    let pool = &*Arc::clone(record.pool());
+    let timeouts = pool.timeouts();
     let give_up_at = Instant::now() + timeouts.connect * (timeouts.retries + 1);
     let mut tried = Tried::default();
     let mut none_left = CloseReason::NoBackend;
     for retry in 0..=timeouts.retries {
         if retry > 0 {
-            sleep_until((Instant::now() + backoff(&timeouts, retry)).min(give_up_at)).await;
+            sleep_until((Instant::now() + backoff(timeouts, retry)).min(give_up_at)).await;
         }
         let Some((place, lease)) = pool.lease(&tried, Instant::now()) else { return Err(none_left) };
         if retry > 0 {
@@ -80,14 +81,13 @@ fn backoff(timeouts: &Timeouts, retry: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::relay::Limits;
 
     #[test]
     fn backoff_doubles_within_its_jitter_and_is_bounded() {
         let timeouts = Timeouts {
             connect: Duration::from_secs(5),
-            request: None,
-            idle: None,
-            lifetime: None,
+            session: Limits::default(),
             retries: 100,
             retry_backoff: Duration::from_millis(50),
         };

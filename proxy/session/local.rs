@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use slab::Slab;
@@ -26,12 +28,22 @@ pub struct Local {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(u64);
 
+/// How many sessions a worker has, those on their way to it included. Read by the other workers.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Load(AtomicUsize);
+
+/// One session in the load of its worker, for as long as it is held.
+#[derive(Debug)]
+pub struct Burden(Arc<Load>);
+
 /// A session's seat among those of its worker; gives it up when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     local: Rc<Local>,
     key: usize,
     handle: Rc<Handle>,
+    _burden: Burden,
 }
 
 /// A session as its worker sees it.
@@ -85,16 +97,45 @@ impl Local {
         }
     }
 
-    pub(super) fn seat(local: &Rc<Self>) -> Place {
+    /// Its number.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// The id of the next session.
+    pub(super) fn next_id(&self) -> SessionId {
+        self.ids.next()
+    }
+
+    pub(super) fn seat(local: &Rc<Self>, burden: Burden) -> Place {
         let handle = Rc::new(Handle {
-            id: local.ids.next(),
+            id: local.next_id(),
             stop: Stop::default(),
             reason: Cell::new(CloseReason::Killed),
             bytes_up: Cell::new(0),
             bytes_down: Cell::new(0),
         });
         let key = local.sessions.borrow_mut().insert(Rc::clone(&handle));
-        Place { local: Rc::clone(local), key, handle }
+        Place { local: Rc::clone(local), key, handle, _burden: burden }
+    }
+}
+
+impl Load {
+    /// The count.
+    pub fn get(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
+    /// Counts one more.
+    pub fn take_on(self: &Arc<Self>) -> Burden {
+        self.0.fetch_add(1, Relaxed);
+        Burden(Arc::clone(self))
+    }
+}
+
+impl Drop for Burden {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -180,7 +221,9 @@ mod tests {
     async fn the_last_to_leave_is_noticed() {
         let local = Local::new(0, 1);
         local.emptied().await;
-        let places = [Local::seat(&local), Local::seat(&local)];
+        let load = Arc::new(Load::default());
+        let places = [Local::seat(&local, load.take_on()), Local::seat(&local, load.take_on())];
+        assert_eq!(load.get(), 2);
         local.stop_all(CloseReason::Drained);
         for place in &places {
             place.stop().asked().await;
@@ -190,6 +233,7 @@ mod tests {
         assert!(!emptied());
         drop(places);
         assert!(emptied());
+        assert_eq!(load.get(), 0);
     }
 
     /// Polls a future once each time it is called, and says whether it is ready.

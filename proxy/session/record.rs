@@ -1,15 +1,14 @@
 //! What is known of a session when it ends: the one exit, which counts and logs.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::{CloseReason, Origin, SessionId, Tally};
-use crate::config::scalar::Name;
-use crate::net::tcp_info::{self, TcpInfo};
+use crate::net::tcp_info::TcpInfo;
 use crate::pool::{Backend, Pool};
 
 /// What is known of one session. It counts as live until this is dropped; dropped without [`Record::finish`] (a panic,
@@ -18,7 +17,7 @@ use crate::pool::{Backend, Pool};
 pub(super) struct Record {
     id: SessionId,
     client: SocketAddr,
-    pub(super) tally: Arc<Tally>,
+    tally: Arc<Tally>,
     pool: Arc<Pool>,
     access_log: bool,
     pub(super) accepted_at: Instant,
@@ -27,12 +26,18 @@ pub(super) struct Record {
     attempts: u32,
     /// How long the connect that succeeded took.
     pub(super) connect: Option<Duration>,
-    pub(super) first_byte_at: Option<Instant>,
-    pub(super) bytes_up: u64,
-    pub(super) bytes_down: u64,
+    pub(super) first_byte_at: Cell<Option<Instant>>,
+    /// It has been counted and logged.
+    finished: bool,
+}
+
+/// What is known only when a session ends.
+#[derive(Debug, Default)]
+pub(super) struct Last {
+    /// Bytes passed, up and down.
+    pub(super) bytes: (u64, u64),
     /// The client's side, as the kernel saw it.
-    quality: Option<TcpInfo>,
-    reason: CloseReason,
+    pub(super) quality: Option<TcpInfo>,
 }
 
 impl Record {
@@ -49,11 +54,8 @@ impl Record {
             backend: None,
             attempts: 0,
             connect: None,
-            first_byte_at: None,
-            bytes_up: 0,
-            bytes_down: 0,
-            quality: None,
-            reason: CloseReason::Killed,
+            first_byte_at: Cell::new(None),
+            finished: false,
         }
     }
 
@@ -63,48 +65,59 @@ impl Record {
         self.backend = Some(backend);
     }
 
+    /// The pool that the session goes to.
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// The counts of its listener.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Whether it leaves a line in the access log.
+    pub(super) fn is_logged(&self) -> bool {
+        self.access_log
+    }
+
     /// Ends the session.
-    pub(super) fn finish(mut self, reason: CloseReason, downstream: Option<&TcpStream>) {
-        self.reason = reason;
+    pub(super) fn finish(&mut self, reason: CloseReason, last: &Last) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let duration = self.accepted_at.elapsed();
+        self.tally.end(reason, duration);
         if self.access_log {
-            self.quality = downstream.and_then(|stream| tcp_info::read(stream).ok());
+            self.log(reason, duration, last);
         }
     }
 
-    fn log(&self, duration: Duration) {
+    fn log(&self, reason: CloseReason, duration: Duration, last: &Last) {
         let backend = self.backend.as_ref().map(|backend| tracing::field::display(backend.address()));
-        let first_byte = self.first_byte_at.map(|at| at.duration_since(self.accepted_at));
+        let first_byte = self.first_byte_at.get().map(|at| at.duration_since(self.accepted_at));
         tracing::info!(
             target: "access",
             session = %self.id,
             listener = %self.tally.listener(),
             client = %self.client,
-            pool = %self.pool_name(),
+            pool = %self.pool.name(),
             backend,
             attempts = self.attempts,
             connect_ms = self.connect.map(millis),
             first_byte_ms = first_byte.map(millis),
             duration_ms = millis(duration),
-            bytes_up = self.bytes_up,
-            bytes_down = self.bytes_down,
-            reason = self.reason.as_str(),
-            rtt_us = self.quality.map(|quality| quality.rtt_us),
-            retransmits = self.quality.map(|quality| quality.retransmits),
+            bytes_up = last.bytes.0,
+            bytes_down = last.bytes.1,
+            reason = reason.as_str(),
+            rtt_us = last.quality.map(|quality| quality.rtt_us),
+            retransmits = last.quality.map(|quality| quality.retransmits),
         );
-    }
-
-    fn pool_name(&self) -> &Name {
-        self.pool.name()
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let duration = self.accepted_at.elapsed();
-        self.tally.end(self.reason, duration);
-        if self.access_log {
-            self.log(duration);
-        }
+        self.finish(CloseReason::Killed, &Last::default());
     }
 }
 
@@ -121,13 +134,13 @@ mod tests {
     fn record(tally: &Arc<Tally>) -> Record {
         let pool = Arc::new(Pool::new(&crate::pool::tests::plain(&["127.0.0.1:1"]), None));
         let origin = Origin { client: ([127, 0, 0, 1], 1).into(), tally: Arc::clone(tally), pool, access_log: true };
-        Record::new(origin, Local::seat(&Local::new(0, 1)).id())
+        Record::new(origin, Local::new(0, 1).next_id())
     }
 
     #[tokio::test]
     async fn a_panic_ends_one_session_and_is_counted() {
         let tally = Arc::new(Tally::new("game".parse().unwrap(), 1));
-        let other = record(&tally);
+        let mut other = record(&tally);
         let doomed = record(&tally);
         assert_eq!((tally.active(), tally.total()), (2, 2));
         let tasks = tokio::task::LocalSet::new();
@@ -137,7 +150,8 @@ mod tests {
         });
         assert!(tasks.run_until(panicked).await.unwrap_err().is_panic());
         assert_eq!((tally.active(), tally.ended(CloseReason::Killed)), (1, 1));
-        other.finish(CloseReason::ClientClosed, None);
+        other.finish(CloseReason::ClientClosed, &Last::default());
+        drop(other);
         assert_eq!((tally.active(), tally.ended(CloseReason::ClientClosed), tally.total()), (0, 1, 2));
     }
 

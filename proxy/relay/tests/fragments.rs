@@ -61,7 +61,11 @@ impl AsyncWrite for Fragmented {
 }
 
 impl Socket for Fragmented {
+    const ENDS_WHEN_DROPPED: bool = false;
+
     fn is_broken(&self) -> bool {
         false
     }
+
+    fn settle(&self) {}
 }

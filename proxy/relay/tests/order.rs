@@ -27,7 +27,8 @@ async fn relayed(up: &[u8], down: &[u8], pieces: [Vec<usize>; 2], pipe: usize) -
     let mut downstream = Fragmented::new(downstream, client_pieces);
     let mut upstream = Fragmented::new(upstream, backend_pieces);
     let (buffer, seen) = (Buffer::new(), Seen::default());
-    let session = Session { buffer: &buffer, limits: Limits::default(), observer: &seen, stop: &seen.stop };
+    let session =
+        Session { buffer: &buffer, limits: &UNLIMITED, began: Instant::now(), observer: &seen, stop: &seen.stop };
 
     let (mut client_reads, mut client_writes) = tokio::io::split(client);
     let (mut backend_reads, mut backend_writes) = tokio::io::split(backend);

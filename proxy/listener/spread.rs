@@ -1,0 +1,132 @@
+//! Spreads new sessions evenly over the workers.
+//!
+//! The kernel gives a connection to one of the workers' sockets by a hash of its addresses. Over thousands that evens out,
+//! but of a few long sessions one worker may get nearly all, and a core idles beside one that is overrun. So a worker that
+//! has more than its share hands a new connection on, once, before anything of its session has begun.
+
+use std::net;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::spawn_local;
+
+use crate::admission::Permit;
+use crate::session::{Burden, CloseReason, Load, Local, Origin, Session};
+
+/// Newcomers that wait for a worker to take them in. Beyond that they stay with the worker that accepted them.
+const WAITING: usize = 1024;
+
+/// How much more than the lightest worker one may have: half as many again, and two. Handing on costs a wake-up of another
+/// thread. That is worth it for sessions that stay, of which chance seldom makes a greater difference unless they are few;
+/// a coming and going of short ones evens out by itself.
+fn fair_share(lightest: usize) -> usize {
+    lightest + lightest / 2 + 2
+}
+
+/// The loads of all workers, and the ways to them.
+#[derive(Debug)]
+pub struct Spread {
+    workers: Box<[Way]>,
+}
+
+/// One worker, as the others see it.
+#[derive(Debug)]
+struct Way {
+    load: Arc<Load>,
+    door: mpsc::Sender<Newcomer>,
+}
+
+/// A connection with leave to become a session.
+#[derive(Debug)]
+pub struct Newcomer {
+    stream: net::TcpStream,
+    origin: Origin,
+    permit: Permit,
+    burden: Burden,
+}
+
+impl Spread {
+    /// A spread over so many workers, and what comes through each one's door. The doors close when the last clone of the
+    /// spread is gone.
+    pub fn new(workers: usize) -> (Arc<Self>, Vec<mpsc::Receiver<Newcomer>>) {
+        let (workers, doors) = (0..workers)
+            .map(|_| {
+                let (door, newcomers) = mpsc::channel(WAITING);
+                (Way { load: Arc::default(), door }, newcomers)
+            })
+            .unzip::<_, _, Vec<_>, _>();
+        (Arc::new(Self { workers: workers.into() }), doors)
+    }
+
+    /// Begins a session for a connection that the worker of `local` has accepted: there, or on the lightest worker.
+    pub(super) fn place(&self, stream: net::TcpStream, origin: Origin, permit: Permit, local: &Rc<Local>) {
+        let own = local.worker();
+        let chosen = choose(own, self.workers.iter().map(|way| way.load.get()));
+        let way = &self.workers[chosen];
+        let newcomer = Newcomer { stream, origin, permit, burden: way.load.take_on() };
+        if chosen == own {
+            return newcomer.begin(local);
+        }
+        if let Err(refused) = way.door.try_send(newcomer) {
+            let newcomer = refused.into_inner();
+            Newcomer { burden: self.workers[own].load.take_on(), ..newcomer }.begin(local);
+        }
+    }
+}
+
+impl Newcomer {
+    /// Begins the session on this worker.
+    pub fn begin(self, local: &Rc<Local>) {
+        let Self { stream, origin, permit, burden } = self;
+        match TcpStream::from_std(stream) {
+            Ok(stream) => drop(spawn_local(Session::new(origin, permit, burden, local).run(stream))),
+            Err(error) => {
+                tracing::error!(%error, "a connection could not be watched");
+                Session::refuse(origin, CloseReason::Killed, local);
+            }
+        }
+    }
+}
+
+/// The worker for a new session that worker `own` has accepted: the lightest if `own` has clearly more, else itself.
+fn choose(own: usize, loads: impl Iterator<Item = usize> + Clone) -> usize {
+    let own_load = loads.clone().nth(own).unwrap_or(0);
+    let lightest = loads.enumerate().min_by_key(|&(_, load)| load);
+    match lightest {
+        Some((worker, load)) if own_load > fair_share(load) => worker,
+        _ => own,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_stays_where_it_was_accepted_unless_another_has_clearly_less() {
+        let cases: [(usize, &[usize], usize); 7] = [
+            (0, &[0, 0], 0),
+            (1, &[0, 2], 1),
+            (1, &[0, 3], 0),
+            (0, &[5, 2], 0),
+            (0, &[6, 2], 1),
+            (2, &[40, 33, 51], 2),
+            (2, &[40, 32, 51], 1),
+        ];
+        for (own, loads, expected) in cases {
+            assert_eq!(choose(own, loads.iter().copied()), expected, "{own} of {loads:?}");
+        }
+    }
+
+    #[test]
+    fn few_sessions_are_even_however_uneven_they_come() {
+        let mut loads = [0; 4];
+        for _ in 0..100 {
+            loads[choose(0, loads.iter().copied())] += 1;
+        }
+        assert!(loads[0] <= fair_share(loads[1]) + 1, "{loads:?}");
+        assert!(loads[1..].iter().all(|&load| load.abs_diff(loads[1]) <= 1), "{loads:?}");
+    }
+}

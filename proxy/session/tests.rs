@@ -1,0 +1,24 @@
+//! What a session costs while nothing happens.
+
+use super::*;
+use crate::admission::Admission;
+use crate::pool::tests::plain;
+
+/// The most that a session's future may take, in bytes: with what the runtime adds to a task, that is a block of 768. The
+/// next size is 896, and memory is mostly what idle players cost.
+const FUTURE_BYTES: usize = 664;
+
+#[tokio::test]
+async fn an_idle_session_stays_small() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = listener.local_addr().unwrap();
+    let downstream = TcpStream::connect(client).await.unwrap();
+    let tally = Arc::new(Tally::new("game".parse().unwrap(), 1));
+    let pool = Arc::new(Pool::new(&plain(&["127.0.0.1:1"]), None));
+    let origin = Origin { client, tally, pool, access_log: true };
+    let permit = Arc::new(Admission::new(1)).admit().unwrap();
+    let burden = Arc::new(Load::default()).take_on();
+    let life = Session::new(origin, permit, burden, &Local::new(0, 1)).run(downstream);
+    let bytes = size_of_val(&life);
+    assert!(bytes <= FUTURE_BYTES, "a session's future has grown to {bytes} bytes");
+}
