@@ -12,6 +12,7 @@ use std::rc::Rc;
 
 mod fragments;
 mod order;
+mod turns;
 
 use fragments::Fragmented;
 
