@@ -11,7 +11,10 @@ use std::task::{Context, Poll};
 use divan::Bencher;
 use divan::counter::BytesCount;
 use portti::config;
-use portti::pool::{Pool, Tried};
+use portti::net::client::ClientKey;
+use portti::pool::balance::{Balancer, Candidate, Strategy};
+use portti::pool::discovery::{self, Answers};
+use portti::pool::{Pool, Request};
 use portti::relay::{self, Buffer, Direction, Limits, Observe, Stop};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
 use tokio::time::Instant;
@@ -36,9 +39,10 @@ fn config_of(pools: usize, backends: usize, balance: &str) -> String {
 
 fn lease(bencher: Bencher<'_, '_>, backends: usize, balance: &str) {
     let parsed = config::parse(&config_of(1, backends, balance)).expect("the text above is a config");
-    let pool = Pool::new(&parsed.config.pools[0], None);
-    let now = Instant::now();
-    bencher.bench_local(|| pool.lease(&Tried::default(), now));
+    let config = &parsed.config.pools[0];
+    let pool = Pool::new(config, discovery::expand(&config.backends, &Answers::default()), None, None, false);
+    let (request, now) = (Request::new(ClientKey::of([192, 0, 2, 1].into())), Instant::now());
+    bencher.bench_local(|| pool.lease(&request, now));
 }
 
 /// A choice and its lease, given back at once.
@@ -51,6 +55,26 @@ fn least_connections(bencher: Bencher<'_, '_>, backends: usize) {
 #[divan::bench(args = BACKENDS)]
 fn round_robin(bencher: Bencher<'_, '_>, backends: usize) {
     lease(bencher, backends, "round_robin");
+}
+
+/// A choice and its lease, given back at once.
+#[divan::bench(args = BACKENDS)]
+fn random_two(bencher: Bencher<'_, '_>, backends: usize) {
+    lease(bencher, backends, "random_two");
+}
+
+/// A choice and its lease, given back at once.
+#[divan::bench(args = BACKENDS)]
+fn maglev(bencher: Bencher<'_, '_>, backends: usize) {
+    lease(bencher, backends, "maglev");
+}
+
+/// The table of 65,537 slots, made anew at each change of the pool.
+#[divan::bench(args = BACKENDS, sample_count = 20)]
+fn maglev_table(bencher: Bencher<'_, '_>, backends: usize) {
+    let labels: Vec<_> = (0..backends).map(|number| format!("10.0.{}.{}:25565", number / 256, number % 256)).collect();
+    let candidates: Vec<_> = labels.iter().map(|label| Candidate { weight: 1, label }).collect();
+    bencher.bench_local(|| Balancer::new(Strategy::Maglev, &candidates));
 }
 
 /// A file of 1,000 pools with five backends each.

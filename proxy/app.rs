@@ -18,10 +18,12 @@ mod descriptors;
 
 use crate::config::model::Config;
 use crate::config::scalar::Name;
+use crate::control::health::Checkers;
+use crate::control::names::Names;
 use crate::control::reload::{self, Reloader};
 use crate::control::sockets::{BindError, Sockets};
 use crate::control::state::State;
-use crate::control::{Control, Request, WorkerLost, admin, names, watch};
+use crate::control::{Control, Request, WorkerLost, admin, queues, watch};
 use crate::drain;
 use crate::signal::Signals;
 use crate::snapshot::Snapshot;
@@ -170,22 +172,29 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Contr
     let mut sockets = Sockets::default();
     let plan = sockets.plan(&config)?;
     let addresses = sockets.addresses(&config, &plan);
-    let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::new(&config, &addresses, None)));
-    let state = Rc::new(State::new(Arc::clone(&snapshot), drain.clone(), telemetry, path));
+    let names = Rc::new(Names::new(&config.dns));
+    let first = Snapshot::new(&config, &addresses, &names.answers(), None);
+    let snapshot = Arc::new(ArcSwap::from_pointee(first));
+    let state = Rc::new(State::new(Arc::clone(&snapshot), Rc::clone(&names), drain.clone(), telemetry, path));
     // Served from here on, so that whoever asks hears "starting" while names are looked up.
     let admin = admin_socket.map(|socket| serve_admin(socket, &state)).transpose()?;
 
-    names::resolve_new(&state.snapshot(), NAMES_PATIENCE).await;
+    names.follow(&config);
+    names.settled(NAMES_PATIENCE).await;
+    snapshot.store(Arc::new(Snapshot::new(&config, &addresses, &names.answers(), None)));
     let workers = worker::spawn_all(config.server.workers.get(), &snapshot, &drain)?;
     sockets.apply(&plan);
     reload::send(plan, &state.snapshot(), &workers).await;
     state.set_listening();
-    tokio::task::spawn_local(names::keep_resolved(Rc::clone(&state)));
+    tokio::task::spawn_local(queues::serve(Rc::clone(&state)));
     let file = watch::watch(state.config_path());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");
 
     let bound = Bound { listeners: addresses.into_iter().collect(), admin };
-    let reloader = Reloader::new(config, content, sockets, snapshot, Rc::clone(&state));
+    let checkers = Checkers::new(workers.iter().map(|worker| worker.mailbox().clone()).collect());
+    let state_of = Rc::clone(&state);
+    let reloader =
+        Reloader::new(reload::Start { config, content, sockets, names, checkers, snapshot, state: state_of });
     Ok((Control { state, reloader, file, workers, trigger, signals, requests }, bound))
 }
 

@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 pub mod admin;
 mod api;
+pub mod health;
 pub mod names;
+pub mod queues;
 pub mod reload;
 mod scrape;
 pub mod sockets;
@@ -86,6 +88,7 @@ impl Control {
                         });
                     }
                 },
+                () = self.reloader.names_changed() => self.reloader.follow_names(),
                 () = self.file.notified() => {
                     self.reloader.reload_if_changed(&self.workers).await;
                 }

@@ -4,12 +4,14 @@
 //!
 //! - [`session`]: the life of one client connection. Start here.
 //! - [`relay`]: how its bytes pass, in both directions.
-//! - [`pool`]: which backend it gets: [`pool::balance`] chooses, [`pool::breaker`] keeps away from broken ones.
+//! - [`pool`]: which backend it gets: [`pool::balance`] chooses, [`pool::breaker`] keeps away from broken ones, and who finds
+//!   no place waits in [`pool`]'s queue.
+//! - [`probe`]: a health check: one dialogue with a backend.
 //! - [`admission`]: whether it may exist at all.
 //! - [`listener`] and [`worker`]: where it is accepted, and the thread it lives on.
 //! - [`snapshot`]: the routing state that it begins with, made from one version of the file.
 //! - [`config`]: the file itself: what it may say, and every problem with what it does say.
-//! - [`control`]: everything that is not a session: reloads, host names, the admin server, the way down.
+//! - [`control`]: everything that is not a session: reloads, health checks, host names, the admin server, the way down.
 //! - [`metrics`], [`telemetry`]: what operators see.
 //! - [`net`], [`drain`], [`signal`]: sockets, the phases of a shutdown, what the operating system asks.
 //! - [`app`]: how all of it is put together; [`cli`] and [`demo`] are what a person runs.
@@ -25,6 +27,7 @@ pub mod listener;
 pub mod metrics;
 pub mod net;
 pub mod pool;
+pub mod probe;
 pub mod relay;
 pub mod session;
 pub mod signal;

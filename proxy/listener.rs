@@ -1,6 +1,6 @@
 //! The accept loop: accepts, asks for a permit, begins the session. It waits for no client.
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::io;
 use std::net::{self, SocketAddr};
 use std::rc::Rc;
@@ -10,17 +10,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 mod spread;
 
 pub use self::spread::{Newcomer, Spread};
-use crate::config::scalar::Name;
 use crate::net::socket;
-use crate::pool::Pool;
 use crate::relay::Stop;
 use crate::session::{CloseReason, Local, Origin, Session};
-use crate::snapshot::{AcceptError, Counts, Snapshot};
+use crate::snapshot::{AcceptError, Listener, Snapshot};
 
 /// The wait after an accept that failed for want of descriptors or memory; doubles while that lasts, up to
 /// [`MAX_BACKOFF`]. Long enough not to spin, short enough for players not to notice one.
@@ -31,13 +29,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(1);
 /// One worker's accept loop on one address of a listener.
 #[derive(Debug)]
 pub struct Acceptor {
-    /// The listener's name.
-    pub name: Name,
-    /// The listener's counts.
-    pub counts: Arc<Counts>,
-    /// Where its sessions go. Follows the snapshot; a listener that is not in it any more keeps what it had, for the
+    /// The listener's policy. Follows the snapshot; a listener that is not in it any more keeps what it had, for the
     /// connections that still wait in its queue.
-    pub pool: RefCell<Arc<Pool>>,
+    pub listener: RefCell<Arc<Listener>>,
     /// Where the listener's policy is found at each accept.
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Finds the worker for each session.
@@ -72,7 +66,7 @@ impl Acceptor {
             }
         }
         if let Err(error) = self.take_waiting(socket.get_ref()) {
-            tracing::warn!(listener = %self.name, %error, "clients that were waiting to be accepted are lost");
+            tracing::warn!(listener = %self.listener.borrow().name, %error, "clients that were waiting to be accepted are lost");
         }
     }
 
@@ -93,13 +87,11 @@ impl Acceptor {
     /// Begins a session, here or on a worker that has fewer.
     fn begin(&self, stream: net::TcpStream, client: SocketAddr) {
         let snapshot = self.snapshot.load();
-        if let Some(listener) = snapshot.listeners.get(&self.name) {
-            self.pool.replace(Arc::clone(&listener.pool));
-        }
+        let listener = self.follow(&snapshot);
         let origin = Origin {
             client,
-            tally: Arc::clone(&self.counts.tally),
-            pool: Arc::clone(&self.pool.borrow()),
+            tally: Arc::clone(&listener.counts.tally),
+            pool: Arc::clone(listener.pool_for(client.ip(), Instant::now)),
             access_log: snapshot.access_log,
         };
         match snapshot.admission.admit() {
@@ -108,10 +100,20 @@ impl Acceptor {
         }
     }
 
+    /// The listener's newest version.
+    fn follow(&self, snapshot: &Snapshot) -> Ref<'_, Arc<Listener>> {
+        let newest = snapshot.listeners.get(&self.listener.borrow().name).map(Arc::clone);
+        if let Some(newest) = newest {
+            self.listener.replace(newest);
+        }
+        self.listener.borrow()
+    }
+
     fn note_error(&self, error: &io::Error) -> AcceptError {
         let kind = if socket::is_exhaustion(error) { AcceptError::Exhausted } else { AcceptError::Connection };
-        self.counts.count_accept_error(kind);
-        let listener = &self.name;
+        let listener = self.listener.borrow();
+        listener.counts.count_accept_error(kind);
+        let listener = &listener.name;
         match kind {
             AcceptError::Exhausted => tracing::warn!(%listener, %error, "cannot accept; trying again soon"),
             AcceptError::Connection => {

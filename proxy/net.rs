@@ -1,4 +1,5 @@
-//! Sockets: how they are made and what the kernel knows of them.
+//! Sockets: how they are made and what the kernel knows of them; and who is at the other end.
 
+pub mod client;
 pub mod socket;
 pub mod tcp_info;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use prometheus::Histogram;
@@ -11,30 +11,43 @@ use tokio::time::Instant;
 mod backend;
 pub mod balance;
 pub mod breaker;
+mod checkup;
+mod choose;
 mod circuit;
 pub mod discovery;
+pub mod health;
+mod lease;
+mod queue;
+mod ramp;
+mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use self::backend::{Backend, Failure, Lease};
-use self::balance::{Balancer, Strategy};
+pub use self::backend::{Backend, Failure};
+use self::balance::{Balancer, Candidate, Strategy};
+pub use self::checkup::{Checkup, LastCheck};
+pub use self::choose::Request;
 pub use self::circuit::Circuit;
-use crate::config::{
-    model,
-    scalar::{Address, Name},
-};
-use crate::metrics;
+use self::discovery::{Entry, Key};
+pub use self::lease::Lease;
+use self::queue::Queue;
+pub use self::queue::{Grant, Waiting};
+use self::shared::Shared;
+use crate::config::model;
+use crate::config::scalar::{Name, Share};
+use crate::net::client::ClientKey;
 use crate::relay::Limits;
 
 /// One version of a pool: which backends, and how to treat them. What was counted passes to the next version.
 #[derive(Debug)]
 pub struct Pool {
-    name: Name,
-    strategy: Strategy,
+    config: model::Pool,
+    entries: Vec<Entry>,
     members: Box<[Member]>,
     balancer: Balancer,
     timeouts: Timeouts,
-    counts: Arc<Counts>,
+    fallback: Option<Arc<Self>>,
+    shared: Arc<Shared>,
 }
 
 /// A backend's place in a pool.
@@ -63,52 +76,61 @@ pub struct Timeouts {
     pub retry_backoff: Duration,
 }
 
-/// What a pool counts over all its versions.
-#[derive(Debug)]
-struct Counts {
-    connect: Histogram,
-    retries: AtomicU64,
+/// Why a session may not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoQueue {
+    /// The pool has none.
+    Off,
+    /// As many wait as may.
+    Full,
 }
 
-/// The backends that a session has tried in vain, as places in its pool, the last one last.
-#[derive(Debug, Default)]
-pub struct Tried(Vec<usize>);
-
 impl Pool {
-    /// Makes the pool of this config. Backends that the version before had too pass over with all they carry.
-    pub fn new(config: &model::Pool, before: Option<&Self>) -> Self {
-        let known: BTreeMap<&Address, &Arc<Backend>> = before
-            .iter()
-            .flat_map(|pool| pool.members())
-            .map(|member| (member.backend.address(), &member.backend))
-            .collect();
-        let member = |entry: &model::Backend| {
-            let backend = known.get(&entry.address).map_or_else(
-                || Arc::new(Backend::new(config.name.clone(), entry.address.clone(), config.breaker)),
-                |known| Arc::clone(known),
-            );
-            backend.circuit().set_rule(config.breaker);
-            Member { backend, weight: entry.weight, max_connections: entry.max_connections, backup: entry.backup }
-        };
-        let weights: Vec<u16> = config.backends.iter().map(|entry| entry.weight).collect();
-        Self {
-            name: config.name.clone(),
-            strategy: config.strategy,
-            members: config.backends.iter().map(member).collect(),
-            balancer: Balancer::new(config.strategy, &weights),
-            timeouts: Timeouts::new(config),
-            counts: before.map_or_else(|| Arc::new(Counts::new()), |pool| Arc::clone(&pool.counts)),
+    /// Makes the pool of this config, with the backends that its entries stand for now, and the pool that stands in for it.
+    /// Backends that the version before had too pass over with all they carry; where nothing has changed, the version
+    /// before is the one that is returned. With `cold`, backends that were not there before take on their weight slowly.
+    pub fn new(
+        config: &model::Pool,
+        entries: Vec<Entry>,
+        fallback: Option<Arc<Self>>,
+        before: Option<&Arc<Self>>,
+        cold: bool,
+    ) -> Arc<Self> {
+        if let Some(before) = before
+            && before.is_same(config, &entries, fallback.as_ref())
+        {
+            return Arc::clone(before);
         }
+        let shared =
+            before.map_or_else(|| Arc::new(Shared::new(config.name.clone())), |before| Arc::clone(&before.shared));
+        let members = members(config, &entries, before, cold, &shared);
+        let pool = Arc::new(Self {
+            balancer: balancer(config.strategy, &members),
+            timeouts: Timeouts::new(config),
+            config: config.clone(),
+            entries,
+            members,
+            fallback,
+            shared,
+        });
+        pool.shared.set_latest(&pool);
+        pool
+    }
+
+    fn is_same(&self, config: &model::Pool, entries: &[Entry], fallback: Option<&Arc<Self>>) -> bool {
+        self.config == *config
+            && self.entries == *entries
+            && self.fallback.as_ref().map(Arc::as_ptr) == fallback.map(Arc::as_ptr)
     }
 
     /// The pool's name.
     pub fn name(&self) -> &Name {
-        &self.name
+        &self.config.name
     }
 
     /// How a backend is chosen.
     pub fn strategy(&self) -> Strategy {
-        self.strategy
+        self.config.strategy
     }
 
     /// The backends, in the file's order.
@@ -121,19 +143,45 @@ impl Pool {
         &self.timeouts
     }
 
+    /// How its backends are checked.
+    pub fn health(&self) -> Option<&model::Health> {
+        self.config.health.as_ref()
+    }
+
+    /// Where sessions go that find no place here.
+    pub fn fallback(&self) -> Option<&Arc<Self>> {
+        self.fallback.as_ref()
+    }
+
+    fn has_last_resort(&self) -> bool {
+        self.config.last_resort
+    }
+
+    fn slow_start(&self) -> Option<Duration> {
+        self.config.slow_start
+    }
+
+    fn max_out(&self) -> Share {
+        self.config.max_out
+    }
+
+    fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
     /// How long successful connects took.
     pub fn connect_duration(&self) -> &Histogram {
-        &self.counts.connect
+        &self.shared.connect
     }
 
     /// Connects that were tried again.
     pub fn retries(&self) -> u64 {
-        self.counts.retries.load(Relaxed)
+        self.shared.retries.load(Relaxed)
     }
 
     /// Counts a connect that is tried again.
     pub fn count_retry(&self) {
-        self.counts.retries.fetch_add(1, Relaxed);
+        self.shared.count_retry();
     }
 
     /// How many backends may be chosen now.
@@ -141,36 +189,93 @@ impl Pool {
         self.members.iter().filter(|member| member.backend.is_eligible(now)).count()
     }
 
-    /// Claims a backend for a session: one that it has not tried, a backup only if there is no other; failing that, any
-    /// but the one that failed it last; failing that, that one. `None` when no backend is eligible and has room.
-    pub fn lease(&self, tried: &Tried, now: Instant) -> Option<(usize, Lease)> {
-        // Between choosing and claiming, others may take the last place: such a backend is passed over.
-        let mut lost = Vec::new();
-        loop {
-            let place = self.choose(tried, &lost, now)?;
-            let member = &self.members[place];
-            if let Some(lease) = Lease::claim(&member.backend, member.max_connections, now) {
-                return Some((place, lease));
-            }
-            lost.push(place);
-        }
+    /// Whether any backend may be chosen now.
+    pub fn has_eligible(&self, now: Instant) -> bool {
+        self.members.iter().any(|member| member.backend.is_eligible(now))
     }
 
-    fn choose(&self, tried: &Tried, lost: &[usize], now: Instant) -> Option<usize> {
-        let usable = |place: usize| !lost.contains(&place) && self.members[place].can_take_one(now);
-        let pick = |wanted: &dyn Fn(usize) -> bool| {
-            self.balancer.pick(|place| self.members[place].backend.active(), |place| wanted(place) && usable(place))
-        };
-        pick(&|place| !self.members[place].backup && !tried.contains(place))
-            .or_else(|| pick(&|place| self.members[place].backup && !tried.contains(place)))
-            .or_else(|| pick(&|place| tried.contains(place) && tried.last() != Some(place)))
-            .or_else(|| pick(&|place| tried.last() == Some(place)))
+    /// Bad backends that take sessions all the same, because as many are out as may be.
+    pub fn held_in(&self) -> usize {
+        self.members.iter().filter(|member| member.backend.is_held_in()).count()
+    }
+
+    /// Claims a backend for a session that has only just come: after those who wait already.
+    pub fn lease_first(self: &Arc<Self>, client: ClientKey, now: Instant) -> Option<Grant> {
+        let others_first = self.has_queue() && self.shared.queue().is_waited_in();
+        if others_first { None } else { self.lease(&Request::new(client), now) }
+    }
+
+    /// Takes a place in the queue. The session is in front of it for as long as `queue.timeout` says, at most.
+    ///
+    /// # Errors
+    /// The pool has no queue, or the queue is full.
+    pub fn wait(self: &Arc<Self>, client: ClientKey, now: Instant) -> Result<(Waiting, Instant), NoQueue> {
+        let queue = self.config.queue.as_ref().ok_or(NoQueue::Off)?;
+        let size = usize::try_from(queue.size.get()).unwrap_or(usize::MAX);
+        let waiting = Queue::join(&self.shared, client, size, now).map_err(|queue::Full| NoQueue::Full)?;
+        // A place may have become free before anybody could know that one waits.
+        self.shared.pump(now);
+        Ok((waiting, now + queue.timeout))
+    }
+
+    /// Whether sessions may wait.
+    pub fn has_queue(&self) -> bool {
+        self.config.queue.is_some()
+    }
+
+    /// How many sessions wait.
+    pub fn waiting(&self) -> usize {
+        self.shared.queue().length()
+    }
+
+    /// How long those waited who got a place.
+    pub fn wait_duration(&self) -> &Histogram {
+        self.shared.queue().wait()
+    }
+
+    /// Gives places to those who wait, where time or a change of the pool has made some.
+    pub fn serve_waiting(&self, now: Instant) {
+        self.shared.pump(now);
     }
 }
 
+fn members(
+    config: &model::Pool,
+    entries: &[Entry],
+    before: Option<&Arc<Pool>>,
+    cold: bool,
+    shared: &Arc<Shared>,
+) -> Box<[Member]> {
+    let known: BTreeMap<&Key, &Arc<Backend>> =
+        before.iter().flat_map(|pool| pool.members()).map(|member| (member.backend.key(), &member.backend)).collect();
+    let make = |key: &Key| {
+        let backend = Backend::new(key.clone(), Arc::clone(shared), config.breaker);
+        if cold {
+            backend.came_up(Instant::now());
+        }
+        Arc::new(backend)
+    };
+    let member = |entry: &Entry| {
+        let backend = known.get(&entry.key).map_or_else(|| make(&entry.key), |known| Arc::clone(known));
+        backend.circuit().set_rule(config.breaker);
+        if config.health.is_none() {
+            backend.forget_checks();
+        }
+        Member { backend, weight: entry.weight, max_connections: entry.max_connections, backup: entry.backup }
+    };
+    entries.iter().map(member).collect()
+}
+
+fn balancer(strategy: Strategy, members: &[Member]) -> Balancer {
+    let labels: Vec<String> = members.iter().map(|member| member.backend.key().to_string()).collect();
+    let candidates: Vec<_> =
+        members.iter().zip(&labels).map(|(member, label)| Candidate { weight: member.weight, label }).collect();
+    Balancer::new(strategy, &candidates)
+}
+
 impl Member {
-    fn can_take_one(&self, now: Instant) -> bool {
-        self.max_connections.is_none_or(|most| self.backend.active() < most) && self.backend.is_eligible(now)
+    fn has_room(&self) -> bool {
+        self.max_connections.is_none_or(|most| self.backend.active() < most)
     }
 }
 
@@ -186,27 +291,5 @@ impl Timeouts {
             retries: config.retries,
             retry_backoff: config.retry_backoff,
         }
-    }
-}
-
-impl Counts {
-    fn new() -> Self {
-        Self { connect: metrics::connect_duration(), retries: AtomicU64::new(0) }
-    }
-}
-
-impl Tried {
-    /// Notes one that failed.
-    pub fn add(&mut self, place: usize) {
-        self.0.retain(|&earlier| earlier != place);
-        self.0.push(place);
-    }
-
-    fn contains(&self, place: usize) -> bool {
-        self.0.contains(&place)
-    }
-
-    fn last(&self) -> Option<usize> {
-        self.0.last().copied()
     }
 }

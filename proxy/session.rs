@@ -1,6 +1,6 @@
 //! One client connection, from accept to the access log line.
 //!
-//! [`Session::run`] is its whole life: connect to a backend, pass bytes, finish. There is one way out, its record,
+//! [`Session::run`] is its whole life: connect to a backend (after waiting in line, if need be), pass bytes, finish. There is one way out, its record,
 //! which counts and logs whatever happened, a panic included.
 
 use std::net::SocketAddr;
@@ -16,6 +16,7 @@ mod outcome;
 mod record;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use self::local::Place;
 pub use self::local::{Burden, Load, Local, SessionId};
@@ -78,6 +79,7 @@ impl Session {
             Ok(connected) => connected,
             Err(reason) => return reason,
         };
+        self.place.connected_to(lease.backend());
         let observer = Observer { place: &self.place, record: &self.record, lease: &lease };
         let end = relay::run(downstream, &mut upstream, self.relay_session(&observer)).await;
         self.report(&lease, end);
@@ -96,7 +98,7 @@ impl Session {
             () = self.place.stop().asked() => Err(self.place.stop_reason()),
             gone = broken(downstream) => Err(gone),
             // Boxed, so that a session carries it no longer than it takes.
-            connected = Box::pin(connect::dial_any(&mut self.record)) => connected,
+            connected = Box::pin(connect::dial_any(&mut self.record, downstream)) => connected,
         }
     }
 
@@ -115,7 +117,7 @@ impl Session {
     fn report(&self, lease: &Lease, end: relay::End) {
         match end {
             relay::End::RequestTimeout => lease.failed(Failure::RequestTimeout, Instant::now()),
-            relay::End::Reset(Side::Upstream) if self.record.first_byte_at.get().is_none() => {
+            relay::End::Reset(Side::Upstream) if !self.record.has_first_byte() => {
                 lease.failed(Failure::BackendReset, Instant::now());
             }
             _ => {}
@@ -152,7 +154,7 @@ impl relay::Observe for Observer<'_> {
 
     fn answered(&self) {
         let now = Instant::now();
-        self.record.first_byte_at.set(Some(now));
+        self.record.note_first_byte(now);
         self.lease.succeeded(now);
     }
 }

@@ -1,21 +1,27 @@
 //! The immutable routing state made from one version of the config file.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use tokio::time::Instant;
+
+mod rollout;
+
+pub use self::rollout::Rollout;
 use crate::admission::Admission;
-use crate::config::model::{Config, Mode};
+use crate::config::model::{self, Config, Mode};
 use crate::config::scalar::Name;
 use crate::pool::Pool;
+use crate::pool::discovery::{self, Answers};
 use crate::session::Tally;
 
 /// Everything that sessions need to agree on, in one piece. Replaced as a whole, by the reload alone.
 #[derive(Debug)]
 pub struct Snapshot {
     /// By name.
-    pub listeners: BTreeMap<Name, Listener>,
+    pub listeners: BTreeMap<Name, Arc<Listener>>,
     /// By name.
     pub pools: BTreeMap<Name, Arc<Pool>>,
     /// The door, the same in every snapshot.
@@ -27,12 +33,16 @@ pub struct Snapshot {
 /// One version of a listener: its policy, and the counts that pass from version to version.
 #[derive(Debug)]
 pub struct Listener {
+    /// Its name.
+    pub name: Name,
     /// What is spoken on it.
     pub mode: Mode,
     /// The addresses it is bound to, in the file's order, with the ports that the kernel chose.
     pub bound: Vec<SocketAddr>,
     /// Where its sessions go.
     pub pool: Arc<Pool>,
+    /// Where some of them go instead.
+    pub rollout: Option<Rollout>,
     /// Its counts.
     pub counts: Arc<Counts>,
 }
@@ -68,39 +78,69 @@ impl AcceptError {
 }
 
 impl Snapshot {
-    /// Makes the snapshot of a config whose listeners are bound to `bound`. What the one before carried of the same
-    /// listeners, pools and backends passes over.
-    pub fn new(config: &Config, bound: &BTreeMap<Name, Vec<SocketAddr>>, before: Option<&Self>) -> Self {
-        let pools: BTreeMap<Name, Arc<Pool>> = config
-            .pools
-            .iter()
-            .map(|pool| {
-                let before = before.and_then(|before| before.pools.get(&pool.name));
-                (pool.name.clone(), Arc::new(Pool::new(pool, before.map(|pool| &**pool))))
-            })
-            .collect();
-        let listeners = config
-            .listeners
-            .iter()
-            .map(|listener| {
-                let before = before.and_then(|before| before.listeners.get(&listener.name));
-                let counts = before.map(|before| Arc::clone(&before.counts));
-                let entry = Listener {
-                    mode: listener.mode,
-                    bound: bound.get(&listener.name).cloned().unwrap_or_default(),
-                    pool: Arc::clone(&pools[&listener.pool]),
-                    counts: counts
-                        .unwrap_or_else(|| Arc::new(Counts::new(&listener.name, config.server.workers.get()))),
-                };
-                (listener.name.clone(), entry)
-            })
-            .collect();
+    /// Makes the snapshot of a config whose listeners are bound to `bound`, with what its backends' names stand for now.
+    /// What the one before carried of the same listeners, pools and backends passes over.
+    pub fn new(
+        config: &Config,
+        bound: &BTreeMap<Name, Vec<SocketAddr>>,
+        answers: &Answers,
+        before: Option<&Self>,
+    ) -> Self {
+        let pools = pools(config, answers, before);
+        let listener = |config: &model::Listener, workers| {
+            let before = before.and_then(|before| before.listeners.get(&config.name));
+            let counts = before.map(|before| Arc::clone(&before.counts));
+            let listener = Listener {
+                name: config.name.clone(),
+                mode: config.mode,
+                bound: bound.get(&config.name).cloned().unwrap_or_default(),
+                pool: Arc::clone(&pools[&config.pool]),
+                rollout: config.rollout.as_ref().map(|rollout| Rollout::new(rollout, &config.name, &pools)),
+                counts: counts.unwrap_or_else(|| Arc::new(Counts::new(&config.name, workers))),
+            };
+            (config.name.clone(), Arc::new(listener))
+        };
+        let workers = config.server.workers.get();
+        let listeners = config.listeners.iter().map(|config| listener(config, workers)).collect();
         let admission = before.map_or_else(
             || Arc::new(Admission::new(config.server.max_connections)),
             |before| Arc::clone(&before.admission),
         );
         admission.set_capacity(config.server.max_connections);
         Self { listeners, pools, admission, access_log: config.log.access }
+    }
+
+    /// The addresses of each listener.
+    pub fn bound(&self) -> BTreeMap<Name, Vec<SocketAddr>> {
+        self.listeners.iter().map(|(name, listener)| (name.clone(), listener.bound.clone())).collect()
+    }
+}
+
+/// The pools of a config, each after the one that stands in for it.
+fn pools(config: &Config, answers: &Answers, before: Option<&Snapshot>) -> BTreeMap<Name, Arc<Pool>> {
+    let by_name: BTreeMap<&Name, &model::Pool> = config.pools.iter().map(|pool| (&pool.name, pool)).collect();
+    let mut made: BTreeMap<Name, Arc<Pool>> = BTreeMap::new();
+    for pool in &config.pools {
+        // From this pool along its fallbacks to one that is made already, or has none; then back. There are no loops.
+        let chain = std::iter::successors(Some(pool), |pool| by_name.get(pool.fallback.as_ref()?).copied());
+        let unmade: Vec<_> = chain.take_while(|pool| !made.contains_key(&pool.name)).collect();
+        for pool in unmade.into_iter().rev() {
+            let entries = discovery::expand(&pool.backends, answers);
+            let fallback = pool.fallback.as_ref().and_then(|name| made.get(name)).map(Arc::clone);
+            let earlier = before.and_then(|before| before.pools.get(&pool.name));
+            made.insert(pool.name.clone(), Pool::new(pool, entries, fallback, earlier, before.is_some()));
+        }
+    }
+    made
+}
+
+impl Listener {
+    /// Where a client's session goes.
+    pub fn pool_for(&self, client: IpAddr, now: impl FnOnce() -> Instant) -> &Arc<Pool> {
+        match &self.rollout {
+            Some(rollout) if rollout.takes(client) && rollout.pool.has_eligible(now()) => &rollout.pool,
+            _ => &self.pool,
+        }
     }
 }
 

@@ -21,10 +21,10 @@ use tokio::task::{JoinHandle, spawn_local};
 use crate::config::scalar::Name;
 use crate::drain::{Phase, Watch};
 use crate::listener::{Acceptor, Newcomer, Spread};
-use crate::pool::Pool;
+use crate::pool::Backend;
 use crate::relay::Stop;
 use crate::session::{CloseReason, Local};
-use crate::snapshot::{Counts, Snapshot};
+use crate::snapshot::{Listener, Snapshot};
 
 /// Commands that wait in a worker's mailbox; the control thread sends a few per reload and waits when it is full.
 const MAILBOX: usize = 64;
@@ -36,6 +36,8 @@ pub enum Command {
     Listen(Listen),
     /// Accept no more on a socket.
     Close(Close),
+    /// End the sessions that are connected to this backend.
+    StopOn(Arc<Backend>),
 }
 
 /// A listening socket to accept on, and for whom.
@@ -45,10 +47,8 @@ pub struct Listen {
     pub key: SocketKey,
     /// The worker's own socket.
     pub socket: net::TcpListener,
-    /// The listener's counts.
-    pub counts: Arc<Counts>,
-    /// Where its sessions go as long as no newer snapshot says otherwise.
-    pub pool: Arc<Pool>,
+    /// The listener, as long as no newer snapshot has another version of it.
+    pub listener: Arc<Listener>,
 }
 
 /// A listening socket to close.
@@ -69,18 +69,29 @@ pub struct SocketKey {
     pub address: SocketAddr,
 }
 
+/// Where commands for a worker go.
+#[derive(Debug, Clone)]
+pub struct Mailbox(mpsc::Sender<Command>);
+
 /// A running worker, as the control thread sees it.
 #[derive(Debug)]
 pub struct Handle {
-    mailbox: mpsc::Sender<Command>,
+    mailbox: Mailbox,
     /// Resolves when the worker has ended, in whatever way. `None` from then on.
     ended: Option<oneshot::Receiver<()>>,
 }
 
-impl Handle {
+impl Mailbox {
     /// Sends a command. A worker that has ended takes none.
     pub async fn send(&self, command: Command) {
-        let _ended = self.mailbox.send(command).await;
+        let _ended = self.0.send(command).await;
+    }
+}
+
+impl Handle {
+    /// Where its commands go.
+    pub fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
     }
 
     /// Ready when the worker has ended, and from then on.
@@ -128,7 +139,7 @@ fn spawn(parts: Parts, drain: Watch) -> io::Result<Handle> {
             Err(error) => tracing::error!(worker = index, %error, "a worker has no runtime"),
         }
     })?;
-    Ok(Handle { mailbox, ended: Some(ended) })
+    Ok(Handle { mailbox: Mailbox(mailbox), ended: Some(ended) })
 }
 
 struct Worker {
@@ -190,11 +201,12 @@ impl Worker {
                 }
                 drop(closed);
             }
+            Command::StopOn(backend) => self.local.stop_on(&backend, CloseReason::Killed),
         }
     }
 
     fn listen(&mut self, listen: Listen) {
-        let Listen { key, socket, counts, pool } = listen;
+        let Listen { key, socket, listener } = listen;
         // Not tokio's listener: what that accepts is registered here already, before another worker could have it.
         #[allow(deprecated, reason = "unsound only for types that lie about their descriptor; its successor is unsafe")]
         let socket = match AsyncFd::with_interest(socket, Interest::READABLE) {
@@ -206,9 +218,7 @@ impl Worker {
         };
         let stop = Rc::new(Stop::default());
         let acceptor = Acceptor {
-            name: key.listener.clone(),
-            counts,
-            pool: RefCell::new(pool),
+            listener: RefCell::new(listener),
             snapshot: Arc::clone(&self.snapshot),
             spread: Arc::clone(&self.spread),
             local: Rc::clone(&self.local),

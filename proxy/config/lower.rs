@@ -11,15 +11,21 @@ use super::raw::{Section, Setting, Value};
 use super::scalar::{self, Explain as _, Name};
 
 mod addresses;
+mod breaker;
+mod dns;
+mod health;
 mod listener;
 mod pool;
+mod queue;
 mod references;
+mod rollout;
 
 /// The whole file. What it returns is of use only if no error was reported.
 pub(super) fn config(root: &mut Section<'_>) -> Config {
     let server = root.section("server", server);
     let admin = root.section("admin", admin);
     let log = root.section("log", log);
+    let dns = root.section("dns", dns::read);
     let listeners = root.sections("listeners", listener::read);
     let pools = root.sections("pools", pool::read);
 
@@ -33,6 +39,7 @@ pub(super) fn config(root: &mut Section<'_>) -> Config {
         server,
         admin: admin.map(|setting| setting.value),
         log,
+        dns,
         listeners: listeners.into_iter().filter_map(|listener| listener.model).collect(),
         pools: pools.into_iter().filter_map(|pool| pool.model).collect(),
     }

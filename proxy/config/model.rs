@@ -4,12 +4,14 @@
 //! exists, a pool has backends. `lower` is the only maker of these types.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use super::scalar::{Address, Name};
+use ipnet::IpNet;
+
+use super::scalar::{Address, Expect, Name, Share};
 use crate::pool::balance::Strategy;
-use crate::pool::breaker;
+use crate::pool::{breaker, health};
 
 /// One version of the config file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// What is logged, and how.
     pub log: Log,
+    /// How host names of backends are looked up.
+    pub dns: Dns,
     /// At least one, ordered by name.
     pub listeners: Vec<Listener>,
     /// At least one, ordered by name.
@@ -76,6 +80,15 @@ pub enum LogFormat {
     Text,
 }
 
+/// `[dns]`: how host names of backends are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// Whom to ask; empty is the system's choice.
+    pub servers: Vec<SocketAddr>,
+    /// How long one answer may take.
+    pub timeout: Duration,
+}
+
 /// `[listeners.NAME]`: addresses that clients connect to, and where their sessions go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
@@ -89,6 +102,19 @@ pub struct Listener {
     pub pool: Name,
     /// Whether another process may listen on the same addresses.
     pub reuse_port: bool,
+    /// A part of the clients goes to another pool.
+    pub rollout: Option<Rollout>,
+}
+
+/// `[listeners.NAME.rollout]`: the part of the clients that goes to another pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollout {
+    /// Where they go: one of [`Config::pools`].
+    pub pool: Name,
+    /// How many of all clients, chosen by their address.
+    pub share: Share,
+    /// These go in any case.
+    pub clients: Vec<IpNet>,
 }
 
 /// What a listener speaks.
@@ -105,7 +131,8 @@ pub struct Pool {
     pub name: Name,
     /// How a backend is chosen.
     pub strategy: Strategy,
-    /// At least one, no address twice, at least one with a weight, in the file's order.
+    /// At least one, no address twice, at least one with a weight, in the file's order. A host name may stand for any
+    /// number of backends.
     pub backends: Vec<Backend>,
     /// How long one connect may take.
     pub connect_timeout: Duration,
@@ -121,12 +148,82 @@ pub struct Pool {
     pub retry_backoff: Duration,
     /// When a backend is left alone, and for how long.
     pub breaker: breaker::Rule,
+    /// How many of the backends may be out at once, by circuit or health; further bad ones stay in.
+    pub max_out: Share,
+    /// Over how long a backend that comes up takes on its weight; `None` is at once.
+    pub slow_start: Option<Duration>,
+    /// When no backend is eligible, those that nobody has taken out by hand are tried anyway.
+    pub last_resort: bool,
+    /// Where sessions go when this pool has no place for them: one of [`Config::pools`]. No chain of these is a loop.
+    pub fallback: Option<Name>,
+    /// Where sessions wait when there is no place for them; `None` is `"off"`.
+    pub queue: Option<Queue>,
+    /// How backends are checked; `None` is not at all.
+    pub health: Option<Health>,
+}
+
+/// `[pools.NAME.queue]`: where sessions wait for a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// How many may wait.
+    pub size: NonZeroU32,
+    /// How long each may wait.
+    pub timeout: Duration,
+}
+
+/// `[pools.NAME.health]`: how backends are checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// What is done to find out.
+    pub check: Check,
+    /// From the start of one check to that of the next; spread by chance.
+    pub interval: Duration,
+    /// How long a check may take, from connect to verdict.
+    pub timeout: Duration,
+    /// When results change the verdict on a backend.
+    pub rule: health::Rule,
+    /// Where to connect to, if not to the backend's own port.
+    pub port: Option<u16>,
+    /// What becomes of the sessions of a backend that goes down.
+    pub on_down: OnDown,
+}
+
+/// What a health check does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// Connects.
+    Tcp,
+    /// Sends, and waits for an answer.
+    Exchange {
+        /// What is sent first; may be empty.
+        send: Vec<u8>,
+        /// What the answer must look like.
+        expect: Expect,
+    },
+    /// Asks for a page.
+    Http {
+        /// With a slash in front.
+        path: String,
+        /// What is well: at least one.
+        status: Vec<u16>,
+    },
+    /// Asks a Minecraft server (Java edition) for its status, as the game's list of servers does.
+    Minecraft,
+}
+
+/// What becomes of the sessions of a backend that goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDown {
+    /// They go on. The default.
+    Keep,
+    /// They are ended.
+    Close,
 }
 
 /// One entry of `backends`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
-    /// Where it listens.
+    /// Where it listens, or under which name to find out.
     pub address: Address,
     /// Its share of new sessions relative to the pool's other backends; 0 takes none.
     pub weight: u16,

@@ -60,6 +60,10 @@ impl<T> Setting<T> {
         Setting { value, place, origin }
     }
 
+    pub(super) fn is_written(&self) -> bool {
+        self.origin == Origin::Written
+    }
+
     pub(super) fn is_refused(&self) -> bool {
         self.origin == Origin::Refused
     }
@@ -100,11 +104,16 @@ impl<'a> Section<'a> {
     /// A key without default; `example` is shown where it is missing.
     pub(super) fn required(&mut self, key: &'static str, example: &str) -> Option<Value<'a>> {
         let value = self.value(key);
-        if value.is_none() && !self.is_written_otherwise(key) {
+        if value.is_none() && self.is_written() && !self.is_written_otherwise(key) {
             let missing = Problem::error(&self.place, format!("the key {key:?} is missing"));
             self.report.add_unless_damaged(missing.hint(format!("for example {key} = {example}")));
         }
         value
+    }
+
+    /// Whether the file has this key, whatever it says.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
     }
 
     /// Whether there is nothing below `key`, nor below what may be meant by it.
@@ -122,6 +131,22 @@ impl<'a> Section<'a> {
         let place = value.as_ref().map_or_else(|| self.absent(key), |value| value.place.clone());
         let table = value.and_then(|value| value.table(&format!("[{}]", place.path)));
         self.below(place, table, self.pattern_of(key)).read(read)
+    }
+
+    /// The section below `key`, or `None` where it is absent or `"off"`.
+    pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let value = self.value(key);
+        let place = value.as_ref().map_or_else(|| self.absent(key), |value| value.place.clone());
+        let table = value.filter(|value| !value.is_off()).and_then(|value| value.table(&format!("[{}]", place.path)));
+        let is_written = table.is_some();
+        // Read in any case, so that its keys are known.
+        let found = self.below(place, table, self.pattern_of(key)).read(read);
+        is_written.then_some(found)
+    }
+
+    /// Whether the file has the section.
+    pub(super) fn is_written(&self) -> bool {
+        self.table.is_some()
     }
 
     /// The sections `[key.NAME]`, by name.

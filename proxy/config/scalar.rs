@@ -6,6 +6,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub mod duration;
+mod expect;
+mod share;
+
+pub use self::expect::{Expect, ExpectError, Pattern, bytes};
+pub use self::share::{Share, ShareError};
 
 /// Why a text is no value of its kind: the message says what is wrong, the hint what would be right.
 pub trait Explain: fmt::Display {
@@ -29,6 +34,11 @@ pub enum Address {
         host: Arc<str>,
         /// TCP port, never 0.
         port: u16,
+    },
+    /// A name whose SRV records tell hosts, ports and weights.
+    Srv {
+        /// Such as `_game._tcp.example.com`; lower case, without a trailing dot.
+        name: Arc<str>,
     },
 }
 
@@ -63,6 +73,11 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Some(name) = text.strip_prefix("srv:") {
+            // Service, protocol and domain (RFC 2782).
+            let name = host_name(name).ok().filter(|name| name.matches('.').count() >= 2 && name.starts_with('_'));
+            return name.map(|name| Self::Srv { name }).ok_or(AddressError::Service);
+        }
         if let Ok(address) = text.parse::<SocketAddr>() {
             return if address.port() == 0 { Err(AddressError::PortZero) } else { Ok(Self::Socket(address)) };
         }
@@ -83,6 +98,7 @@ impl fmt::Display for Address {
         match self {
             Self::Socket(address) => address.fmt(f),
             Self::Host { host, port } => write!(f, "{host}:{port}"),
+            Self::Srv { name } => write!(f, "srv:{name}"),
         }
     }
 }
@@ -146,6 +162,8 @@ pub enum AddressError {
     Host,
     /// More than one colon, but not as `[v6]:port`.
     Brackets,
+    /// Behind `srv:` stands a port, or no name.
+    Service,
 }
 
 /// Why a text is no address to listen on.
@@ -182,6 +200,7 @@ impl fmt::Display for AddressError {
             Self::Port => "the port is not a number from 1 to 65535",
             Self::PortZero => "nothing can be reached on port 0",
             Self::Host => "neither an IP address nor a host name",
+            Self::Service => "not the name of a service, whose SRV records have hosts and ports",
             Self::Brackets => "an IPv6 address and its port are written as [address]:port",
         })
     }
@@ -205,6 +224,9 @@ impl Explain for NameError {
 
 impl Explain for AddressError {
     fn hint(&self) -> String {
+        if *self == Self::Service {
+            return r#"write "srv:_game._tcp.example.com", without a port"#.into();
+        }
         r#"write "10.0.0.11:25565", "[2001:db8::1]:25565" or "game.example.com:25565""#.into()
     }
 }

@@ -43,7 +43,7 @@ fn started(state: &State) -> Answer {
 
 /// Whether a load balancer in front should send clients here.
 fn ready(state: &State, now: Instant) -> Answer {
-    let any_eligible = || state.snapshot().pools.values().any(|pool| pool.eligible(now) > 0);
+    let any_eligible = || state.snapshot().pools.values().any(|pool| pool.has_eligible(now));
     if state.phase() != Phase::Running {
         unavailable("draining")
     } else if !state.is_listening() {

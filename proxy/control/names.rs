@@ -1,52 +1,237 @@
-//! Host names of backends, looked up at load and every half minute.
+//! Names of backends, looked up again and again on the control thread. The data plane never waits for a resolver: it has
+//! the last good answers, as addresses.
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::state::State;
-use crate::pool::{Backend, discovery};
-use crate::snapshot::Snapshot;
+mod resolver;
+#[cfg(test)]
+mod tests;
 
-/// How often names are looked up again.
-const EVERY: Duration = Duration::from_secs(30);
+use crate::config::model::{Config, Dns};
+use crate::config::scalar::Address;
+use crate::pool::discovery::{Answers, Found};
 
-/// How often names that have no address yet are looked up again.
-const EVERY_UNKNOWN: Duration = Duration::from_secs(1);
+/// An answer of the resolver.
+#[derive(Debug)]
+struct Answer {
+    /// At least one.
+    found: Vec<Found>,
+    /// How long it holds.
+    ttl: Duration,
+}
 
-/// Looks names up again for as long as the process lives.
-pub async fn keep_resolved(state: Rc<State>) {
-    loop {
-        let mut waited = Duration::ZERO;
-        while waited < EVERY {
-            sleep(EVERY_UNKNOWN).await;
-            waited += EVERY_UNKNOWN;
-            let unknown = |backend: &Backend| backend.socket_addresses().is_empty();
-            resolve(&state.snapshot(), unknown).await;
-        }
-        resolve(&state.snapshot(), |_| true).await;
+/// Looks a name up; says why it could not.
+type Lookup = Rc<dyn Fn(Address) -> Pin<Box<dyn Future<Output = Result<Answer, String>>>>>;
+
+/// The least time between two lookups of a name, whatever its TTL says.
+const TTL_MIN: Duration = Duration::from_secs(1);
+
+/// The most: an operator who moves a server does not wait longer, whatever the TTL was before.
+const TTL_MAX: Duration = Duration::from_secs(300);
+
+/// After a failure: the first wait, doubled with each further one, and what doubling ends at.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Lookups at once: a resolver is not to be stormed by a thousand names.
+const AT_ONCE: usize = 64;
+
+/// Backends that one name may stand for: an answer over UDP has no room for as many.
+const FOUND_MAX: usize = 256;
+
+/// The names of the config, and what they stand for.
+pub struct Names {
+    dns: RefCell<Dns>,
+    lookup: RefCell<Lookup>,
+    keepers: RefCell<BTreeMap<Address, Keeper>>,
+    known: Rc<Known>,
+}
+
+/// What is known of the names.
+#[derive(Debug)]
+struct Known {
+    answers: RefCell<Answers>,
+    /// Why the newest lookup has failed.
+    failing: RefCell<BTreeMap<Address, String>>,
+    /// Names that have neither an answer nor a failure yet.
+    open: Cell<usize>,
+    settled: Notify,
+    changed: Notify,
+    slots: Semaphore,
+}
+
+/// Keeps one name looked up. Ends when dropped.
+#[derive(Debug)]
+struct Keeper(JoinHandle<()>);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
-/// Looks up the names of a new snapshot that have no address yet, for `patience` at most; what is not found by then is
-/// found later.
-pub async fn resolve_new(snapshot: &Snapshot, patience: Duration) {
-    let _late = timeout(patience, resolve(snapshot, |backend| backend.socket_addresses().is_empty())).await;
-}
+impl Names {
+    /// No name yet; lookups will go as the config says.
+    pub fn new(dns: &Dns) -> Self {
+        Self::with(dns, resolver::lookup(dns))
+    }
 
-/// Looks up the names of the backends for which `wanted` holds, side by side.
-async fn resolve(snapshot: &Snapshot, wanted: impl Fn(&Backend) -> bool) {
-    let mut lookups = JoinSet::new();
-    for (name, pool) in &snapshot.pools {
-        for member in pool.members() {
-            if wanted(&member.backend) {
-                let (name, backend) = (name.clone(), Arc::clone(&member.backend));
-                lookups.spawn_local(async move { discovery::resolve(&name, &backend).await });
+    fn with(dns: &Dns, lookup: Lookup) -> Self {
+        let known = Known {
+            answers: RefCell::default(),
+            failing: RefCell::default(),
+            open: Cell::new(0),
+            settled: Notify::new(),
+            changed: Notify::new(),
+            slots: Semaphore::new(AT_ONCE),
+        };
+        Self {
+            dns: RefCell::new(dns.clone()),
+            lookup: RefCell::new(lookup),
+            keepers: RefCell::default(),
+            known: Rc::new(known),
+        }
+    }
+
+    /// Follows a config: begins to look up what is new in it, and forgets what is gone.
+    pub fn follow(&self, config: &Config) {
+        let mut keepers = self.keepers.borrow_mut();
+        if *self.dns.borrow() != config.dns {
+            *self.dns.borrow_mut() = config.dns.clone();
+            *self.lookup.borrow_mut() = resolver::lookup(&config.dns);
+            keepers.clear();
+        }
+        let backends = config.pools.iter().flat_map(|pool| &pool.backends);
+        let names = backends.map(|backend| &backend.address).filter(|name| !matches!(name, Address::Socket(_)));
+        let mut before = std::mem::take(&mut *keepers);
+        for name in names {
+            if !keepers.contains_key(name) {
+                let keeper = before.remove(name).unwrap_or_else(|| self.keep(name));
+                keepers.insert(name.clone(), keeper);
+            }
+        }
+        self.known.forget_all_but(&keepers);
+    }
+
+    fn keep(&self, name: &Address) -> Keeper {
+        self.known.open.set(self.known.open.get() + 1);
+        let open = Open(Rc::clone(&self.known));
+        let keep = keep(name.clone(), Rc::clone(&self.lookup.borrow()), Rc::clone(&self.known), open);
+        Keeper(spawn_local(keep))
+    }
+
+    /// Waits until each name has been looked up once, for `patience` at most: what comes later is told by
+    /// [`changed`](Self::changed).
+    pub async fn settled(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while self.known.open.get() > 0 {
+            if timeout_at(deadline, self.known.settled.notified()).await.is_err() {
+                return;
             }
         }
     }
-    while lookups.join_next().await.is_some() {}
+
+    /// What the names stand for now.
+    pub fn answers(&self) -> Answers {
+        self.known.answers.borrow().clone()
+    }
+
+    /// Resolves when they have come to stand for something else since it did so last. Cancel safe.
+    pub async fn changed(&self) {
+        self.known.changed.notified().await;
+    }
+
+    /// Names whose newest lookup has failed, and why.
+    pub fn failing(&self) -> Vec<(Address, String)> {
+        self.known.failing.borrow().iter().map(|(name, why)| (name.clone(), why.clone())).collect()
+    }
+}
+
+/// Counts a name as open until its first lookup is over, or given up.
+struct Open(Rc<Known>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+        self.0.settled.notify_one();
+    }
+}
+
+/// Looks a name up for as long as the config has it.
+async fn keep(name: Address, lookup: Lookup, known: Rc<Known>, open: Open) {
+    let mut open = Some(open);
+    let mut retry = RETRY;
+    loop {
+        let result = {
+            let Ok(_slot) = known.slots.acquire().await else { return };
+            lookup(name.clone()).await
+        };
+        let wait = match result {
+            Ok(answer) => {
+                retry = RETRY;
+                known.note_answer(&name, answer.found);
+                answer.ttl.clamp(TTL_MIN, TTL_MAX)
+            }
+            Err(why) => {
+                known.note_failure(&name, why);
+                let wait = retry;
+                retry = (retry * 2).min(RETRY_MAX);
+                wait
+            }
+        };
+        drop(open.take());
+        sleep(wait).await;
+    }
+}
+
+impl Known {
+    /// Takes an answer over. The log hears of each change once.
+    fn note_answer(&self, name: &Address, mut found: Vec<Found>) {
+        found.sort_unstable();
+        found.dedup_by_key(|found| found.address);
+        found.truncate(FOUND_MAX);
+        let recovered = self.failing.borrow_mut().remove(name).is_some();
+        let before = self.answers.borrow_mut().0.insert(name.clone(), found.clone());
+        let before = before.unwrap_or_default();
+        if before != found {
+            let (from, to) = (shown(&before), shown(&found));
+            tracing::info!(%name, from, to, "host name resolved");
+            self.changed.notify_one();
+        } else if recovered {
+            tracing::info!(%name, to = shown(&found), "host name can be resolved again");
+        }
+    }
+
+    /// Keeps what was known. The log hears of it once.
+    fn note_failure(&self, name: &Address, error: String) {
+        if !self.failing.borrow().contains_key(name) {
+            let kept = self.answers.borrow().0.get(name).map(|found| shown(found)).unwrap_or_default();
+            tracing::warn!(%name, error, kept, "host name could not be resolved");
+        }
+        self.failing.borrow_mut().insert(name.clone(), error);
+    }
+
+    fn forget_all_but(&self, keepers: &BTreeMap<Address, Keeper>) {
+        self.answers.borrow_mut().0.retain(|name, _| keepers.contains_key(name));
+        self.failing.borrow_mut().retain(|name, _| keepers.contains_key(name));
+    }
+}
+
+fn shown(found: &[Found]) -> String {
+    found.iter().map(|found| found.address.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").field("dns", &self.dns).field("known", &self.known).finish_non_exhaustive()
+    }
 }

@@ -3,6 +3,8 @@
 //! Read, check, bind, swap: whatever fails on the way, what runs goes on unchanged, and why is logged and kept for the
 //! admin server.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,10 +12,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::names;
+use super::health::Checkers;
+use super::names::Names;
 use super::sockets::{Opened, Plan, Sockets};
 use super::state::State;
+use crate::config::scalar::Name;
 use crate::config::{self, LoadError, Loaded, diff, model, model::Config};
 use crate::snapshot::Snapshot;
 use crate::worker::{self, Close, Command, Listen};
@@ -29,8 +34,29 @@ pub struct Reloader {
     /// What the file held when it was last read, applied or not.
     content: Vec<u8>,
     sockets: Sockets,
+    names: Rc<Names>,
+    checkers: Checkers,
     snapshot: Arc<ArcSwap<Snapshot>>,
     state: Rc<State>,
+}
+
+/// What a reloader goes on from.
+#[derive(Debug)]
+pub struct Start {
+    /// The config that runs.
+    pub config: Config,
+    /// What it was read from.
+    pub content: Vec<u8>,
+    /// The sockets that are open.
+    pub sockets: Sockets,
+    /// Looks names of backends up.
+    pub names: Rc<Names>,
+    /// Checks backends.
+    pub checkers: Checkers,
+    /// What runs.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Where to tell.
+    pub state: Rc<State>,
 }
 
 /// What became of a reload.
@@ -45,15 +71,12 @@ pub enum Verdict {
 }
 
 impl Reloader {
-    /// Goes on from a config that runs, read from `content`, with `sockets` open.
-    pub fn new(
-        config: Config,
-        content: Vec<u8>,
-        sockets: Sockets,
-        snapshot: Arc<ArcSwap<Snapshot>>,
-        state: Rc<State>,
-    ) -> Self {
-        Self { config, content, sockets, snapshot, state }
+    /// Goes on from what runs.
+    pub fn new(start: Start) -> Self {
+        let Start { config, content, sockets, names, checkers, snapshot, state } = start;
+        let mut reloader = Self { config, content, sockets, names, checkers, snapshot, state };
+        reloader.checkers.follow(&reloader.state.snapshot());
+        reloader
     }
 
     /// `shutdown_delay` and `drain_timeout` as they stand.
@@ -102,13 +125,35 @@ impl Reloader {
         (keep_fixed(new, &self.config), changes)
     }
 
-    /// Replaces the snapshot. Sessions that live keep theirs; what is counted passes over.
+    /// Resolves when names of backends have come to stand for something else. Cancel safe.
+    pub async fn names_changed(&self) {
+        self.names.changed().await;
+    }
+
+    /// Takes over what names of backends stand for now.
+    pub fn follow_names(&mut self) {
+        let (config, bound) = (self.config.clone(), self.snapshot.load().bound());
+        self.store(&config, &bound);
+    }
+
+    /// Replaces what runs by what a new config says.
     async fn swap(&mut self, config: &Config, plan: &Plan) {
+        self.names.follow(config);
+        self.names.settled(NAMES_PATIENCE).await;
         let bound = self.sockets.addresses(config, plan);
-        let snapshot = Snapshot::new(config, &bound, Some(&self.snapshot.load()));
-        names::resolve_new(&snapshot, NAMES_PATIENCE).await;
-        self.snapshot.store(Arc::new(snapshot));
+        self.store(config, &bound);
         self.sockets.apply(plan);
+    }
+
+    /// Replaces the snapshot. Sessions that live keep theirs; what is counted passes over.
+    fn store(&mut self, config: &Config, bound: &BTreeMap<Name, Vec<SocketAddr>>) {
+        let snapshot = Snapshot::new(config, bound, &self.names.answers(), Some(&self.snapshot.load()));
+        let snapshot = Arc::new(snapshot);
+        self.snapshot.store(Arc::clone(&snapshot));
+        self.checkers.follow(&snapshot);
+        for pool in snapshot.pools.values() {
+            pool.serve_waiting(Instant::now());
+        }
     }
 
     fn finish(&mut self, config: Config, changes: &[diff::Change]) {
@@ -162,20 +207,15 @@ pub async fn send(plan: Plan, snapshot: &Snapshot, workers: &[worker::Handle]) {
         let Some(listener) = snapshot.listeners.get(&key.listener) else { continue };
         tracing::info!(listener = %key.listener, address = %bound, "listening");
         for (worker, socket) in workers.iter().zip(sockets) {
-            let listen = Listen {
-                key: key.clone(),
-                socket,
-                counts: Arc::clone(&listener.counts),
-                pool: Arc::clone(&listener.pool),
-            };
-            worker.send(Command::Listen(listen)).await;
+            let listen = Listen { key: key.clone(), socket, listener: Arc::clone(listener) };
+            worker.mailbox().send(Command::Listen(listen)).await;
         }
     }
     for key in plan.closed {
         let mut closing = Vec::with_capacity(workers.len());
         for worker in workers {
             let (closed, wait) = oneshot::channel();
-            worker.send(Command::Close(Close { key: key.clone(), closed })).await;
+            worker.mailbox().send(Command::Close(Close { key: key.clone(), closed })).await;
             closing.push(wait);
         }
         for wait in closing {

@@ -9,7 +9,8 @@ use crate::config::scalar::Name;
 use crate::drain::Phase;
 use crate::metrics::{Definition, Exposition, names};
 use crate::pool::breaker::State as Circuit;
-use crate::pool::{Backend, Failure};
+use crate::pool::health::Verdict;
+use crate::pool::{Backend, Checkup, Failure};
 use crate::relay::Direction;
 use crate::session::CloseReason;
 use crate::snapshot::{AcceptError, Snapshot};
@@ -20,6 +21,7 @@ pub(super) fn text(state: &State, now: Instant) -> String {
     let snapshot = state.snapshot();
     listeners(&mut exposition, &snapshot);
     backends(&mut exposition, &snapshot, now);
+    health(&mut exposition, &snapshot);
     pools(&mut exposition, &snapshot);
     process(&mut exposition, state);
     exposition.text()
@@ -65,7 +67,7 @@ fn backends(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
         .pools
         .values()
         .flat_map(|pool| pool.members().iter().map(|member| (pool.name(), &*member.backend)))
-        .map(|(pool, backend)| (pool, backend.address().to_string(), backend))
+        .map(|(pool, backend)| (pool, backend.key().to_string(), backend))
         .collect();
     let mut plain = |definition: Definition, value: &dyn Fn(&Backend) -> u64| {
         let mut family = exposition.family(definition);
@@ -92,6 +94,33 @@ fn backends(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
     }
 }
 
+fn health(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let checked: Vec<(&str, String, &Checkup)> = snapshot
+        .pools
+        .values()
+        .filter(|pool| pool.health().is_some())
+        .flat_map(|pool| pool.members().iter().map(|member| (pool.name().as_str(), &*member.backend)))
+        .map(|(pool, backend)| (pool, backend.key().to_string(), backend.checkup()))
+        .collect();
+    let mut up = exposition.family(names::BACKEND_UP);
+    for (pool, backend, checkup) in &checked {
+        let verdict = checkup.verdict();
+        if verdict != Verdict::Unknown {
+            up.count(&[pool, backend], u64::from(verdict == Verdict::Up));
+        }
+    }
+    let mut checks = exposition.family(names::HEALTH_CHECKS);
+    for (pool, backend, checkup) in &checked {
+        checks.count(&[pool, backend, "ok"], checkup.passed()).count(&[pool, backend, "failed"], checkup.failed());
+    }
+    let mut players = exposition.family(names::BACKEND_PLAYERS);
+    for (pool, backend, checkup) in &checked {
+        if let Some(told) = checkup.players_told() {
+            players.count(&[pool, backend], u64::from(told));
+        }
+    }
+}
+
 fn pools(exposition: &mut Exposition, snapshot: &Snapshot) {
     let pools = || snapshot.pools.values().map(|pool| (pool.name().as_str(), pool));
     let mut connect = exposition.family(names::BACKEND_CONNECT);
@@ -101,6 +130,18 @@ fn pools(exposition: &mut Exposition, snapshot: &Snapshot) {
     let mut retries = exposition.family(names::CONNECT_RETRIES);
     for (name, pool) in pools() {
         retries.count(&[name], pool.retries());
+    }
+    let mut panic = exposition.family(names::POOL_PANIC);
+    for (name, pool) in pools() {
+        panic.count(&[name], pool.held_in() as u64);
+    }
+    let mut depth = exposition.family(names::QUEUE_DEPTH);
+    for (name, pool) in pools() {
+        depth.count(&[name], pool.waiting() as u64);
+    }
+    let mut wait = exposition.family(names::QUEUE_WAIT);
+    for (name, pool) in pools() {
+        wait.histogram(&[name], pool.wait_duration());
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::time::Instant;
 
+use super::names::Names;
 use crate::admission::Admission;
 use crate::drain::{Phase, Watch};
 use crate::snapshot::Snapshot;
@@ -17,6 +19,7 @@ use crate::telemetry::Telemetry;
 #[derive(Debug)]
 pub struct State {
     snapshot: Arc<ArcSwap<Snapshot>>,
+    names: Rc<Names>,
     drain: Watch,
     telemetry: Telemetry,
     config_path: PathBuf,
@@ -53,10 +56,17 @@ pub struct LastLoad {
 
 impl State {
     /// The state of a process that has just loaded its config.
-    pub fn new(snapshot: Arc<ArcSwap<Snapshot>>, drain: Watch, telemetry: Telemetry, config_path: PathBuf) -> Self {
+    pub fn new(
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        names: Rc<Names>,
+        drain: Watch,
+        telemetry: Telemetry,
+        config_path: PathBuf,
+    ) -> Self {
         let now = SystemTime::now();
         Self {
             snapshot,
+            names,
             drain,
             telemetry,
             config_path,
@@ -75,6 +85,11 @@ impl State {
     /// The snapshot that sessions begin with now.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
+    }
+
+    /// Names of backends, and what they stand for.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// The door.

@@ -11,8 +11,7 @@ use tokio::time::Instant;
 use super::state::{Loads, State};
 use crate::config::model::Mode;
 use crate::drain::Phase;
-use crate::pool::balance::Strategy;
-use crate::pool::{Member, Pool};
+use crate::pool::{LastCheck, Member, Pool};
 use crate::snapshot::Listener;
 
 /// `GET /api/v1/status`.
@@ -50,6 +49,9 @@ struct ListenerStatus {
     mode: &'static str,
     bind: Bind,
     pool: String,
+    /// Where a part of its clients goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout_pool: Option<String>,
     sessions_active: u64,
     sessions_total: u64,
 }
@@ -66,6 +68,14 @@ enum Bind {
 struct PoolStatus {
     name: String,
     balance: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback: Option<String>,
+    /// Sessions that wait for a place, where they may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_depth: Option<usize>,
+    /// Bad backends that take sessions all the same, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_in: Option<usize>,
     backends: Vec<BackendStatus>,
 }
 
@@ -77,13 +87,24 @@ struct BackendStatus {
     max_connections: Option<u32>,
     /// Set by hand; there is no hand yet, so every backend is ready.
     admin: &'static str,
-    /// What health checks found; there are none yet.
+    /// What health checks found; unknown where there are none.
     health: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_check: Option<CheckStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    players: Option<u32>,
     circuit: String,
     eligible: bool,
     sessions_active: u32,
     sessions_total: u64,
     failures_total: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckStatus {
+    at: String,
+    ok: bool,
+    error: Option<String>,
 }
 
 /// `GET /health/deep`.
@@ -156,6 +177,7 @@ impl ListenerStatus {
             },
             bind,
             pool: listener.pool.name().to_string(),
+            rollout_pool: listener.rollout.as_ref().map(|rollout| rollout.pool.name().to_string()),
             sessions_active: tally.active(),
             sessions_total: tally.total(),
         }
@@ -164,12 +186,15 @@ impl ListenerStatus {
 
 impl PoolStatus {
     fn of(pool: &Pool, now: Instant) -> Self {
-        let balance = match pool.strategy() {
-            Strategy::LeastConnections => "least_connections",
-            Strategy::RoundRobin => "round_robin",
-        };
         let backends = pool.members().iter().map(|member| BackendStatus::of(member, now)).collect();
-        Self { name: pool.name().to_string(), balance, backends }
+        Self {
+            name: pool.name().to_string(),
+            balance: pool.strategy().as_str(),
+            fallback: pool.fallback().map(|fallback| fallback.name().to_string()),
+            queue_depth: pool.has_queue().then(|| pool.waiting()),
+            held_in: Some(pool.held_in()).filter(|&held_in| held_in > 0),
+            backends,
+        }
     }
 }
 
@@ -177,18 +202,26 @@ impl BackendStatus {
     fn of(member: &Member, now: Instant) -> Self {
         let backend = &member.backend;
         Self {
-            address: backend.address().to_string(),
+            address: backend.key().to_string(),
             weight: member.weight,
             backup: member.backup,
             max_connections: member.max_connections,
             admin: "ready",
-            health: "unknown",
+            health: backend.checkup().verdict().as_str(),
+            last_check: backend.checkup().last().map(CheckStatus::of),
+            players: backend.checkup().players_told(),
             circuit: backend.circuit().state(now).to_string(),
             eligible: backend.is_eligible(now),
             sessions_active: backend.active(),
             sessions_total: backend.connected(),
             failures_total: backend.failures_total(),
         }
+    }
+}
+
+impl CheckStatus {
+    fn of(check: LastCheck) -> Self {
+        Self { at: timestamp(check.at), ok: check.failure.is_none(), error: check.failure }
     }
 }
 
@@ -202,7 +235,9 @@ impl DeepHealth {
             ("config".to_owned(), Check::of_config(&state.loads())),
             ("service_level".to_owned(), Check::of_level(state)),
         ];
-        let checks: BTreeMap<String, Check> = pools.chain(others).collect();
+        let names = state.names().failing();
+        let names = names.into_iter().map(|(name, why)| (format!("dns:{name}"), Check::of_name(why)));
+        let checks: BTreeMap<String, Check> = pools.chain(others).chain(names).collect();
         let all_well = checks.values().all(|check| check.health == Health::Ok);
         Self {
             status: match (all_down, all_well) {
@@ -232,6 +267,10 @@ impl Check {
             _ => Health::Ok,
         };
         Self { health, why: format!("{eligible} of {all} backends eligible") }
+    }
+
+    fn of_name(why: String) -> Self {
+        Self { health: Health::Degraded, why: format!("{why}; the last good answer stands") }
     }
 
     fn of_config(loads: &Loads) -> Self {

@@ -84,6 +84,29 @@ pub const CONNECT_RETRIES: Definition = counter(
     POOL,
     "Connects that were tried again, on the next backend where there is one.",
 );
+/// Health.
+pub const BACKEND_UP: Definition = gauge(
+    "portti_backend_up",
+    BACKEND,
+    "What health checks say of a backend: 1 up, 0 down. Absent before the first result.",
+);
+/// Health checks.
+pub const HEALTH_CHECKS: Definition =
+    counter("portti_health_checks_total", &["pool", "backend", "result"], "Health checks, by result: ok or failed.");
+/// Players.
+pub const BACKEND_PLAYERS: Definition =
+    gauge("portti_backend_players", BACKEND, "Players on a backend, as its last health check read them.");
+/// Panic.
+pub const POOL_PANIC: Definition = gauge(
+    "portti_pool_panic",
+    POOL,
+    "Bad backends that take sessions all the same, because as many are out as breaker.max_out allows.",
+);
+/// Queue.
+pub const QUEUE_DEPTH: Definition = gauge("portti_queue_depth", POOL, "Sessions that wait for a place at a backend.");
+/// Waiting time.
+pub const QUEUE_WAIT: Definition =
+    histogram("portti_queue_wait_seconds", POOL, "How long sessions waited in the queue that then got a place.");
 /// Service level.
 pub const SERVICE_LEVEL: Definition = gauge(
     "portti_service_level",
@@ -130,7 +153,13 @@ pub const ALL: &[Definition] = &[
     BACKEND_CIRCUIT,
     BACKEND_TRANSITIONS,
     BACKEND_ELIGIBLE,
+    BACKEND_UP,
+    HEALTH_CHECKS,
+    BACKEND_PLAYERS,
     CONNECT_RETRIES,
+    POOL_PANIC,
+    QUEUE_DEPTH,
+    QUEUE_WAIT,
     SERVICE_LEVEL,
     DRAINING,
     CONFIG_RELOADS,

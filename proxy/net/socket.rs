@@ -5,6 +5,7 @@ use std::net::{self, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
@@ -98,6 +99,16 @@ pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         stream.take_error()?.map_or(Ok(()), Err)?;
     }
     Ok(stream)
+}
+
+/// Whether the peer has closed its side, found out without reading what it may have sent before.
+pub fn has_left(stream: &TcpStream) -> bool {
+    let mut asked = [PollFd::new(stream, PollFlags::RDHUP)];
+    match rustix::event::poll(&mut asked, Some(&Timespec::default())) {
+        Ok(found) => found > 0,
+        // Out of memory, or interrupted: it will be asked again.
+        Err(_unknown) => false,
+    }
 }
 
 impl relay::Socket for TcpStream {

@@ -1,25 +1,30 @@
-//! One backend: its counts and its circuit, which outlive reloads, and a session's claim on it.
+//! One backend: its counts, its circuit and its health, which outlive reloads.
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use tokio::time::Instant;
 
-use super::breaker;
-use super::breaker::Ticket;
+use super::breaker::{self, Ticket};
+use super::checkup::Checkup;
 use super::circuit::Circuit;
-use super::discovery::Resolved;
-use crate::config::scalar::{Address, Name};
+use super::discovery::Key;
+use super::health::{self, Verdict};
+use super::ramp::Ramp;
+use super::shared::Shared;
 
-/// One server of a pool. Passes from one version of the config to the next by its pool's name and its address.
+/// One server of a pool. Passes from one version of the pool to the next by its [`Key`].
 #[derive(Debug)]
 pub struct Backend {
-    address: Address,
-    resolved: Resolved,
+    key: Key,
+    shared: Arc<Shared>,
     circuit: Circuit,
-    /// Sessions that hold a [`Lease`].
+    checkup: Checkup,
+    ramp: Ramp,
+    /// Its circuit would be open, but too many of the pool are out already.
+    held: AtomicBool,
+    /// Sessions that hold a lease.
     active: AtomicU32,
     connected: AtomicU64,
     failures: [AtomicU64; Failure::ALL.len()],
@@ -28,7 +33,7 @@ pub struct Backend {
 /// What the breaker counts against a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// A connect was refused, or found no way there, or its host name has no address.
+    /// A connect was refused, or found no way there.
     ConnectFailed,
     /// A connect took longer than `connect_timeout`.
     ConnectTimeout,
@@ -54,25 +59,28 @@ impl Failure {
 }
 
 impl Backend {
-    pub(super) fn new(pool: Name, address: Address, rule: breaker::Rule) -> Self {
+    pub(super) fn new(key: Key, shared: Arc<Shared>, rule: breaker::Rule) -> Self {
         Self {
-            resolved: Resolved::new(&address),
-            circuit: Circuit::new(pool, address.clone(), rule),
-            address,
+            circuit: Circuit::new(shared.name().clone(), key.clone(), rule),
+            checkup: Checkup::default(),
+            ramp: Ramp::default(),
+            held: AtomicBool::new(false),
             active: AtomicU32::new(0),
             connected: AtomicU64::new(0),
             failures: Default::default(),
+            key,
+            shared,
         }
     }
 
-    /// Where it listens, as the file wrote it.
-    pub fn address(&self) -> &Address {
-        &self.address
+    /// What it is known by.
+    pub fn key(&self) -> &Key {
+        &self.key
     }
 
-    /// Where to connect to now, in the order to try. Empty while a host name has not been found.
-    pub fn socket_addresses(&self) -> Arc<Vec<SocketAddr>> {
-        self.resolved.get()
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.key.address()
     }
 
     /// Its circuit.
@@ -80,8 +88,9 @@ impl Backend {
         &self.circuit
     }
 
-    pub(super) fn resolved(&self) -> &Resolved {
-        &self.resolved
+    /// What health checks say of it.
+    pub fn checkup(&self) -> &Checkup {
+        &self.checkup
     }
 
     /// Live sessions, those that are connecting included.
@@ -104,64 +113,106 @@ impl Backend {
         Failure::ALL.into_iter().map(|failure| self.failures(failure)).sum()
     }
 
-    /// Whether a session may be sent to it now. Computed each time: today from the circuit alone, for nothing else can
-    /// take a backend out yet.
+    /// Whether a session may be sent to it now. Computed each time.
     pub fn is_eligible(&self, now: Instant) -> bool {
-        self.circuit.admits(now)
+        !self.checkup.is_out() && self.circuit.admits(now)
     }
-}
 
-/// A session's claim on a backend: counts while it lives. Without a report it is neutral for the circuit.
-#[derive(Debug)]
-pub struct Lease {
-    backend: Arc<Backend>,
-    ticket: Ticket,
-    reported: Cell<bool>,
-}
+    /// Whether it is bad, and yet takes sessions because too many others are out.
+    pub fn is_held_in(&self) -> bool {
+        self.held.load(Relaxed) || self.checkup.is_held_in()
+    }
 
-impl Lease {
-    /// `None` when the backend has as many sessions as it may, or its circuit lets nobody through any more.
-    pub(super) fn claim(backend: &Arc<Backend>, max_connections: Option<u32>, now: Instant) -> Option<Self> {
+    /// Players on it: what the server said last, and the sessions that have come since. `None` if it never told.
+    pub fn players(&self) -> Option<u32> {
+        self.checkup.players(self.active())
+    }
+
+    /// Takes in the result of a health check: the number of players, where it could be read, or what failed. Returns the
+    /// new verdict if that changes it.
+    pub fn note_check(&self, result: Result<Option<u32>, String>, rule: health::Rule, now: Instant) -> Option<Verdict> {
+        let passed = result.is_ok();
+        let before = self.checkup.verdict();
+        let was_held = self.checkup.is_held_in();
+        let changed = self.checkup.note(result, rule, self.active(), || self.may_be_out());
+        if self.checkup.is_held_in() && !was_held {
+            self.log_held("its health checks fail");
+        }
+        if passed && self.checkup.verdict() == Verdict::Up {
+            let closed = self.circuit.heal(now);
+            if closed || (before, changed) == (Verdict::Down, Some(Verdict::Up)) {
+                self.came_up(now);
+            }
+        }
+        changed
+    }
+
+    /// What checks have said holds no more: there are none any longer.
+    pub fn forget_checks(&self) {
+        self.checkup.forget();
+    }
+
+    /// It takes on its weight from now, where the pool says `slow_start`.
+    pub(super) fn came_up(&self, now: Instant) {
+        self.held.store(false, Relaxed);
+        self.ramp.begin(now);
+        self.shared.pump(now);
+    }
+
+    pub(super) fn ramp(&self) -> &Ramp {
+        &self.ramp
+    }
+
+    /// Whether it is out, by circuit or health: none of the sessions go there, or only probes.
+    pub(super) fn is_out(&self) -> bool {
+        self.checkup.is_out() || !self.circuit.is_closed()
+    }
+
+    /// Whether one more of the pool may be out, this one counted already.
+    fn may_be_out(&self) -> bool {
+        self.shared.may_be_out()
+    }
+
+    fn log_held(&self, why: &str) {
+        let (pool, backend) = (self.shared.name(), &self.key);
+        tracing::warn!(%pool, %backend, why, "bad, but stays in: as many backends are out as max_out allows");
+    }
+
+    pub(super) fn claim(&self, max_connections: Option<u32>, anyway: bool, now: Instant) -> Option<Ticket> {
         let most = max_connections.unwrap_or(u32::MAX);
-        backend.active.fetch_update(Relaxed, Relaxed, |active| (active < most).then(|| active + 1)).ok()?;
-        let Some(ticket) = backend.circuit.claim(now) else {
-            backend.active.fetch_sub(1, Relaxed);
-            return None;
-        };
-        Some(Self { backend: Arc::clone(backend), ticket, reported: Cell::new(false) })
+        self.active.fetch_update(Relaxed, Relaxed, |active| (active < most).then(|| active + 1)).ok()?;
+        let ticket = if anyway { Some(self.circuit.claim_anyway(now)) } else { self.circuit.claim(now) };
+        if ticket.is_none() {
+            self.active.fetch_sub(1, Relaxed);
+        }
+        ticket
     }
 
-    /// The backend that is claimed.
-    pub fn backend(&self) -> &Arc<Backend> {
-        &self.backend
+    pub(super) fn release(&self, now: impl FnOnce() -> Instant) {
+        self.active.fetch_sub(1, Relaxed);
+        self.shared.freed(now);
     }
 
-    /// A connection stands.
-    pub fn connected(&self) {
-        self.backend.connected.fetch_add(1, Relaxed);
+    pub(super) fn count_connected(&self) {
+        self.connected.fetch_add(1, Relaxed);
     }
 
-    /// The backend has sent its first byte.
-    pub fn succeeded(&self, now: Instant) {
-        if !self.reported.replace(true) {
-            self.backend.circuit.succeeded(self.ticket, now);
+    pub(super) fn succeeded(&self, ticket: Ticket, now: Instant) {
+        if self.circuit.succeeded(ticket, now) {
+            self.came_up(now);
+        } else if self.held.load(Relaxed) {
+            self.held.store(false, Relaxed);
         }
     }
 
-    /// The backend has failed this session, before it sent anything.
-    pub fn failed(&self, failure: Failure, now: Instant) {
-        if !self.reported.replace(true) {
-            self.backend.failures[failure as usize].fetch_add(1, Relaxed);
-            self.backend.circuit.failed(self.ticket, now);
+    pub(super) fn failed(&self, ticket: Ticket, failure: Failure, now: Instant) {
+        self.failures[failure as usize].fetch_add(1, Relaxed);
+        if self.circuit.failed(ticket, now, || self.may_be_out()) {
+            if !self.held.swap(true, Relaxed) {
+                self.log_held("its circuit would open");
+            }
+        } else if !self.circuit.is_closed() {
+            self.held.store(false, Relaxed);
         }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if !self.reported.get() {
-            self.backend.circuit.undecided(self.ticket);
-        }
-        self.backend.active.fetch_sub(1, Relaxed);
     }
 }

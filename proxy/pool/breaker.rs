@@ -7,37 +7,21 @@
 //! What counts as a failure or a success is the session's to know, not decided here.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+mod rate;
+mod rule;
 #[cfg(test)]
 mod tests;
+
+use self::rate::Window;
+pub use self::rule::{FailureRate, Rule};
 
 /// How long a probe may stay undecided before its slot is given to another session, so that a player who connects and
 /// says nothing cannot keep a backend out.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
-
-/// The most that jitter adds to a reopening. Proxies that lost a backend in the same instant come back to it spread
-/// out, and still near the time that the rule promises.
-const JITTER: f64 = 0.1;
-
-/// Longer than any process lives. Keeps `now + open_for` within what an [`Instant`] can hold, whatever a file says.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-
-/// When a circuit opens, and for how long (`[pools.NAME.breaker]`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
-    /// Consecutive failures that open a closed circuit.
-    pub failures: NonZeroU32,
-    /// How long the first opening lasts; doubles with each reopening.
-    pub open_for: Duration,
-    /// What doubling (jitter included) never exceeds. At least `open_for`.
-    pub max_open_for: Duration,
-    /// Sessions let through at once while half open.
-    pub probes: NonZeroU32,
-}
 
 /// The circuit of one backend.
 ///
@@ -52,16 +36,21 @@ pub struct Breaker {
     next_ticket: u64,
     /// Tickets before this one come from an earlier state and prove nothing about the present one.
     first_valid: u64,
+    /// What a closed circuit has seen lately, where the rule has a failure rate.
+    window: Option<Box<Window>>,
 }
 
 impl Breaker {
     /// A closed circuit without a past.
     pub fn new(rule: Rule) -> Self {
-        Self { rule, circuit: Circuit::Closed { failures: 0 }, next_ticket: 0, first_valid: 0 }
+        Self { rule, circuit: Circuit::Closed { failures: 0 }, next_ticket: 0, first_valid: 0, window: None }
     }
 
     /// Goes by another rule from now on; the state, and a running opening's end, stay as they are.
     pub fn set_rule(&mut self, rule: Rule) {
+        if self.rule.failure_rate != rule.failure_rate {
+            self.window = None;
+        }
         self.rule = rule;
     }
 
@@ -124,6 +113,16 @@ impl Breaker {
         Some(ticket)
     }
 
+    /// Takes leave for one session whatever the state: better a backend that may be broken than none. Open, only an answer
+    /// means anything: it closes the circuit.
+    pub fn claim_anyway(&mut self, now: Instant) -> Ticket {
+        self.claim(now).unwrap_or_else(|| {
+            let ticket = Ticket(self.next_ticket);
+            self.next_ticket += 1;
+            ticket
+        })
+    }
+
     /// The backend answered the session: its past failures are forgiven, and a probe's word closes the circuit.
     pub fn on_success(&mut self, ticket: Ticket, now: Instant) -> Option<Transition> {
         if !self.is_valid(ticket) {
@@ -131,31 +130,46 @@ impl Breaker {
         }
         if let Circuit::Closed { failures } = &mut self.circuit {
             *failures = 0;
+            self.count(false, now);
         }
         self.heal(now)
     }
 
-    /// The backend failed the session. `jitter`, drawn evenly from 0 to 1, spreads reopenings.
-    pub fn on_failure(&mut self, ticket: Ticket, now: Instant, jitter: f64) -> Option<Transition> {
+    /// The backend failed the session. `jitter`, drawn evenly from 0 to 1, spreads reopenings. `may_open` is asked when a
+    /// closed circuit is about to open; where it may not, it stays closed, and asks again with the next failure.
+    pub fn on_failure(&mut self, ticket: Ticket, now: Instant, jitter: f64, may_open: impl FnOnce() -> bool) -> Failed {
         if !self.is_valid(ticket) {
-            return None;
+            return Failed::Noted;
         }
         let (since, openings) = match &mut self.circuit {
             Circuit::Closed { failures } => {
                 *failures = failures.saturating_add(1);
-                if *failures < self.rule.failures.get() {
-                    return None;
+                let in_a_row = *failures >= self.rule.failures.get();
+                if !(self.count(true, now) || in_a_row) {
+                    return Failed::Noted;
+                }
+                if !may_open() {
+                    return Failed::HeldClosed;
                 }
                 (now, 1)
             }
             Circuit::HalfOpen { outage, .. } => (outage.since, outage.openings.saturating_add(1)),
-            Circuit::Open { .. } => return None, // gives no tickets
+            Circuit::Open { .. } => return Failed::Noted, // whoever came anyway has proved nothing new
         };
         let outage = Outage { since, openings };
         let open_for = self.rule.open_for_nth(openings, jitter);
         let until = now + open_for;
         let transition = self.enter(Circuit::Open { outage, until });
-        Some(Transition { open_for: Some(open_for), ..transition })
+        Failed::Opened(Transition { open_for: Some(open_for), ..transition })
+    }
+
+    /// Counts a session of a closed circuit; whether too many have failed lately.
+    fn count(&mut self, failed: bool, now: Instant) -> bool {
+        let Some(rate) = &self.rule.failure_rate else { return false };
+        let window = self.window.get_or_insert_with(|| Box::new(Window::new(rate.window, now)));
+        window.count(failed, now);
+        let (sessions, failures) = window.sums();
+        failed && rate.is_passed(sessions, failures)
     }
 
     /// The session ended without proof either way: a probe's slot is free again.
@@ -178,6 +192,7 @@ impl Breaker {
         let from = self.state();
         self.circuit = circuit;
         self.first_valid = self.next_ticket;
+        self.window = None;
         Transition { from, to: self.state(), open_for: None, out_for: None }
     }
 
@@ -230,6 +245,17 @@ pub struct Transition {
     pub out_for: Option<Duration>,
 }
 
+/// What a failure has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// Nothing yet.
+    Noted,
+    /// The circuit has opened.
+    Opened(Transition),
+    /// The circuit would have opened, but may not.
+    HeldClosed,
+}
+
 /// A session's leave to go to the backend, by which it reports how that went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(u64);
@@ -266,15 +292,5 @@ struct Probe {
 impl Probe {
     fn holds_slot(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.claimed_at) < PROBE_PATIENCE
-    }
-}
-
-impl Rule {
-    /// How long the `nth` opening in a row lasts, counted from 1. The first is what the file says, without jitter.
-    fn open_for_nth(&self, nth: u32, jitter: f64) -> Duration {
-        let longest = self.max_open_for.min(FOREVER);
-        let doubled = self.open_for.saturating_mul(2u32.saturating_pow(nth - 1)).min(longest);
-        let extra = if nth > 1 { doubled.mul_f64(JITTER * jitter.clamp(0.0, 1.0)) } else { Duration::ZERO };
-        (doubled + extra).min(longest)
     }
 }

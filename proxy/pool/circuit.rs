@@ -5,15 +5,16 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Rule, State, Ticket, Transition};
-use crate::config::scalar::{Address, Name};
+use super::breaker::{Breaker, Failed, Rule, State, Ticket, Transition};
+use super::discovery::Key;
+use crate::config::scalar::Name;
 use crate::telemetry;
 
 /// The circuit of one backend.
 #[derive(Debug)]
 pub struct Circuit {
     pool: Name,
-    backend: Address,
+    backend: Key,
     /// Locked for a few lines per session, never across an await, and never per message.
     breaker: Mutex<Breaker>,
     /// Whether the breaker is closed, readable without its lock: a pick over a thousand backends would take a thousand
@@ -23,7 +24,7 @@ pub struct Circuit {
 }
 
 impl Circuit {
-    pub(super) fn new(pool: Name, backend: Address, rule: Rule) -> Self {
+    pub(super) fn new(pool: Name, backend: Key, rule: Rule) -> Self {
         Self {
             pool,
             backend,
@@ -68,16 +69,54 @@ impl Circuit {
         breaker.claim(now)
     }
 
-    pub(super) fn succeeded(&self, ticket: Ticket, now: Instant) {
+    /// Lets a session through whatever the state.
+    pub(super) fn claim_anyway(&self, now: Instant) -> Ticket {
+        let mut breaker = self.lock();
+        let transition = breaker.poll(now);
+        self.note(&breaker, transition);
+        breaker.claim_anyway(now)
+    }
+
+    /// A backend answered. Whether that has closed the circuit.
+    pub(super) fn succeeded(&self, ticket: Ticket, now: Instant) -> bool {
         let mut breaker = self.lock();
         let transition = breaker.on_success(ticket, now);
         self.note(&breaker, transition);
+        transition.is_some()
     }
 
-    pub(super) fn failed(&self, ticket: Ticket, now: Instant) {
+    /// A backend failed. `may_open` is asked before the circuit opens, with this one counted among those that are out;
+    /// whether it was asked, and said no.
+    pub(super) fn failed(&self, ticket: Ticket, now: Instant, may_open: impl FnOnce() -> bool) -> bool {
         let mut breaker = self.lock();
-        let transition = breaker.on_failure(ticket, now, fastrand::f64());
+        let ask = || {
+            self.closed.store(false, Ordering::Relaxed);
+            let may = may_open();
+            self.closed.store(!may, Ordering::Relaxed);
+            may
+        };
+        match breaker.on_failure(ticket, now, fastrand::f64(), ask) {
+            Failed::Opened(transition) => self.note(&breaker, Some(transition)),
+            Failed::HeldClosed => return true,
+            Failed::Noted => {}
+        }
+        false
+    }
+
+    /// Closes the circuit on better evidence than a session's. Whether it was not closed.
+    pub(super) fn heal(&self, now: Instant) -> bool {
+        if self.is_closed() {
+            return false;
+        }
+        let mut breaker = self.lock();
+        let transition = breaker.heal(now);
         self.note(&breaker, transition);
+        transition.is_some()
+    }
+
+    /// Whether traffic flows.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     pub(super) fn undecided(&self, ticket: Ticket) {

@@ -1,83 +1,91 @@
-//! Where a backend's host name leads to.
+//! Which backends the entries of a pool stand for: an address for one, a name for as many as are found by it.
 
-use std::collections::BTreeSet;
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use tokio::time::timeout;
+use crate::config::model;
+use crate::config::scalar::Address;
 
-use super::Backend;
-use crate::config::scalar::{Address, Name};
+/// What names stand for now: the last good answer of each. Names that were never found are not in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answers(pub BTreeMap<Address, Vec<Found>>);
 
-/// A resolver that is silent for longer has no answer; the last good one stays.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The addresses to connect to: the one that the file names, or the last good answer for a host name.
-#[derive(Debug, Default)]
-pub(super) struct Resolved {
-    /// In the order in which to try them. Empty while a host name has not been found.
-    current: ArcSwap<Vec<SocketAddr>>,
-    /// The last lookup failed, and the log says so already.
-    failing: AtomicBool,
+/// A backend that was found by a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What its SRV record says; 0 there, which asks for a small chance, is 1 here (RFC 2782).
+    pub weight: Option<u16>,
+    /// Its SRV record has not the first priority: it is for when the others cannot be reached.
+    pub backup: bool,
 }
 
-impl Resolved {
-    pub(super) fn new(address: &Address) -> Self {
-        match address {
-            Address::Socket(address) => Self { current: ArcSwap::from_pointee(vec![*address]), ..Self::default() },
-            Address::Host { .. } => Self::default(),
-        }
-    }
+/// A backend as its pool is to have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is known by.
+    pub key: Key,
+    /// Its share of new sessions.
+    pub weight: u16,
+    /// Live sessions it may have; `None` is without limit.
+    pub max_connections: Option<u32>,
+    /// Used only while no other can be.
+    pub backup: bool,
+}
 
-    pub(super) fn get(&self) -> Arc<Vec<SocketAddr>> {
-        self.current.load_full()
-    }
+/// A backend's identity from version to version of its pool, and its name in the status, the metrics and the log:
+/// `10.0.0.11:25565`, or `game.example.com=10.0.0.11:25565` where it was found by a name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    name: Option<Arc<str>>,
+    address: SocketAddr,
+}
 
-    /// Takes over an answer. What was first before stays first while it is in the answer, for names that answer in
-    /// changing order. Whether the addresses have changed.
-    fn update(&self, mut answer: Vec<SocketAddr>) -> bool {
-        let current = self.get();
-        if let Some(place) = answer.iter().position(|address| Some(address) == current.first()) {
-            answer[..=place].rotate_right(1);
-        }
-        let sorted = |addresses: &[SocketAddr]| addresses.iter().copied().collect::<BTreeSet<_>>();
-        if answer.is_empty() || sorted(&answer) == sorted(&current) {
-            return false;
-        }
-        self.current.store(Arc::new(answer));
-        true
+impl Key {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
-/// Looks a backend's host name up again; sessions to the old address go on. Does nothing for an IP address. The log hears
-/// of each change once.
-pub async fn resolve(pool: &Name, backend: &Backend) {
-    let Address::Host { host, port } = backend.address() else { return };
-    let lookup = async {
-        let found = timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((&**host, *port))).await;
-        let answer: Vec<_> = found.map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))??.collect();
-        if answer.is_empty() { Err(io::Error::other("no address")) } else { Ok(answer) }
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.name {
+            write!(f, "{name}=")?;
+        }
+        self.address.fmt(f)
+    }
+}
+
+/// The backends that these entries of the file stand for, in their order; those found by one name by address. An address
+/// that is there twice counts once, for the first entry that has it.
+pub fn expand(backends: &[model::Backend], answers: &Answers) -> Vec<Entry> {
+    let mut seen = BTreeSet::new();
+    let mut entries: Vec<Entry> = backends.iter().flat_map(|backend| expand_one(backend, answers)).collect();
+    entries.retain(|entry| seen.insert(entry.key.address));
+    entries
+}
+
+fn expand_one(backend: &model::Backend, answers: &Answers) -> Vec<Entry> {
+    let entry = |name: Option<&Arc<str>>, found: &Found| Entry {
+        key: Key { name: name.map(Arc::clone), address: found.address },
+        weight: found.weight.unwrap_or(backend.weight),
+        max_connections: backend.max_connections,
+        backup: backend.backup || found.backup,
     };
-    let address = backend.address();
-    match lookup.await {
-        Ok(answer) => {
-            let changed = backend.resolved().update(answer);
-            let recovered = backend.resolved().failing.swap(false, Relaxed);
-            if changed || recovered {
-                let to = backend.resolved().get();
-                tracing::info!(%pool, backend = %address, to = ?to, "host name resolved");
-            }
+    let name = match &backend.address {
+        Address::Socket(address) => {
+            return vec![entry(None, &Found { address: *address, weight: None, backup: false })];
         }
-        Err(error) if !backend.resolved().failing.swap(true, Relaxed) => {
-            let kept = backend.resolved().get();
-            tracing::warn!(%pool, backend = %address, %error, kept = ?kept, "host name could not be resolved");
-        }
-        Err(_still_failing) => {}
-    }
+        Address::Host { host, .. } => host,
+        Address::Srv { name } => name,
+    };
+    let mut found = answers.0.get(&backend.address).cloned().unwrap_or_default();
+    found.sort_unstable();
+    found.iter().map(|found| entry(Some(name), found)).collect()
 }
 
 #[cfg(test)]
@@ -88,23 +96,60 @@ mod tests {
         SocketAddr::from(([192, 0, 2, last], 25565))
     }
 
-    #[test]
-    fn an_answer_in_another_order_changes_nothing_and_an_empty_one_neither() {
-        let resolved = Resolved::default();
-        assert!(resolved.get().is_empty());
-        assert!(resolved.update(vec![at(1), at(2)]));
-        assert!(!resolved.update(vec![at(2), at(1)]));
-        assert!(!resolved.update(vec![]));
-        assert_eq!(*resolved.get(), [at(1), at(2)]);
+    fn found(address: SocketAddr) -> Found {
+        Found { address, weight: None, backup: false }
+    }
+
+    fn backend(address: &str, weight: u16) -> model::Backend {
+        model::Backend { address: address.parse().unwrap(), weight, max_connections: Some(7), backup: false }
+    }
+
+    fn answers(of: &str, found: Vec<Found>) -> Answers {
+        Answers(BTreeMap::from([(of.parse().unwrap(), found)]))
+    }
+
+    fn words(entries: &[Entry]) -> Vec<String> {
+        let word =
+            |entry: &Entry| format!("{} x{}{}", entry.key, entry.weight, if entry.backup { " backup" } else { "" });
+        entries.iter().map(word).collect()
     }
 
     #[test]
-    fn what_was_first_stays_first_as_long_as_it_is_there() {
-        let resolved = Resolved::default();
-        resolved.update(vec![at(1), at(2)]);
-        assert!(resolved.update(vec![at(3), at(2), at(1)]));
-        assert_eq!(*resolved.get(), [at(1), at(3), at(2)]);
-        assert!(resolved.update(vec![at(2)]));
-        assert_eq!(*resolved.get(), [at(2)]);
+    fn a_name_stands_for_all_that_is_found_by_it_whatever_the_order() {
+        let backends = [backend("10.0.0.1:1", 1), backend("game.example.com:25565", 3)];
+        let v6 = "[2001:db8::1]:25565".parse().unwrap();
+        let expected = [
+            "10.0.0.1:1 x1",
+            "game.example.com=192.0.2.1:25565 x3",
+            "game.example.com=192.0.2.2:25565 x3",
+            "game.example.com=[2001:db8::1]:25565 x3",
+        ];
+        for order in [[at(1), at(2), v6], [v6, at(2), at(1)]] {
+            let found = answers("game.example.com:25565", order.into_iter().map(found).collect());
+            assert_eq!(words(&expand(&backends, &found)), expected);
+        }
+        assert_eq!(words(&expand(&backends, &Answers::default())), expected[..1]);
+    }
+
+    #[test]
+    fn srv_records_have_weights_and_backups_of_their_own() {
+        let records = vec![
+            Found { address: at(1), weight: Some(10), backup: false },
+            Found { address: at(2), weight: Some(1), backup: true },
+        ];
+        let entries =
+            expand(&[backend("srv:_game._tcp.example.com", 1)], &answers("srv:_game._tcp.example.com", records));
+        assert_eq!(
+            words(&entries),
+            ["_game._tcp.example.com=192.0.2.1:25565 x10", "_game._tcp.example.com=192.0.2.2:25565 x1 backup"]
+        );
+        assert_eq!(entries[0].max_connections, Some(7));
+    }
+
+    #[test]
+    fn an_address_counts_once() {
+        let backends = [backend("192.0.2.1:25565", 5), backend("game.example.com:25565", 1)];
+        let found = answers("game.example.com:25565", vec![found(at(1)), found(at(2))]);
+        assert_eq!(words(&expand(&backends, &found)), ["192.0.2.1:25565 x5", "game.example.com=192.0.2.2:25565 x1"]);
     }
 }

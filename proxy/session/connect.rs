@@ -7,61 +7,61 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::CloseReason;
 use super::record::Record;
+use super::{CloseReason, waiting};
+use crate::net::client::ClientKey;
 use crate::net::socket;
-use crate::pool::{Failure, Lease, Pool, Timeouts, Tried};
+use crate::pool::{Failure, Lease, Pool, Request, Timeouts};
 
 /// Connects to a backend of the pool, and on failure to the next: as often as the pool allows, and no longer than
-/// `connect_timeout` for each try, waits included. No byte of the client's has been read, so none is ever sent twice.
-pub(super) async fn dial_any(record: &mut Record) -> Result<(TcpStream, Lease), CloseReason> {
-    let pool = &*Arc::clone(record.pool());
+/// `connect_timeout` for each try, waits included. Waits in the pool's queue first where it has to. No byte of the client's
+/// has been read, so none is ever sent twice.
+pub(super) async fn dial_any(record: &mut Record, downstream: &TcpStream) -> Result<(TcpStream, Lease), CloseReason> {
+    let pool = Arc::clone(record.pool());
+    let client = ClientKey::of(record.client());
+    let mut grant = match pool.lease_first(client, Instant::now()) {
+        Some(grant) => grant,
+        None => waiting::for_place(&pool, client, downstream).await?,
+    };
     let timeouts = pool.timeouts();
     let give_up_at = Instant::now() + timeouts.connect * (timeouts.retries + 1);
-    let mut tried = Tried::default();
-    let mut none_left = CloseReason::NoBackend;
-    for retry in 0..=timeouts.retries {
-        if retry > 0 {
-            sleep_until((Instant::now() + backoff(timeouts, retry)).min(give_up_at)).await;
-        }
-        let Some((place, lease)) = pool.lease(&tried, Instant::now()) else { return Err(none_left) };
-        if retry > 0 {
-            pool.count_retry();
-        }
-        record.attempt(Arc::clone(lease.backend()));
+    let mut request = Request::new(client);
+    for retry in 1.. {
+        let (giver, lease) = grant;
+        record.attempt(&giver, lease.backend());
         let started = Instant::now();
-        match dial(&lease, (started + timeouts.connect).min(give_up_at)).await {
-            Ok(upstream) => {
-                let took = started.elapsed();
-                lease.connected();
-                pool.connect_duration().observe(took.as_secs_f64());
-                record.connect = Some(took);
+        let deadline = (started + giver.timeouts().connect).min(give_up_at);
+        match timeout_at(deadline, socket::connect(lease.backend().address())).await {
+            Ok(Ok(upstream)) => {
+                note_success(record, &giver, &lease, started.elapsed());
                 return Ok((upstream, lease));
             }
-            Err(error) => note_failure(pool, &lease, &error),
+            Ok(Err(error)) => note_failure(&giver, &lease, &error),
+            Err(_elapsed) => note_failure(&giver, &lease, &io::ErrorKind::TimedOut.into()),
         }
-        tried.add(place);
-        none_left = CloseReason::ConnectFailed;
+        request.failed_by(lease.backend());
+        // Another session may have its place during the wait.
+        drop(lease);
+        if retry > timeouts.retries {
+            break;
+        }
+        sleep_until((Instant::now() + backoff(timeouts, retry)).min(give_up_at)).await;
+        let Some(next) = pool.lease(&request, Instant::now()) else { break };
+        next.0.count_retry();
+        grant = next;
     }
     Err(CloseReason::ConnectFailed)
 }
 
-/// Connects to the backend: to the first of its addresses that takes it.
-async fn dial(lease: &Lease, deadline: Instant) -> io::Result<TcpStream> {
-    let mut outcome = Err(io::Error::new(io::ErrorKind::HostUnreachable, "host name not resolved"));
-    for &address in lease.backend().socket_addresses().iter() {
-        let elapsed = |_elapsed| io::Error::from(io::ErrorKind::TimedOut);
-        outcome = timeout_at(deadline, socket::connect(address)).await.map_err(elapsed).flatten();
-        if outcome.is_ok() {
-            break;
-        }
-    }
-    outcome
+fn note_success(record: &mut Record, pool: &Pool, lease: &Lease, took: Duration) {
+    lease.connected();
+    pool.connect_duration().observe(took.as_secs_f64());
+    record.note_connect(took);
 }
 
 /// Counts a failed connect against the backend, unless the fault lies on this side.
 fn note_failure(pool: &Pool, lease: &Lease, error: &io::Error) {
-    let (pool, backend) = (pool.name(), lease.backend().address());
+    let (pool, backend) = (pool.name(), lease.backend().key());
     if socket::is_own_fault(error) {
         tracing::debug!(%pool, %backend, %error, "no descriptor, memory or port left to connect with");
         return;

@@ -1,6 +1,6 @@
 //! What a worker lends to its sessions, and how it reaches them. All on one thread: no locks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use super::CloseReason;
+use crate::pool::Backend;
 use crate::relay::{Buffer, Direction, Stop};
 
 /// One worker's side of its sessions.
@@ -53,6 +54,8 @@ struct Handle {
     stop: Stop,
     /// Why it was asked to stop.
     reason: Cell<CloseReason>,
+    /// Where it is connected to.
+    backend: OnceCell<Arc<Backend>>,
     bytes_up: Cell<u64>,
     bytes_down: Cell<u64>,
 }
@@ -84,7 +87,16 @@ impl Local {
 
     /// Asks every session to end, and says why.
     pub fn stop_all(&self, reason: CloseReason) {
-        for (_, handle) in self.sessions.borrow().iter() {
+        self.stop_those(reason, |_| true);
+    }
+
+    /// Asks the sessions that are connected to a backend to end, and says why.
+    pub fn stop_on(&self, backend: &Arc<Backend>, reason: CloseReason) {
+        self.stop_those(reason, |handle| handle.backend.get().is_some_and(|its| Arc::ptr_eq(its, backend)));
+    }
+
+    fn stop_those(&self, reason: CloseReason, wanted: impl Fn(&Handle) -> bool) {
+        for (_, handle) in self.sessions.borrow().iter().filter(|(_, handle)| wanted(handle)) {
             handle.reason.set(reason);
             handle.stop.ask();
         }
@@ -112,6 +124,7 @@ impl Local {
             id: local.next_id(),
             stop: Stop::default(),
             reason: Cell::new(CloseReason::Killed),
+            backend: OnceCell::new(),
             bytes_up: Cell::new(0),
             bytes_down: Cell::new(0),
         });
@@ -158,6 +171,11 @@ impl Place {
 
     pub(super) fn stop_reason(&self) -> CloseReason {
         self.handle.reason.get()
+    }
+
+    pub(super) fn connected_to(&self, backend: &Arc<Backend>) {
+        // A session connects once.
+        let _again = self.handle.backend.set(Arc::clone(backend));
     }
 
     pub(super) fn passed(&self, direction: Direction, bytes: usize) {

@@ -31,17 +31,21 @@ pub enum CloseReason {
     ConnectFailed,
     /// The pool had no backend to try.
     NoBackend,
+    /// No place became free in the pool's `queue.timeout`.
+    QueueTimeout,
+    /// As many sessions wait as the pool's `queue.size` allows.
+    QueueFull,
     /// As many sessions live as `max_connections` allows.
     AtCapacity,
     /// Cut at the end of a drain.
     Drained,
-    /// Ended by an operator, or by a fault of the proxy itself.
+    /// Ended by an operator, because its backend went down (`on_down = "close"`), or by a fault of the proxy itself.
     Killed,
 }
 
 impl CloseReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ClientClosed,
         Self::BackendClosed,
         Self::ClientReset,
@@ -51,6 +55,8 @@ impl CloseReason {
         Self::MaxLifetime,
         Self::ConnectFailed,
         Self::NoBackend,
+        Self::QueueTimeout,
+        Self::QueueFull,
         Self::AtCapacity,
         Self::Drained,
         Self::Killed,
@@ -68,6 +74,8 @@ impl CloseReason {
             Self::MaxLifetime => "max_lifetime",
             Self::ConnectFailed => "connect_failed",
             Self::NoBackend => "no_backend",
+            Self::QueueTimeout => "queue_timeout",
+            Self::QueueFull => "queue_full",
             Self::AtCapacity => "at_capacity",
             Self::Drained => "drained",
             Self::Killed => "killed",

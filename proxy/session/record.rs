@@ -1,7 +1,8 @@
 //! What is known of a session when it ends: the one exit, which counts and logs.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use crate::pool::{Backend, Pool};
 #[derive(Debug)]
 pub(super) struct Record {
     id: SessionId,
-    client: SocketAddr,
+    // Address and port alone: a SocketAddr has twelve bytes more, and sessions are mostly memory.
+    client: (IpAddr, u16),
     tally: Arc<Tally>,
     pool: Arc<Pool>,
     access_log: bool,
@@ -25,8 +27,9 @@ pub(super) struct Record {
     backend: Option<Arc<Backend>>,
     attempts: u32,
     /// How long the connect that succeeded took.
-    pub(super) connect: Option<Duration>,
-    pub(super) first_byte_at: Cell<Option<Instant>>,
+    connect: Option<Micros>,
+    /// From accept to the backend's first byte.
+    first_byte: Cell<Option<Micros>>,
     /// It has been counted and logged.
     finished: bool,
 }
@@ -46,7 +49,7 @@ impl Record {
         tally.begin();
         Self {
             id,
-            client,
+            client: (client.ip(), client.port()),
             tally,
             pool,
             access_log,
@@ -54,18 +57,39 @@ impl Record {
             backend: None,
             attempts: 0,
             connect: None,
-            first_byte_at: Cell::new(None),
+            first_byte: Cell::new(None),
             finished: false,
         }
     }
 
-    /// Notes that a backend is being tried.
-    pub(super) fn attempt(&mut self, backend: Arc<Backend>) {
+    /// Notes that a backend of this pool is being tried.
+    pub(super) fn attempt(&mut self, pool: &Arc<Pool>, backend: &Arc<Backend>) {
         self.attempts += 1;
-        self.backend = Some(backend);
+        self.pool = Arc::clone(pool);
+        self.backend = Some(Arc::clone(backend));
     }
 
-    /// The pool that the session goes to.
+    /// Notes how long the connect that succeeded took.
+    pub(super) fn note_connect(&mut self, took: Duration) {
+        self.connect = Some(Micros::of(took));
+    }
+
+    /// Notes when the backend's first byte came.
+    pub(super) fn note_first_byte(&self, now: Instant) {
+        self.first_byte.set(Some(Micros::of(now.duration_since(self.accepted_at))));
+    }
+
+    /// Whether the backend has sent anything.
+    pub(super) fn has_first_byte(&self) -> bool {
+        self.first_byte.get().is_some()
+    }
+
+    /// The client's address.
+    pub(super) fn client(&self) -> IpAddr {
+        self.client.0
+    }
+
+    /// The pool that the session goes to: its listener's, or the one that stands in for that.
     pub(super) fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
@@ -93,19 +117,18 @@ impl Record {
     }
 
     fn log(&self, reason: CloseReason, duration: Duration, last: &Last) {
-        let backend = self.backend.as_ref().map(|backend| tracing::field::display(backend.address()));
-        let first_byte = self.first_byte_at.get().map(|at| at.duration_since(self.accepted_at));
+        let backend = self.backend.as_ref().map(|backend| tracing::field::display(backend.key()));
         tracing::info!(
             target: "access",
             session = %self.id,
             listener = %self.tally.listener(),
-            client = %self.client,
+            client = %SocketAddr::from(self.client),
             pool = %self.pool.name(),
             backend,
             attempts = self.attempts,
-            connect_ms = self.connect.map(millis),
-            first_byte_ms = first_byte.map(millis),
-            duration_ms = millis(duration),
+            connect_ms = self.connect.map(Micros::millis),
+            first_byte_ms = self.first_byte.get().map(Micros::millis),
+            duration_ms = Micros::of(duration).millis(),
             bytes_up = last.bytes.0,
             bytes_down = last.bytes.1,
             reason = reason.as_str(),
@@ -121,9 +144,22 @@ impl Drop for Record {
     }
 }
 
-/// Milliseconds, to the microsecond.
-fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+/// A time in microseconds, at least one: half the size of a [`Duration`].
+#[derive(Debug, Clone, Copy)]
+struct Micros(NonZeroU64);
+
+impl Micros {
+    fn of(duration: Duration) -> Self {
+        let rounded = (duration.as_nanos() + 500) / 1000;
+        Self(u64::try_from(rounded).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// Milliseconds, to the microsecond.
+    fn millis(self) -> f64 {
+        #[allow(clippy::cast_precision_loss, reason = "exact for 285 years")]
+        let micros = self.0.get() as f64;
+        micros / 1e3
+    }
 }
 
 #[cfg(test)]
@@ -132,7 +168,7 @@ mod tests {
     use crate::session::Local;
 
     fn record(tally: &Arc<Tally>) -> Record {
-        let pool = Arc::new(Pool::new(&crate::pool::tests::plain(&["127.0.0.1:1"]), None));
+        let pool = crate::pool::tests::pool(&crate::pool::tests::plain(&["127.0.0.1:1"]), None);
         let origin = Origin { client: ([127, 0, 0, 1], 1).into(), tally: Arc::clone(tally), pool, access_log: true };
         Record::new(origin, Local::new(0, 1).next_id())
     }
@@ -157,7 +193,7 @@ mod tests {
 
     #[test]
     fn milliseconds_keep_three_places() {
-        assert_eq!(millis(Duration::from_nanos(1_234_567)).to_string(), "1.235");
-        assert_eq!(millis(Duration::from_secs(4 * 3600)).to_string(), "14400000");
+        assert_eq!(Micros::of(Duration::from_nanos(1_234_567)).millis().to_string(), "1.235");
+        assert_eq!(Micros::of(Duration::from_secs(4 * 3600)).millis().to_string(), "14400000");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::admission::Admission;
-use crate::pool::tests::plain;
+use crate::pool::tests::{plain, pool};
 
 /// The most that a session's future may take, in bytes: with what the runtime adds to a task, that is a block of 768. The
 /// next size is 896, and memory is mostly what idle players cost.
@@ -14,7 +14,7 @@ async fn an_idle_session_stays_small() {
     let client = listener.local_addr().unwrap();
     let downstream = TcpStream::connect(client).await.unwrap();
     let tally = Arc::new(Tally::new("game".parse().unwrap(), 1));
-    let pool = Arc::new(Pool::new(&plain(&["127.0.0.1:1"]), None));
+    let pool = pool(&plain(&["127.0.0.1:1"]), None);
     let origin = Origin { client, tally, pool, access_log: true };
     let permit = Arc::new(Admission::new(1)).admit().unwrap();
     let burden = Arc::new(Load::default()).take_on();

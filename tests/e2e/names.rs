@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::support::proxy::pool_of;
-use crate::support::{Backend, Proxy};
+use crate::support::{Backend, Proxy, eventually};
 
 #[tokio::test]
 async fn a_host_name_is_looked_up() {
@@ -14,9 +14,12 @@ async fn a_host_name_is_looked_up() {
     let proxy = Proxy::with(&format!("[pools.game]\nbackends = [\"localhost:{port}\"]"));
     proxy.connect().await.expect(b"hello").await;
     assert_eq!(one.accepted() + other.accepted(), 1);
-    // It is known by its name, not by what the name leads to today.
-    let backend = ("backend", &*format!("localhost:{port}"));
-    assert_eq!(proxy.metric("portti_backend_sessions_total", &[backend]).await, 1.0);
+    // Each address is a backend of its own.
+    let sessions = async |address: &str| {
+        let labels = [("backend", &*format!("localhost={address}:{port}"))];
+        proxy.metric("portti_backend_sessions_total", &labels).await
+    };
+    assert_eq!(sessions("127.0.0.1").await + sessions("[::1]").await, 1.0);
 }
 
 #[tokio::test]
@@ -29,18 +32,22 @@ async fn a_name_that_comes_with_a_reload_is_looked_up_at_once() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_nowhere_is_a_backend_that_fails() {
+async fn a_name_that_leads_nowhere_is_no_backend_and_is_told() {
     let alive = Backend::serving(serve);
     // Of `.invalid` it is agreed that no name in it is ever given to anybody.
     let proxy = Proxy::with(&format!(
-        "[pools.game]\nbackends = [\"nobody.invalid:1\", \"{}\"]\nbalance = \"round_robin\"",
+        "[pools.game]\nbackends = [\"nobody.invalid:1\", \"{}\"]\nbalance = \"round_robin\"\n[dns]\ntimeout = \"200ms\"",
         alive.address
     ));
     for _ in 0..4 {
         proxy.connect().await.expect(b"hello").await;
     }
-    let labels = [("backend", "nobody.invalid:1"), ("reason", "connect_failed")];
-    assert!(proxy.metric("portti_backend_failures_total", &labels).await >= 1.0);
+    assert_eq!(alive.accepted(), 4);
+    eventually("the deep health tells of it", async || {
+        let health = proxy.get("/health/deep").await.json();
+        health["checks"]["dns:nobody.invalid:1"].as_str().is_some_and(|check| check.starts_with("degraded: "))
+    })
+    .await;
 }
 
 async fn serve(mut stream: tokio::net::TcpStream) {

@@ -2,17 +2,19 @@
 //!
 //! The structs are taken apart field by field, so that a new one cannot be forgotten here.
 
-use crate::config::model::{Backend, Config, Listener, Log, LogFormat, LogLevel, Mode, Pool, Server};
+use crate::config::model::{
+    Backend, Check, Config, Health, Listener, Log, LogFormat, LogLevel, Mode, OnDown, Pool, Queue, Rollout, Server,
+};
+use crate::config::scalar::Name;
 use crate::config::scalar::duration::{Shown, ShownOrOff};
-use crate::pool::balance::Strategy;
-use crate::pool::breaker::Rule;
+use crate::pool::breaker::{FailureRate, Rule};
 
 /// Keys and what the file would write for them.
 pub(super) type Keys = Vec<(&'static str, String)>;
 
 /// `[server]`, `[admin]` and `[log]`.
 pub(super) fn process(config: &Config) -> Keys {
-    let Config { server, admin, log, listeners: _, pools: _ } = config;
+    let Config { server, admin, log, dns, listeners: _, pools: _ } = config;
     let Server { workers, max_connections, drain_timeout, shutdown_delay } = server;
     let Log { level, format, access } = log;
     vec![
@@ -24,16 +26,23 @@ pub(super) fn process(config: &Config) -> Keys {
         ("log.level", level_word(*level).into()),
         ("log.format", format_word(*format).into()),
         ("log.access", access.to_string()),
+        ("dns.servers", list(&dns.servers)),
+        ("dns.timeout", Shown(dns.timeout).to_string()),
     ]
 }
 
 /// All but its addresses.
 pub(super) fn listener(listener: &Listener) -> Keys {
-    let Listener { name: _, bind: _, mode, pool, reuse_port } = listener;
+    let Listener { name: _, bind: _, mode, pool, reuse_port, rollout } = listener;
     let mode = match mode {
         Mode::Tcp => "tcp",
     };
-    vec![("mode", mode.into()), ("pool", pool.to_string()), ("reuse_port", reuse_port.to_string())]
+    let mut keys = vec![("mode", mode.into()), ("pool", pool.to_string()), ("reuse_port", reuse_port.to_string())];
+    keys.extend(part(&["rollout.pool", "rollout.percent", "rollout.clients"], rollout.as_ref(), |rollout| {
+        let Rollout { pool, share, clients } = rollout;
+        vec![pool.to_string(), share.to_string(), list(clients)]
+    }));
+    keys
 }
 
 /// All but its backends.
@@ -49,10 +58,16 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         retries,
         retry_backoff,
         breaker,
+        max_out,
+        slow_start,
+        last_resort,
+        fallback,
+        queue,
+        health,
     } = pool;
-    let Rule { failures, open_for, max_open_for, probes } = breaker;
-    vec![
-        ("balance", strategy_word(*strategy).into()),
+    let Rule { failures, open_for, max_open_for, probes, failure_rate } = breaker;
+    let mut keys = vec![
+        ("balance", strategy.as_str().into()),
         ("connect_timeout", Shown(*connect_timeout).to_string()),
         ("request_timeout", ShownOrOff(*request_timeout).to_string()),
         ("idle_timeout", ShownOrOff(*idle_timeout).to_string()),
@@ -63,8 +78,72 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         ("breaker.open_for", Shown(*open_for).to_string()),
         ("breaker.max_open_for", Shown(*max_open_for).to_string()),
         ("breaker.probes", probes.to_string()),
-    ]
+        ("breaker.max_out", max_out.to_string()),
+        ("slow_start", ShownOrOff(*slow_start).to_string()),
+        ("last_resort", last_resort.to_string()),
+        ("fallback", fallback.as_ref().map_or_else(|| OFF.into(), Name::to_string)),
+    ];
+    let rate = ["breaker.failure_rate", "breaker.window", "breaker.min_sessions"];
+    keys.extend(part(&rate, failure_rate.as_ref(), |rate| {
+        let FailureRate { share, window, min_sessions } = rate;
+        vec![share.to_string(), Shown(*window).to_string(), min_sessions.to_string()]
+    }));
+    keys.extend(part(&["queue.size", "queue.timeout"], queue.as_ref(), |queue| {
+        let Queue { size, timeout } = queue;
+        vec![size.to_string(), Shown(*timeout).to_string()]
+    }));
+    keys.extend(part(&HEALTH, health.as_ref(), health_values));
+    keys
 }
+
+/// The keys of a section that may be absent.
+fn part<T>(keys: &[&'static str], section: Option<&T>, values: impl FnOnce(&T) -> Vec<String>) -> Keys {
+    let values = section.map_or_else(|| vec![OFF.to_owned(); keys.len()], values);
+    debug_assert_eq!(keys.len(), values.len(), "{keys:?}");
+    keys.iter().copied().zip(values).collect()
+}
+
+const HEALTH: [&str; 11] = [
+    "health.type",
+    "health.send",
+    "health.expect",
+    "health.path",
+    "health.status",
+    "health.interval",
+    "health.timeout",
+    "health.rise",
+    "health.fall",
+    "health.port",
+    "health.on_down",
+];
+
+fn health_values(health: &Health) -> Vec<String> {
+    let Health { check, interval, timeout, rule, port, on_down } = health;
+    let none = String::new;
+    let [kind, send, expect, path, status] = match check {
+        Check::Tcp => ["tcp".into(), none(), none(), none(), none()],
+        Check::Minecraft => ["minecraft".into(), none(), none(), none(), none()],
+        Check::Exchange { send, expect } => {
+            ["exchange".into(), format!("\"{}\"", send.escape_ascii()), expect.to_string(), none(), none()]
+        }
+        Check::Http { path, status } => ["http".into(), none(), none(), path.clone(), list(status)],
+    };
+    let on_down = match on_down {
+        OnDown::Keep => "keep",
+        OnDown::Close => "close",
+    };
+    let port = port.map_or_else(|| "the backend's".into(), |port| port.to_string());
+    let (rise, fall) = (rule.rise.to_string(), rule.fall.to_string());
+    let (interval, timeout) = (Shown(*interval).to_string(), Shown(*timeout).to_string());
+    vec![kind, send, expect, path, status, interval, timeout, rise, fall, port, on_down.into()]
+}
+
+fn list<T: ToString>(items: &[T]) -> String {
+    format!("[{}]", items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+}
+
+/// For what is absent.
+const OFF: &str = "off";
 
 /// All but its address.
 pub(super) fn backend(backend: &Backend) -> Keys {
@@ -93,13 +172,5 @@ fn format_word(format: LogFormat) -> &'static str {
         LogFormat::Auto => "auto",
         LogFormat::Json => "json",
         LogFormat::Text => "text",
-    }
-}
-
-/// The file's word for it.
-fn strategy_word(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::LeastConnections => "least_connections",
-        Strategy::RoundRobin => "round_robin",
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use super::Problem;
+use super::{Problem, rollout};
 use crate::config::model::{self, Mode};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::{self, Name};
@@ -13,6 +13,7 @@ use crate::config::scalar::{self, Name};
 pub(super) struct Listener {
     pub(super) bind: Vec<Setting<SocketAddr>>,
     pub(super) pool: Option<Setting<Name>>,
+    pub(super) rollout_pool: Option<Setting<Name>>,
     /// `None` if it lacks something.
     pub(super) model: Option<model::Listener>,
 }
@@ -23,6 +24,13 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     let mode = section.setting("mode", Mode::Tcp, |value| value.word(&MODES, &LATER_MODES));
     let pool = pool(section);
     let reuse_port = section.setting("reuse_port", false, Value::flag);
+    let rollout = section.optional("rollout", rollout::read).flatten();
+    if let (Some(main), Some(other)) = (&pool, &rollout)
+        && main.value == other.pool.value
+    {
+        let message = "the rollout leads to the pool that its clients would go to anyway";
+        section.add(Problem::warning(&other.pool.place, message));
+    }
 
     let addresses = bind.iter().map(|setting| setting.value).collect();
     let model = name.zip(pool.as_ref()).map(|(name, pool)| model::Listener {
@@ -31,8 +39,9 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
         mode: mode.value,
         pool: pool.value.clone(),
         reuse_port: reuse_port.value,
+        rollout: rollout.as_ref().map(|rollout| rollout.model.clone()),
     });
-    Listener { bind, pool, model }
+    Listener { bind, pool, rollout_pool: rollout.map(|rollout| rollout.pool), model }
 }
 
 /// One address or a list of them.
@@ -66,7 +75,8 @@ fn several<'a>(section: &Section<'_>, value: &Value<'a>) -> Option<Vec<Value<'a>
     Some(list)
 }
 
-fn pool(section: &mut Section<'_>) -> Option<Setting<Name>> {
+/// The name of a pool.
+pub(super) fn pool(section: &mut Section<'_>) -> Option<Setting<Name>> {
     let value = section.required("pool", r#""game""#)?;
     let name = value.parse(str::parse::<Name>)?;
     Some(Setting::written(name, value.place))

@@ -1,16 +1,14 @@
-//! `[pools.NAME]`, its `backends` and `[pools.NAME.breaker]`.
+//! `[pools.NAME]` and its `backends`.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{Place, Problem};
+use super::{Place, Problem, breaker, health, queue};
 use crate::config::model::{self, Backend};
 use crate::config::raw::{Section, Setting, Value};
-use crate::config::scalar::Address;
 use crate::config::scalar::duration::Shown;
+use crate::config::scalar::{Address, Name};
 use crate::pool::balance::Strategy;
-use crate::pool::breaker::Rule;
 
 /// A pool, and what must be checked against other sections.
 #[derive(Debug)]
@@ -20,19 +18,29 @@ pub(super) struct Pool {
     /// As the file writes it.
     pub(super) name: String,
     pub(super) backends: Vec<Setting<Backend>>,
+    pub(super) fallback: Option<Setting<Name>>,
     /// `None` if its name is none.
     pub(super) model: Option<model::Pool>,
 }
 
 pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
     let name = super::name(section, written);
-    let strategy = section.setting("balance", Strategy::LeastConnections, |value| value.word(&STRATEGIES, &LATER));
+    let strategy = section.setting("balance", Strategy::LeastConnections, |value| value.word(&STRATEGIES, &[]));
     let backends = backends(section);
     let connect_timeout = section.setting("connect_timeout", CONNECT_TIMEOUT, Value::duration);
     let limits = limits(section);
     let retries = section.setting("retries", RETRIES, |value| value.whole(0..=RETRIES_MAX));
     let retry_backoff = section.setting("retry_backoff", RETRY_BACKOFF, Value::duration_or_zero);
-    let breaker = section.section("breaker", breaker);
+    let (breaker, max_out) = section.section("breaker", breaker::read);
+    let slow_start = section.setting("slow_start", None, Value::duration_or_off);
+    let last_resort = section.setting("last_resort", false, Value::flag);
+    let fallback = section.setting("fallback", None, |value| value.parse(str::parse::<Name>).map(Some));
+    let queue = section.optional("queue", queue::read);
+    let health = section.optional("health", health::read).flatten();
+    if strategy.value == Strategy::FewestPlayers && !has_players(section, health.as_ref()) {
+        let message = "fewest_players needs a health check that reads the number of players";
+        section.add(Problem::error(&strategy.place, message).hint("add health = { type = \"minecraft\" }"));
+    }
 
     let model = name.map(|name| model::Pool {
         name,
@@ -45,8 +53,20 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
         retries: retries.value,
         retry_backoff: retry_backoff.value,
         breaker,
+        max_out,
+        slow_start: slow_start.value,
+        last_resort: last_resort.value,
+        fallback: fallback.value.clone(),
+        queue,
+        health,
     });
-    Pool { place: section.place.clone(), name: written.into(), backends, model }
+    let fallback = fallback.value.clone().map(|name| fallback.with(name));
+    Pool { place: section.place.clone(), name: written.into(), backends, fallback, model }
+}
+
+/// Whether the number of players is read, or the section that should say so is wrong in another way.
+fn has_players(section: &Section<'_>, health: Option<&model::Health>) -> bool {
+    health.map_or_else(|| section.has("health"), |health| health.check == model::Check::Minecraft)
 }
 
 /// The limits that can be off.
@@ -123,6 +143,10 @@ fn long_form(section: &mut Section<'_>) -> Option<Backend> {
     });
     let max_connections = section.setting("max_connections", None, |value| value.whole(1..=u32::MAX).map(Some));
     let backup = section.setting("backup", false, Value::flag);
+    if weight.is_written() && matches!(address, Some(Address::Srv { .. })) {
+        let problem = Problem::error(&weight.place, "the weights of an srv: entry are those of its SRV records");
+        section.add(problem.hint("leave out weight"));
+    }
     let (weight, max_connections, backup) = (weight.value, max_connections.value, backup.value);
     Some(Backend { address: address?, weight, max_connections, backup })
 }
@@ -145,25 +169,13 @@ fn all_of(section: &Section<'_>, list: &Place, backends: &[Setting<Backend>]) {
     }
 }
 
-fn breaker(section: &mut Section<'_>) -> Rule {
-    let failures =
-        section.setting("failures", FAILURES, |value| value.whole(1..=FAILURES_MAX).and_then(NonZeroU32::new));
-    let open_for = section.setting("open_for", OPEN_FOR, Value::duration);
-    let max_open_for = section.setting("max_open_for", MAX_OPEN_FOR, Value::duration);
-    let probes = section.setting("probes", PROBES, |value| value.whole(1..=PROBES_MAX).and_then(NonZeroU32::new));
-    if open_for.value > max_open_for.value && !(open_for.is_refused() || max_open_for.is_refused()) {
-        let longest = Shown(max_open_for.value);
-        let message = format!("open_for ({}) is longer than max_open_for ({longest})", Shown(open_for.value));
-        let problem = Problem::error(open_for.blamed(&max_open_for), message);
-        section.add(problem.hint("openings grow from open_for to max_open_for"));
-    }
-    Rule { failures: failures.value, open_for: open_for.value, max_open_for: max_open_for.value, probes: probes.value }
-}
-
-const STRATEGIES: [(&str, Strategy); 2] =
-    [("least_connections", Strategy::LeastConnections), ("round_robin", Strategy::RoundRobin)];
-
-const LATER: [&str; 2] = ["random_two", "maglev"];
+const STRATEGIES: [(&str, Strategy); 5] = [
+    ("least_connections", Strategy::LeastConnections),
+    ("round_robin", Strategy::RoundRobin),
+    ("random_two", Strategy::RandomTwo),
+    ("maglev", Strategy::Maglev),
+    ("fewest_players", Strategy::FewestPlayers),
+];
 
 /// Any number would do, as only the relation counts.
 const WEIGHT: u16 = 1;
@@ -185,21 +197,3 @@ const RETRIES_MAX: u32 = 100;
 
 /// Unseen by a player; enough for a restarting process to listen again, once doubled.
 const RETRY_BACKOFF: Duration = Duration::from_millis(50);
-
-/// A single failure may be the client's or the network's fault; five in a row are the backend's.
-const FAILURES: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
-
-/// A circuit that needs more will never open.
-const FAILURES_MAX: u32 = 1_000_000;
-
-/// About a game server's restart.
-const OPEN_FOR: Duration = Duration::from_secs(30);
-
-/// The longest that a repaired backend has to wait for its next probe.
-const MAX_OPEN_FOR: Duration = Duration::from_secs(300);
-
-/// One player at a time is put at risk.
-const PROBES: NonZeroU32 = NonZeroU32::MIN;
-
-/// More probes than this are simply traffic.
-const PROBES_MAX: u32 = 1000;

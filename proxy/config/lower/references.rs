@@ -1,6 +1,6 @@
-//! What sections say about each other: listeners name pools, and a backend should not be this proxy itself.
+//! What sections say about each other: listeners and pools name pools, and a backend should not be this proxy itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::Problem;
@@ -11,16 +11,41 @@ use crate::config::scalar::{Address, Name};
 
 pub(super) fn check(report: &Report, listeners: &[Listener], pools: &[Pool]) {
     let names: BTreeSet<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
-    let named: Vec<_> = listeners.iter().filter_map(|listener| listener.pool.as_ref()).collect();
+    let of_listeners = listeners.iter().flat_map(|listener| [&listener.pool, &listener.rollout_pool]);
+    let of_pools = pools.iter().map(|pool| &pool.fallback);
+    let named: Vec<_> = of_listeners.chain(of_pools).flatten().collect();
     let unknown: Vec<_> = named.iter().filter(|pool| !names.contains(pool.value.as_str())).collect();
     for pool in unknown.iter().filter(|_| !names.is_empty()) {
         report.add_unless_damaged(unknown_pool(pool, &names));
     }
     // A pool named wrongly is the one that seems unused.
-    if !listeners.is_empty() && unknown.is_empty() && named.len() == listeners.len() {
+    if !listeners.is_empty() && unknown.is_empty() && listeners.iter().all(|listener| listener.pool.is_some()) {
         unused(report, &named, pools);
     }
     loops(report, listeners, pools);
+    circles(report, pools);
+}
+
+/// Refuses pools that stand in for each other in a circle.
+fn circles(report: &Report, pools: &[Pool]) {
+    let next: BTreeMap<&str, &str> =
+        pools.iter().filter_map(|pool| Some((pool.name.as_str(), pool.fallback.as_ref()?.value.as_str()))).collect();
+    for pool in pools {
+        let Some(fallback) = &pool.fallback else { continue };
+        let first = pool.name.as_str();
+        let mut way = vec![first];
+        let steps = std::iter::successors(next.get(first), |name| next.get(*name));
+        // Longer than all pools: it has run into a circle that this pool is not part of.
+        way.extend(steps.copied().take(pools.len()).take_while(|name| *name != first));
+        let closes = way.last().and_then(|last| next.get(last)) == Some(&first);
+        // Each circle is told once, by the first of its pools.
+        if closes && way.iter().min() == Some(&first) {
+            way.push(first);
+            let message = format!("pools stand in for each other in a circle: {}", way.join(" -> "));
+            let problem = Problem::error(&fallback.place, message);
+            report.add(problem.hint("leave out the fallback of one of them"));
+        }
+    }
 }
 
 fn unused(report: &Report, named: &[&Setting<Name>], pools: &[Pool]) {
@@ -67,7 +92,7 @@ fn own_addresses(address: &Address) -> Vec<SocketAddr> {
                 [SocketAddr::from(([127, 0, 0, 1], *port)), SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], *port))];
             wildcard(*port).into_iter().chain(loopback).collect()
         }
-        Address::Host { .. } => Vec::new(),
+        Address::Host { .. } | Address::Srv { .. } => Vec::new(),
     }
 }
 

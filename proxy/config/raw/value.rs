@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Report, known};
 use crate::config::problem::{Place, Problem, quoted};
-use crate::config::scalar::Explain;
 use crate::config::scalar::duration::{self, DurationError};
+use crate::config::scalar::{Explain, Share};
 
 /// What a key or an entry of a list holds, and where.
 #[derive(Debug)]
@@ -69,6 +69,28 @@ impl<'a> Value<'a> {
             self.report.add(Problem::error(&self.place, message));
         }
         found
+    }
+
+    /// A share of a whole, such as `"50%"`.
+    pub(in crate::config) fn share(&self) -> Option<Share> {
+        if !self.is_text() {
+            return self.expected("a percentage", Some(r#"for example "50%""#.to_owned()));
+        }
+        self.parse(str::parse::<Share>)
+    }
+
+    /// A number of percent, without a sign.
+    pub(in crate::config) fn percent(&self) -> Option<Share> {
+        let number = match self.value {
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(|n| n as f64),
+            DeValue::Float(float) => float.as_str().parse::<f64>().ok(),
+            _ => return self.expected("a number", Some("percent, from 0 to 100, without quotes".to_owned())),
+        };
+        let share = number.and_then(|number| Share::from_percent(number).ok());
+        if share.is_none() {
+            self.report.add(Problem::error(&self.place, "the number must be from 0 to 100"));
+        }
+        share
     }
 
     /// A duration longer than zero.
@@ -136,6 +158,20 @@ impl<'a> Value<'a> {
 
     pub(in crate::config) fn is_off(&self) -> bool {
         matches!(self.value, DeValue::String(text) if text == "off")
+    }
+
+    pub(in crate::config) fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
+    /// Reports what only the reader of this value can see.
+    pub(in crate::config) fn report(&self, problem: Problem) {
+        self.report.add(problem);
+    }
+
+    /// Any text.
+    pub(in crate::config) fn any_text(&self) -> Option<&'a str> {
+        self.text()
     }
 
     fn text(&self) -> Option<&'a str> {

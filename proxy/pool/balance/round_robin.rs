@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
+use super::{FULL_RAMP, Field};
+
 /// Chooses in turn, as often as weights say and as evenly spread as they allow: 5, 1, 1 gives `aabaaca`.
 ///
 /// Stride scheduling (Waldspurger and Weihl, MIT, 1995), which Envoy knows as its earliest-deadline-first scheduler:
@@ -11,7 +13,7 @@ use std::collections::binary_heap::PeekMut;
 /// staggered by position in the file, so that equals keep the file's order and light candidates don't come in a bunch.
 ///
 /// A turn that finds its candidate ineligible is forfeit. So its share falls to the others as their weights say, and
-/// nothing is made up for when it returns. A pick is O(log n), and O(log n) more for each turn forfeited on the way, at
+/// nothing is made up for when it returns. One that warms up forfeits turns in proportion. A pick is O(log n), and O(log n) more for each turn forfeited on the way, at
 /// most one for each candidate.
 #[derive(Debug)]
 pub(super) struct RoundRobin {
@@ -29,18 +31,24 @@ impl RoundRobin {
 
     /// The eligible candidate whose turn is next; `None`, and no turn is lost, if none is eligible.
     ///
-    /// `eligible` is asked at most twice of each candidate.
-    pub(super) fn pick(&mut self, mut eligible: impl FnMut(usize) -> bool) -> Option<usize> {
+    /// Each candidate is asked at most twice whether it is eligible.
+    pub(super) fn pick(&mut self, field: &impl Field) -> Option<usize> {
         // Else a pool that is down would, for every client it turns away, take the whole heap apart: 30 µs for 1,000.
-        if !self.turns.iter().any(|turn| eligible(turn.0.index)) {
+        if !self.turns.iter().any(|turn| field.is_eligible(turn.0.index)) {
             return None;
         }
+        // Candidates that warm up forfeit most turns: if there are only such, one of them has to take one all the same.
+        self.next(|turn| field.is_eligible(turn.index) && turn.is_taken(field.ramp(turn.index)))
+            .or_else(|| self.next(|turn| field.is_eligible(turn.index)))
+    }
+
+    fn next(&mut self, mut takes: impl FnMut(&mut Turn) -> bool) -> Option<usize> {
         let mut passed = Vec::new();
         let picked = loop {
             let Some(mut earliest) = self.turns.peek_mut() else {
                 break None; // they became ineligible meanwhile
             };
-            if eligible(earliest.0.index) {
+            if takes(&mut earliest.0) {
                 let turn = earliest.0;
                 earliest.0 = turn.next_after(turn.due);
                 break Some(turn);
@@ -65,6 +73,8 @@ struct Turn {
     index: usize,
     /// The distance to the turn after.
     stride: u64,
+    /// What a candidate that warms up has saved of its forfeited turns, in parts of one.
+    credit: u32,
 }
 
 impl Turn {
@@ -74,7 +84,20 @@ impl Turn {
 
     fn first(index: usize, weight: u16, of: usize) -> Self {
         let stride = Self::LAP / u64::from(weight);
-        Self { due: u128::from(stride) * index as u128 / of as u128, index, stride }
+        Self { due: u128::from(stride) * index as u128 / of as u128, index, stride, credit: 0 }
+    }
+
+    /// Whether the candidate takes this turn, where it takes only a part of them: evenly spread.
+    fn is_taken(&mut self, ramp: u32) -> bool {
+        if ramp >= FULL_RAMP {
+            return true;
+        }
+        self.credit += ramp;
+        let is_taken = self.credit >= FULL_RAMP;
+        if is_taken {
+            self.credit -= FULL_RAMP;
+        }
+        is_taken
     }
 
     /// This candidate's first turn after `time`, which is not before this one.
@@ -92,7 +115,7 @@ mod tests {
     #[test]
     fn turns_go_on_past_what_64_bits_hold() {
         let mut balancer = RoundRobin::new(&[1, 1, 3]);
-        let mut pattern = || [(); 10].map(|()| balancer.pick(|_| true));
+        let mut pattern = || [(); 10].map(|()| balancer.next(|_| true));
         let early = pattern();
         let ages = u128::from(Turn::LAP) << 64;
         let late = balancer.turns.drain().map(|Reverse(turn)| {
@@ -100,6 +123,6 @@ mod tests {
             Reverse(Turn { due, ..turn })
         });
         balancer.turns = late.collect();
-        assert_eq!([(); 10].map(|()| balancer.pick(|_| true)), early);
+        assert_eq!([(); 10].map(|()| balancer.next(|_| true)), early);
     }
 }

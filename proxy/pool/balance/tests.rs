@@ -2,19 +2,78 @@ use std::cell::Cell;
 
 use proptest::prelude::*;
 
-use super::least_connections::LeastConnections;
+use super::least_loaded::LeastLoaded;
 use super::round_robin::RoundRobin;
-use super::{Balancer, Strategy as Choice};
+use super::{Balancer, Candidate, FULL_RAMP, Field, Strategy as Choice};
+use crate::net::client::ClientKey;
+
+mod by_chance;
+mod by_client;
+mod warming;
 
 const PICKS: u32 = 10_000;
+
+/// A field in which each question has a closure.
+struct Fielded<S, E> {
+    sessions: S,
+    eligible: E,
+}
+
+impl<S: Fn(usize) -> u32, E: Fn(usize) -> bool> Field for Fielded<S, E> {
+    fn sessions(&self, place: usize) -> u32 {
+        (self.sessions)(place)
+    }
+
+    fn players(&self, _: usize) -> Option<u32> {
+        None
+    }
+
+    fn ramp(&self, _: usize) -> u32 {
+        FULL_RAMP
+    }
+
+    fn is_eligible(&self, place: usize) -> bool {
+        (self.eligible)(place)
+    }
+}
+
+fn field<S: Fn(usize) -> u32, E: Fn(usize) -> bool>(sessions: S, eligible: E) -> Fielded<S, E> {
+    Fielded { sessions, eligible }
+}
+
+/// Idle candidates.
+fn idle<E: Fn(usize) -> bool>(eligible: E) -> Fielded<fn(usize) -> u32, E> {
+    Fielded { sessions: |_| 0, eligible }
+}
+
+fn least(balancer: &LeastLoaded, field: &impl Field) -> Option<usize> {
+    balancer.pick(field, |place| field.sessions(place))
+}
 
 fn everyone(_: usize) -> bool {
     true
 }
 
+/// Candidates called `a0`, `a1` and so on.
+fn balancer(strategy: Choice, weights: &[u16]) -> Balancer {
+    let labels: Vec<_> = (0..weights.len()).map(|place| format!("a{place}")).collect();
+    let candidates: Vec<_> = weights.iter().zip(&labels).map(|(&weight, label)| Candidate { weight, label }).collect();
+    Balancer::new(strategy, &candidates)
+}
+
+fn client(number: u32) -> ClientKey {
+    ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + number).into())
+}
+
+/// Chance that is the same in every run.
+fn chance(seed: u64) -> impl FnMut() -> u64 {
+    let mut random = fastrand::Rng::with_seed(seed);
+    move || random.u64(..)
+}
+
 /// The first `picks` of round robin as letters: `a` is the first candidate.
 fn letters(balancer: &mut RoundRobin, picks: usize, eligible: &str) -> String {
-    let picked = (0..picks).map(|_| balancer.pick(|index| eligible.contains(letter(index))));
+    let picked = (0..picks).map(|_| balancer.pick(&idle(|index| eligible.contains(letter(index)))));
     picked.map(|index| index.map_or('-', letter)).collect()
 }
 
@@ -26,16 +85,16 @@ fn letter(index: usize) -> char {
 fn turns(balancer: &mut RoundRobin, eligible: &[bool]) -> Vec<u32> {
     let mut counts = vec![0; eligible.len()];
     for _ in 0..PICKS {
-        counts[balancer.pick(|index| eligible[index]).unwrap()] += 1;
+        counts[balancer.pick(&idle(|index| eligible[index])).unwrap()] += 1;
     }
     counts
 }
 
 /// How many sessions each candidate has after [`PICKS`] sessions that stay.
-fn sessions(balancer: &LeastConnections, eligible: &[bool]) -> Vec<u32> {
+fn sessions(balancer: &LeastLoaded, eligible: &[bool]) -> Vec<u32> {
     let mut counts = vec![0; eligible.len()];
     for _ in 0..PICKS {
-        let index = balancer.pick(|index| counts[index], |index| eligible[index]).unwrap();
+        let index = least(balancer, &field(|index| counts[index], |index| eligible[index])).unwrap();
         counts[index] += 1;
     }
     counts
@@ -57,9 +116,10 @@ fn holds(counts: &[u32], weights: &[u16], eligible: &[bool]) -> bool {
 fn a_balancer_follows_its_strategy() {
     let busy = |index: usize| if index == 1 { 0 } else { 9 };
     for (strategy, expected) in [(Choice::LeastConnections, [1, 1, 1]), (Choice::RoundRobin, [0, 1, 2])] {
-        let balancer = Balancer::new(strategy, &[1; 3]);
-        assert_eq!(expected.map(|_| balancer.pick(busy, everyone).unwrap()), expected);
-        assert_eq!(balancer.pick(busy, |_| false), None);
+        let balancer = balancer(strategy, &[1; 3]);
+        let pick = |eligible: fn(usize) -> bool| balancer.pick(&field(busy, eligible), client(1), chance(1));
+        assert_eq!(expected.map(|_| pick(everyone).unwrap()), expected);
+        assert_eq!(pick(|_| false), None);
     }
 }
 
@@ -92,7 +152,7 @@ fn round_robin_passes_over_the_ineligible() {
 fn round_robin_makes_up_for_nothing_when_one_returns() {
     let mut balancer = RoundRobin::new(&[1, 2, 1]);
     for _ in 0..PICKS {
-        balancer.pick(|index| index != 1).unwrap();
+        balancer.pick(&idle(|index| index != 1)).unwrap();
     }
     let after = letters(&mut balancer, 8, "abc");
     assert_eq!((after[..4].matches('b').count(), after[4..].matches('b').count()), (2, 2), "{after}");
@@ -104,7 +164,11 @@ fn round_robin_loses_no_turn_while_none_is_eligible() {
     assert_eq!(letters(&mut balancer, 1, "abc"), "a");
     assert_eq!(letters(&mut balancer, 100, ""), "-".repeat(100));
     let asked = Cell::new(0);
-    assert_eq!(balancer.pick(|_| asked.replace(asked.get() + 1) == 0), None, "the one there was has gone meanwhile");
+    assert_eq!(
+        balancer.pick(&idle(|_| asked.replace(asked.get() + 1) == 0)),
+        None,
+        "the one there was has gone meanwhile"
+    );
     assert_eq!(letters(&mut balancer, 3, "abc"), "bca");
 }
 
@@ -114,10 +178,10 @@ fn round_robin_asks_each_at_most_twice() {
     let mut balancer = RoundRobin::new(&[u16::MAX, u16::MAX, 1]);
     for _ in 0..100 {
         let asked = Cell::new(0);
-        let picked = balancer.pick(|index| {
+        let picked = balancer.pick(&idle(|index| {
             asked.set(asked.get() + 1);
             index == 2
-        });
+        }));
         assert_eq!(picked, Some(2));
         assert!(asked.get() <= 6, "asked {} times", asked.get());
     }
@@ -137,8 +201,8 @@ fn least_connections_weighs_one_session_more() {
         (&[1, u16::MAX], &[u32::MAX, u32::MAX], Some(1)),
     ];
     for (weights, counts, expected) in cases {
-        let balancer = LeastConnections::new(weights);
-        assert_eq!(balancer.pick(|index| counts[index], everyone), expected, "{weights:?} {counts:?}");
+        let balancer = LeastLoaded::new(weights);
+        assert_eq!(least(&balancer, &field(|index| counts[index], everyone)), expected, "{weights:?} {counts:?}");
     }
 }
 
@@ -151,17 +215,17 @@ fn least_connections_lets_equals_take_turns() {
         (&[9, 0, 9, 9, 0], [1, 4, 1, 4, 1, 4]),
     ];
     for (counts, expected) in cases {
-        let balancer = LeastConnections::new(&vec![1; counts.len()]);
-        let picked = expected.map(|_| balancer.pick(|index| counts[index], everyone).unwrap());
+        let balancer = LeastLoaded::new(&vec![1; counts.len()]);
+        let picked = expected.map(|_| least(&balancer, &field(|index| counts[index], everyone)).unwrap());
         assert_eq!(picked, expected, "{counts:?}");
     }
 }
 
 #[test]
 fn least_connections_asks_only_who_could_win() {
-    let balancer = LeastConnections::new(&[1; 100]);
+    let balancer = LeastLoaded::new(&[1; 100]);
     let asked = Cell::new(0);
-    let picked = balancer.pick(|index| u32::from(index != 50), |_| asked.replace(asked.get() + 1) < 100);
+    let picked = least(&balancer, &field(|index| u32::from(index != 50), |_| asked.replace(asked.get() + 1) < 100));
     assert_eq!((picked, asked.get()), (Some(50), 2));
 }
 
@@ -187,7 +251,7 @@ proptest! {
     fn weights_hold_among_the_eligible_in_round_robin((weights, eligible) in candidates(), before in 0..1000usize) {
         let mut balancer = RoundRobin::new(&weights);
         for _ in 0..before {
-            balancer.pick(everyone);
+            balancer.pick(&idle(everyone));
         }
         let counts = turns(&mut balancer, &eligible);
         prop_assert!(holds(&counts, &weights, &eligible), "{:?}", counts);
@@ -195,27 +259,33 @@ proptest! {
 
     #[test]
     fn weights_hold_in_least_connections((weights, eligible) in candidates()) {
-        let counts = sessions(&LeastConnections::new(&weights), &eligible);
+        let counts = sessions(&LeastLoaded::new(&weights), &eligible);
         prop_assert!(holds(&counts, &weights, &eligible), "{:?}", counts);
     }
 
+}
+
+proptest! {
+    // Each makes a table of 65,537 slots.
+    #![proptest_config(ProptestConfig::with_cases(50))]
+
     #[test]
     fn never_one_who_may_not_and_none_only_if_there_is_none(
-        weights in prop::collection::vec(0..3u16, 0..8),
-        eligible in prop::collection::vec(prop::collection::vec(prop::bool::weighted(0.3), 8), 100),
-        counts in prop::collection::vec(0..4u32, 8),
+        weights in prop::collection::vec(0..3u16, 0..12),
+        eligible in prop::collection::vec(prop::collection::vec(prop::bool::weighted(0.2), 12), 40),
+        counts in prop::collection::vec(0..4u32, 12),
+        seed in any::<u64>(),
     ) {
-        let (mut round_robin, least_connections) = (RoundRobin::new(&weights), LeastConnections::new(&weights));
-        for eligible in eligible {
-            let may = |index: usize| eligible[index] && weights[index] > 0;
-            let anyone = (0..weights.len()).any(may);
-            let picked = [
-                round_robin.pick(|index| eligible[index]),
-                least_connections.pick(|index| counts[index], |index| eligible[index]),
-            ];
-            for index in picked {
-                prop_assert_eq!(index.is_some(), anyone);
-                prop_assert!(index.is_none_or(may));
+        let mut chance = chance(seed);
+        for strategy in Choice::ALL {
+            let balancer = balancer(strategy, &weights);
+            for (number, eligible) in (0..).zip(&eligible) {
+                let may = |index: usize| eligible[index] && weights[index] > 0;
+                let anyone = (0..weights.len()).any(may);
+                let field = field(|index| counts[index], |index| eligible[index]);
+                let picked = balancer.pick(&field, client(number), &mut chance);
+                prop_assert_eq!(picked.is_some(), anyone, "{:?}", strategy);
+                prop_assert!(picked.is_none_or(may), "{:?}", strategy);
             }
         }
     }

@@ -1,8 +1,11 @@
+use std::num::NonZeroU32;
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
+use super::rule::FOREVER;
 use super::*;
 
+mod guarded;
 mod properties;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,6 +18,18 @@ fn rule(failures: u32, probes: u32) -> Rule {
         open_for: OPEN_FOR,
         max_open_for: MAX_OPEN_FOR,
         probes: NonZeroU32::new(probes).unwrap(),
+        failure_rate: None,
+    }
+}
+
+impl Breaker {
+    /// A failure, where nothing keeps the circuit from opening.
+    fn fail(&mut self, ticket: Ticket, now: Instant, jitter: f64) -> Option<Transition> {
+        match self.on_failure(ticket, now, jitter, || true) {
+            Failed::Opened(transition) => Some(transition),
+            Failed::Noted => None,
+            Failed::HeldClosed => panic!("it may open"),
+        }
     }
 }
 
@@ -22,7 +37,7 @@ fn rule(failures: u32, probes: u32) -> Rule {
 fn opened(probes: u32) -> (Breaker, Instant) {
     let (mut breaker, now) = (Breaker::new(rule(1, probes)), Instant::now());
     let ticket = breaker.claim(now).unwrap();
-    breaker.on_failure(ticket, now, 0.0).unwrap();
+    breaker.fail(ticket, now, 0.0).unwrap();
     (breaker, now)
 }
 
@@ -37,7 +52,7 @@ fn half_opened(probes: u32) -> (Breaker, Instant) {
 /// Opens a half open breaker again and waits for its end. Returns how long that was.
 fn reopen(breaker: &mut Breaker, now: &mut Instant, jitter: f64) -> Duration {
     let probe = breaker.claim(*now).unwrap();
-    let open_for = breaker.on_failure(probe, *now, jitter).unwrap().open_for.unwrap();
+    let open_for = breaker.fail(probe, *now, jitter).unwrap().open_for.unwrap();
     *now += open_for;
     breaker.poll(*now).unwrap();
     open_for
@@ -73,7 +88,7 @@ fn consecutive_failures_open() {
         for event in events.chars() {
             let ticket = breaker.claim(now).unwrap();
             match event {
-                'F' => _ = breaker.on_failure(ticket, now, 0.5),
+                'F' => _ = breaker.fail(ticket, now, 0.5),
                 'S' => assert_eq!(breaker.on_success(ticket, now), None),
                 _ => breaker.on_neutral(ticket),
             }
@@ -86,7 +101,7 @@ fn consecutive_failures_open() {
 fn a_first_opening_lasts_as_the_rule_says_whatever_the_jitter() {
     let (mut breaker, now) = (Breaker::new(rule(1, 1)), Instant::now());
     let ticket = breaker.claim(now).unwrap();
-    let transition = breaker.on_failure(ticket, now, 1.0).unwrap();
+    let transition = breaker.fail(ticket, now, 1.0).unwrap();
     assert_eq!((transition.from, transition.to), (State::Closed, State::Open));
     assert_eq!((transition.open_for, transition.out_for), (Some(OPEN_FOR), None));
     assert_eq!(breaker.open_until(), Some(now + OPEN_FOR));
@@ -150,7 +165,7 @@ fn a_success_closes_and_ends_the_doubling() {
     assert_eq!(breaker.openings(), 0);
 
     let ticket = breaker.claim(now).unwrap();
-    assert_eq!(breaker.on_failure(ticket, now, 1.0).unwrap().open_for, Some(OPEN_FOR));
+    assert_eq!(breaker.fail(ticket, now, 1.0).unwrap().open_for, Some(OPEN_FOR));
 }
 
 #[test]
@@ -180,29 +195,29 @@ fn endless_times_overflow_nothing() {
 
     breaker.set_rule(endless(Duration::MAX));
     let probe = breaker.claim(now).unwrap();
-    assert_eq!(breaker.on_failure(probe, now, 1.0).unwrap().open_for, Some(FOREVER));
+    assert_eq!(breaker.fail(probe, now, 1.0).unwrap().open_for, Some(FOREVER));
 }
 
 #[test]
 fn what_began_before_the_present_state_proves_nothing() {
     let (mut breaker, now) = (Breaker::new(rule(1, 1)), Instant::now());
     let [opener, early, earlier] = [(); 3].map(|()| breaker.claim(now).unwrap());
-    breaker.on_failure(opener, now, 0.0).unwrap();
+    breaker.fail(opener, now, 0.0).unwrap();
     let until = breaker.open_until();
-    assert_eq!(breaker.on_failure(early, now + SECOND * 9, 0.0), None);
+    assert_eq!(breaker.fail(early, now + SECOND * 9, 0.0), None);
     assert_eq!(breaker.on_success(early, now + SECOND * 9), None);
     assert_eq!((breaker.state(), breaker.open_until()), (State::Open, until));
 
     let now = now + OPEN_FOR;
     breaker.poll(now).unwrap();
     let probe = breaker.claim(now).unwrap();
-    assert_eq!(breaker.on_failure(earlier, now, 0.0), None);
+    assert_eq!(breaker.fail(earlier, now, 0.0), None);
     assert_eq!(breaker.on_success(earlier, now), None);
     breaker.on_neutral(earlier);
     assert_eq!(breaker.claim(now), None, "the probe still holds the slot");
 
     breaker.on_success(probe, now).unwrap();
-    assert_eq!(breaker.on_failure(probe, now, 0.0), None, "nor a probe after the closing");
+    assert_eq!(breaker.fail(probe, now, 0.0), None, "nor a probe after the closing");
     assert_eq!(breaker.state(), State::Closed);
 }
 
@@ -215,7 +230,7 @@ fn an_expired_probes_word_still_counts() {
         breaker.claim(late).unwrap();
         let transition = match expected {
             State::Closed => breaker.on_success(expired, late),
-            _ => breaker.on_failure(expired, late, 0.0),
+            _ => breaker.fail(expired, late, 0.0),
         };
         assert_eq!(transition.unwrap().to, expected);
     }
@@ -231,9 +246,9 @@ fn healing_closes_at_once_but_forgives_a_closed_circuit_nothing() {
 
     let mut closed = Breaker::new(rule(2, 1));
     let [first, second] = [(); 2].map(|()| closed.claim(now).unwrap());
-    assert_eq!(closed.on_failure(first, now, 0.0), None);
+    assert_eq!(closed.fail(first, now, 0.0), None);
     assert_eq!(closed.heal(now), None);
-    assert!(closed.on_failure(second, now, 0.0).is_some());
+    assert!(closed.fail(second, now, 0.0).is_some());
 }
 
 #[test]
@@ -249,9 +264,9 @@ fn a_reload_changes_the_rule_and_keeps_the_state() {
 
     let (mut closed, now) = (Breaker::new(rule(9, 1)), opened_at);
     let tickets = [(); 3].map(|()| closed.claim(now).unwrap());
-    tickets[..2].iter().for_each(|ticket| assert_eq!(closed.on_failure(*ticket, now, 0.0), None));
+    tickets[..2].iter().for_each(|ticket| assert_eq!(closed.fail(*ticket, now, 0.0), None));
     closed.set_rule(rule(2, 1));
-    assert!(closed.on_failure(tickets[2], now, 0.0).is_some());
+    assert!(closed.fail(tickets[2], now, 0.0).is_some());
 }
 
 #[test]

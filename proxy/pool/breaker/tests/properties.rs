@@ -52,9 +52,7 @@ impl World {
                 None
             }
             Event::Succeed(index) => ticket(index).and_then(|ticket| self.breaker.on_success(ticket, self.now)),
-            Event::Fail(index, jitter) => {
-                ticket(index).and_then(|ticket| self.breaker.on_failure(ticket, self.now, *jitter))
-            }
+            Event::Fail(index, jitter) => ticket(index).and_then(|ticket| self.breaker.fail(ticket, self.now, *jitter)),
             Event::EndNeutral(index) => {
                 let ended = ticket(index)?;
                 self.breaker.on_neutral(ended);

@@ -1,0 +1,151 @@
+//! The health checkers: one for each backend of a pool that has checks, on the control thread.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::config::model::{Health, OnDown};
+use crate::config::scalar::Name;
+use crate::pool::Backend;
+use crate::pool::discovery::Key;
+use crate::pool::health::Verdict;
+use crate::probe;
+use crate::snapshot::Snapshot;
+use crate::worker::{Command, Mailbox};
+
+/// Checks that run at once: enough for a thousand backends that time out after 2 s to be seen twice a minute, few enough to
+/// be nothing beside what sessions take.
+const AT_ONCE: usize = 64;
+
+/// The part of the interval by which checks are spread, so that a thousand of them do not beat together.
+const JITTER: f64 = 0.1;
+
+/// The longest wait for the first check: newcomers are to be known soon, and not all in the same instant.
+const FIRST_WITHIN: Duration = Duration::from_millis(500);
+
+/// All checkers of the process.
+#[derive(Debug)]
+pub struct Checkers {
+    running: HashMap<(Name, Key), Checker>,
+    slots: Rc<Semaphore>,
+    workers: Rc<[Mailbox]>,
+}
+
+/// The checker of one backend. Ends when dropped.
+#[derive(Debug)]
+struct Checker {
+    backend: Arc<Backend>,
+    health: Health,
+    task: JoinHandle<()>,
+}
+
+/// What one checker works with.
+struct Round {
+    pool: Name,
+    backend: Arc<Backend>,
+    health: Health,
+    slots: Rc<Semaphore>,
+    workers: Rc<[Mailbox]>,
+}
+
+impl Checkers {
+    /// No checker yet. Those who close sessions of a backend that went down tell these workers.
+    pub fn new(workers: Vec<Mailbox>) -> Self {
+        Self { running: HashMap::new(), slots: Rc::new(Semaphore::new(AT_ONCE)), workers: workers.into() }
+    }
+
+    /// Follows a snapshot: begins to check what is new, ends what is gone, and begins anew where the rule has changed.
+    /// Verdicts are the backends' own, and stay.
+    pub fn follow(&mut self, snapshot: &Snapshot) {
+        let mut before = std::mem::take(&mut self.running);
+        for pool in snapshot.pools.values() {
+            let Some(health) = pool.health() else { continue };
+            for member in pool.members() {
+                let backend = &member.backend;
+                let key = (pool.name().clone(), backend.key().clone());
+                let kept = before.remove(&key).filter(|checker| checker.is_for(backend, health));
+                let checker = kept.unwrap_or_else(|| self.start(pool.name(), backend, health));
+                self.running.insert(key, checker);
+            }
+        }
+    }
+
+    fn start(&self, pool: &Name, backend: &Arc<Backend>, health: &Health) -> Checker {
+        let round = Round {
+            pool: pool.clone(),
+            backend: Arc::clone(backend),
+            health: health.clone(),
+            slots: Rc::clone(&self.slots),
+            workers: Rc::clone(&self.workers),
+        };
+        Checker { backend: Arc::clone(backend), health: health.clone(), task: spawn_local(round.run()) }
+    }
+}
+
+impl Checker {
+    fn is_for(&self, backend: &Arc<Backend>, health: &Health) -> bool {
+        Arc::ptr_eq(&self.backend, backend) && self.health == *health
+    }
+}
+
+impl Drop for Checker {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Round {
+    async fn run(self) {
+        sleep(FIRST_WITHIN.min(self.health.interval).mul_f64(fastrand::f64())).await;
+        loop {
+            let began = Instant::now();
+            self.check().await;
+            let spread = 1.0 + JITTER * (2.0 * fastrand::f64() - 1.0);
+            sleep_until(began + self.health.interval.mul_f64(spread)).await;
+        }
+    }
+
+    async fn check(&self) {
+        let mut address = self.backend.address();
+        if let Some(port) = self.health.port {
+            address.set_port(port);
+        }
+        let result = {
+            let Ok(_slot) = self.slots.acquire().await else { return };
+            probe::run(&self.health.check, address, self.health.timeout).await
+        };
+        let (pool, backend) = (&self.pool, self.backend.key());
+        if let Err(failure) = &result
+            && failure.is_own_fault()
+        {
+            tracing::debug!(%pool, %backend, %failure, "no descriptor, memory or port left to check with");
+            return;
+        }
+        let result = result.map(|found| found.players).map_err(|failure| failure.to_string());
+        let failure = result.as_ref().err().cloned();
+        match (self.backend.note_check(result, self.health.rule, Instant::now()), failure) {
+            (Some(_down), Some(failure)) => {
+                tracing::warn!(%pool, %backend, %failure, "backend down: its health checks fail");
+                self.close_sessions().await;
+            }
+            (Some(_up), None) => tracing::info!(%pool, %backend, "backend up: its health checks pass"),
+            (None, Some(failure)) => tracing::debug!(%pool, %backend, %failure, "health check failed"),
+            (None, None) => {}
+        }
+    }
+
+    async fn close_sessions(&self) {
+        // One that is held in goes on taking sessions: those it has are worth no less.
+        let is_down = self.backend.checkup().verdict() == Verdict::Down && !self.backend.is_held_in();
+        if self.health.on_down == OnDown::Close && is_down {
+            for worker in &*self.workers {
+                worker.send(Command::StopOn(Arc::clone(&self.backend))).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Who a client is, for balancing and limits.
+
+use std::hash::Hasher as _;
+use std::net::{IpAddr, Ipv4Addr};
+
+use siphasher::sip::SipHasher13;
+
+/// A client: an IPv4 address whole, an IPv6 address by its /64, which is what one household or host has of them. An IPv4
+/// address mapped into IPv6 is the IPv4 address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ClientKey {
+    /// All 32 bits.
+    V4(Ipv4Addr),
+    /// The upper 64 bits.
+    V6(u64),
+}
+
+impl ClientKey {
+    /// The client at an address.
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
+        }
+    }
+
+    /// A number that is the same for this client and this salt in every process, on every machine and in every version:
+    /// SipHash-1-3 (Aumasson and Bernstein, 2012) with a key of zeros over the salt, a zero byte and the address.
+    pub fn hash(self, salt: &str) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(0, 0);
+        hasher.write(salt.as_bytes());
+        hasher.write(&[0]);
+        match self {
+            Self::V4(address) => hasher.write(&address.octets()),
+            Self::V6(network) => hasher.write(&network.to_be_bytes()),
+        }
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(address: &str) -> ClientKey {
+        ClientKey::of(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_household_is_one_client() {
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+
+    #[test]
+    fn the_hash_never_changes() {
+        assert_eq!(
+            key("192.0.2.1").hash("game"),
+            2_752_258_161_069_143_564,
+            "who is where would change with the next version"
+        );
+        assert_ne!(key("192.0.2.1").hash("game"), key("192.0.2.1").hash("lobby"));
+        assert_ne!(key("192.0.2.1").hash("game"), key("192.0.2.2").hash("game"));
+    }
+}

@@ -1,0 +1,64 @@
+//! A session's claim on a backend.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::backend::{Backend, Failure};
+use super::breaker::Ticket;
+
+/// A session's claim on a backend: counts while it lives. Without a report it is neutral for the circuit.
+#[derive(Debug)]
+pub struct Lease {
+    backend: Arc<Backend>,
+    ticket: Ticket,
+    reported: Cell<bool>,
+}
+
+impl Lease {
+    /// `None` when the backend has as many sessions as it may, or its circuit lets nobody through any more. With `anyway`
+    /// the circuit is not asked.
+    pub(super) fn claim(
+        backend: &Arc<Backend>,
+        max_connections: Option<u32>,
+        anyway: bool,
+        now: Instant,
+    ) -> Option<Self> {
+        let ticket = backend.claim(max_connections, anyway, now)?;
+        Some(Self { backend: Arc::clone(backend), ticket, reported: Cell::new(false) })
+    }
+
+    /// The backend that is claimed.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// A connection stands.
+    pub fn connected(&self) {
+        self.backend.count_connected();
+    }
+
+    /// The backend has sent its first byte.
+    pub fn succeeded(&self, now: Instant) {
+        if !self.reported.replace(true) {
+            self.backend.succeeded(self.ticket, now);
+        }
+    }
+
+    /// The backend has failed this session, before it sent anything.
+    pub fn failed(&self, failure: Failure, now: Instant) {
+        if !self.reported.replace(true) {
+            self.backend.failed(self.ticket, failure, now);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.reported.get() {
+            self.backend.circuit().undecided(self.ticket);
+        }
+        self.backend.release(Instant::now);
+    }
+}

@@ -1,0 +1,88 @@
+//! What all versions of a pool share.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use prometheus::Histogram;
+use tokio::time::Instant;
+
+use super::Pool;
+use super::queue::Queue;
+use crate::config::scalar::Name;
+use crate::metrics;
+
+/// What passes from version to version of a pool: its counts, its queue, and the way to the newest version.
+#[derive(Debug)]
+pub(super) struct Shared {
+    name: Name,
+    latest: Mutex<Weak<Pool>>,
+    /// Taken while it is decided whether a backend may be out.
+    outs: Mutex<()>,
+    queue: Queue,
+    pub(super) connect: Histogram,
+    pub(super) retries: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(name: Name) -> Self {
+        Self {
+            name,
+            latest: Mutex::default(),
+            outs: Mutex::default(),
+            queue: Queue::new(),
+            connect: metrics::connect_duration(),
+            retries: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    pub(super) fn set_latest(&self, pool: &Arc<Pool>) {
+        *lock(&self.latest) = Arc::downgrade(pool);
+    }
+
+    /// The newest version; `None` once the pool is gone from the config.
+    fn latest(&self) -> Option<Arc<Pool>> {
+        lock(&self.latest).upgrade()
+    }
+
+    /// Whether so many backends may be out as are now. Who asks has marked itself as out before, so that of two that ask at
+    /// once both are counted.
+    pub(super) fn may_be_out(&self) -> bool {
+        let _one_at_a_time = lock(&self.outs);
+        let Some(pool) = self.latest() else { return true };
+        let out = pool.members().iter().filter(|member| member.backend.is_out()).count();
+        out <= pool.max_out().of(pool.members().len())
+    }
+
+    /// A session has gone from one of the backends: whoever waits first may have its place.
+    pub(super) fn freed(&self, now: impl FnOnce() -> Instant) {
+        if self.queue.is_waited_in() {
+            self.pump(now());
+        }
+    }
+
+    /// Gives places to those who wait, as far as there are any.
+    pub(super) fn pump(&self, now: Instant) {
+        if self.queue.is_waited_in()
+            && let Some(pool) = self.latest()
+        {
+            self.queue.pump(now, |client| pool.lease(&super::Request::new(client), now));
+        }
+    }
+
+    pub(super) fn count_retry(&self) {
+        self.retries.fetch_add(1, Relaxed);
+    }
+}
+
+/// None of these locks guards a promise that a panic could leave half kept.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,150 @@
+//! One health check of a backend: a connection of its own, and a dialogue on it.
+//!
+//! Nothing that a backend says can hold a check for longer than its time, or cost more than a bounded amount of memory.
+//! A failure tells in which step of the dialogue it happened, and how.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::{fmt, io};
+
+use tokio::net::TcpStream;
+
+use self::line::{Deadline, Line};
+use crate::config::model::Check;
+use crate::net::socket;
+
+mod exchange;
+mod http;
+mod line;
+mod minecraft;
+#[cfg(test)]
+mod tests;
+
+/// What a check that passed has found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    /// Players on the server, where the check can read it.
+    pub players: Option<u32>,
+}
+
+/// Why a check failed. Displays as the step and how it went: `connect: refused`, `status: 503`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    step: Step,
+    how: String,
+    own_fault: bool,
+}
+
+/// A step of a dialogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// The connection comes to stand.
+    Connect,
+    /// The file's bytes go out.
+    Send,
+    /// The answer is compared with the file's.
+    Expect,
+    /// A request goes out, and the head of its answer comes in.
+    Request,
+    /// The answer's status is compared with the file's.
+    Status,
+    /// A game's client introduces itself.
+    Handshake,
+    /// The game's server answers.
+    Reply,
+}
+
+/// Does one check: connects to `address` and has the dialogue. All of it together takes no longer than `timeout`.
+///
+/// # Errors
+/// The server cannot be reached, or is too slow, or does not say what it should.
+pub async fn run(check: &Check, address: SocketAddr, timeout: Duration) -> Result<Finding, Failure> {
+    let deadline = Deadline::after(timeout);
+    let stream = connect(address, &deadline).await?;
+    match check {
+        Check::Tcp => Ok(Finding::NOTHING),
+        Check::Exchange { send, expect } => exchange::run(Line::new(stream, deadline), send, expect).await,
+        Check::Http { path, status } => http::run(stream, &deadline, address, path, status).await,
+        Check::Minecraft => minecraft::run(Line::new(stream, deadline), address).await,
+    }
+}
+
+async fn connect(address: SocketAddr, deadline: &Deadline) -> Result<TcpStream, Failure> {
+    let stream = deadline.bound(Step::Connect, socket::connect(address)).await?;
+    if is_own_echo(&stream) {
+        return Err(Failure::new(Step::Connect, "refused"));
+    }
+    Ok(stream)
+}
+
+/// Whether the far end is this end. Where nobody listens on a port of this machine, the kernel may choose that very port
+/// to connect from, and TCP then connects the socket to itself.
+fn is_own_echo(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+}
+
+impl Finding {
+    /// The server is well; more is not known.
+    const NOTHING: Self = Self { players: None };
+}
+
+impl Failure {
+    /// Whether it says nothing about the backend: this process or machine has run out of what connections need.
+    pub fn is_own_fault(&self) -> bool {
+        self.own_fault
+    }
+
+    fn new(step: Step, how: impl Into<String>) -> Self {
+        Self { step, how: how.into(), own_fault: false }
+    }
+
+    fn from_io(step: Step, error: &io::Error) -> Self {
+        Self { step, how: words(error), own_fault: socket::is_own_fault(error) }
+    }
+
+    /// The server has closed the connection, after so many bytes of an answer.
+    fn closed(step: Step, received: usize) -> Self {
+        let how = match received {
+            0 => "the connection was closed without an answer".to_owned(),
+            1 => "the connection was closed after 1 byte".to_owned(),
+            more => format!("the connection was closed after {more} bytes"),
+        };
+        Self::new(step, how)
+    }
+}
+
+impl Step {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Send => "send",
+            Self::Expect => "expect",
+            Self::Request => "request",
+            Self::Status => "status",
+            Self::Handshake => "handshake",
+            Self::Reply => "reply",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.step.as_str(), self.how)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What went wrong with a connection, as a person would say it.
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refused".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => "reset".to_owned(),
+        io::ErrorKind::BrokenPipe => "the connection was closed".to_owned(),
+        io::ErrorKind::TimedOut => "timed out".to_owned(),
+        io::ErrorKind::HostUnreachable => "host unreachable".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "network unreachable".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "no local port left".to_owned(),
+        _ => error.to_string(),
+    }
+}
