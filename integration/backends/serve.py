@@ -9,6 +9,7 @@ import socket
 def arguments(**options):
     """Parses the options every backend has, and those of one: name=default."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: the kernel chooses")
     parser.add_argument("--port-file", required=True, help="where to write the port")
     for name, default in options.items():
@@ -18,9 +19,9 @@ def arguments(**options):
 
 def listen(args, backlog=4096):
     """Binds and listens; a backend that was killed can come back on its port at once."""
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET6 if ":" in args.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", args.port))
+    listener.bind((args.host, args.port))
     listener.listen(backlog)
     return listener
 
