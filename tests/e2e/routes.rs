@@ -103,3 +103,79 @@ async fn clients_of_a_pool_that_has_nobody_left_go_to_the_main_one() {
     eventually("an open circuit", async || proxy.backend(green.address).await["circuit"] == "open").await;
     assert_eq!(greeting(&proxy, 1).await, "blue");
 }
+
+/// Which of these greetings each of 60 clients gets.
+async fn homes(proxy: &Proxy) -> Vec<String> {
+    let mut homes = Vec::new();
+    for last in 1..=60 {
+        homes.push(greeting(proxy, last).await);
+    }
+    homes
+}
+
+#[tokio::test]
+async fn two_proxies_with_maglev_agree_whatever_the_order_of_their_files() {
+    let backends = ["one", "two", "three", "four"].map(saying);
+    let listed = |order: &[usize]| {
+        let list: Vec<_> = order.iter().map(|&place| format!("\"{}\"", backends[place].address)).collect();
+        format!("[pools.game]\nbalance = \"maglev\"\nbackends = [{}]\n", list.join(", "))
+    };
+    let (first, second) = (Proxy::with(&listed(&[0, 1, 2, 3])), Proxy::with(&listed(&[2, 0, 3, 1])));
+    let before = homes(&first).await;
+    assert_eq!(before, homes(&second).await);
+    for word in ["one", "two", "three", "four"] {
+        let clients = before.iter().filter(|home| *home == word).count();
+        assert!((5..=25).contains(&clients), "{word} has {clients} of 60");
+    }
+
+    first.reload_with(&listed(&[3, 1, 0])).await;
+    let after = homes(&first).await;
+    let moved = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+    let of_the_third = before.iter().filter(|home| *home == "three").count();
+    assert!((of_the_third..=30).contains(&moved), "{moved} moved, {of_the_third} had to");
+}
+
+#[tokio::test]
+async fn when_all_are_down_each_setting_does_what_it_says() {
+    // What the pool says, and what a client gets that comes while both backends refuse: greeted by the spare one (or by a
+    // backend that is up again), or ended for a reason.
+    let cases: [(&str, Result<&str, &str>); 5] = [
+        ("", Err("no_backend")),
+        ("last_resort = true", Err("connect_failed")),
+        ("fallback = \"spare\"", Ok("spare")),
+        ("queue = { timeout = \"300ms\" }", Err("queue_timeout")),
+        ("breaker = { max_out = \"50%\" }", Err("connect_failed")),
+    ];
+    let spare = saying("spare");
+    for (setting, expected) in cases {
+        let (one, two) = (saying("back"), saying("back"));
+        let health = "[pools.game.health]\ntype = \"tcp\"\ninterval = \"100ms\"\nfall = 1\nrise = 1";
+        let proxy = Proxy::with(&format!(
+            "[pools.game]\nbackends = [\"{}\", \"{}\"]\nretries = 1\nretry_backoff = \"1ms\"\n{setting}\n{health}\n{}",
+            one.address,
+            two.address,
+            pool("spare", spare.address, "")
+        ));
+        let both = async |health: &str| {
+            for backend in [&one, &two] {
+                let what = format!("{setting}: both {health}");
+                eventually(&what, async || proxy.backend(backend.address).await["health"] == health).await;
+            }
+        };
+        both("up").await;
+        one.close().await;
+        two.close().await;
+        both("down").await;
+        match expected {
+            Ok(text) => assert_eq!(greeting(&proxy, 1).await, text, "{setting}"),
+            Err(reason) => {
+                assert_eq!(greeting(&proxy, 1).await, "", "{setting}");
+                proxy.expect_ended(reason, 1).await;
+            }
+        }
+        one.open_again();
+        two.open_again();
+        both("up").await;
+        eventually("players are served again", async || greeting(&proxy, 1).await == "back").await;
+    }
+}
