@@ -1,6 +1,5 @@
 //! What the admin server tells in JSON. The only place that knows serde.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -8,6 +7,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 use tokio::time::Instant;
 
+mod deep;
+
+pub(super) use self::deep::{DeepHealth, Health};
 use super::state::{Loads, State};
 use crate::config::model::Mode;
 use crate::drain::Phase;
@@ -107,24 +109,6 @@ struct CheckStatus {
     error: Option<String>,
 }
 
-/// `GET /health/deep`.
-#[derive(Debug, Serialize)]
-pub(super) struct DeepHealth {
-    pub(super) status: Health,
-    checks: BTreeMap<String, String>,
-    version: &'static str,
-    uptime_seconds: u64,
-}
-
-/// How well something does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Health {
-    Ok,
-    Degraded,
-    Down,
-}
-
 /// An answer that is no success.
 #[derive(Debug, Serialize)]
 pub(super) struct Problem<'a> {
@@ -222,78 +206,6 @@ impl BackendStatus {
 impl CheckStatus {
     fn of(check: LastCheck) -> Self {
         Self { at: timestamp(check.at), ok: check.failure.is_none(), error: check.failure }
-    }
-}
-
-impl DeepHealth {
-    pub(super) fn of(state: &State, now: Instant) -> Self {
-        let snapshot = state.snapshot();
-        let pools: Vec<_> = snapshot.pools.values().map(|pool| (pool.name(), Check::of_pool(pool, now))).collect();
-        let all_down = pools.iter().all(|(_, check)| check.health == Health::Down);
-        let pools = pools.into_iter().map(|(name, check)| (format!("pool:{name}"), check));
-        let others = [
-            ("config".to_owned(), Check::of_config(&state.loads())),
-            ("service_level".to_owned(), Check::of_level(state)),
-        ];
-        let names = state.names().failing();
-        let names = names.into_iter().map(|(name, why)| (format!("dns:{name}"), Check::of_name(why)));
-        let checks: BTreeMap<String, Check> = pools.chain(others).chain(names).collect();
-        let all_well = checks.values().all(|check| check.health == Health::Ok);
-        Self {
-            status: match (all_down, all_well) {
-                (true, _) => Health::Down,
-                (false, true) => Health::Ok,
-                (false, false) => Health::Degraded,
-            },
-            checks: checks.into_iter().map(|(name, check)| (name, check.text())).collect(),
-            version: VERSION,
-            uptime_seconds: state.uptime().as_secs(),
-        }
-    }
-}
-
-/// One line of the deep health.
-struct Check {
-    health: Health,
-    why: String,
-}
-
-impl Check {
-    fn of_pool(pool: &Pool, now: Instant) -> Self {
-        let (eligible, all) = (pool.eligible(now), pool.members().len());
-        let health = match eligible {
-            0 => Health::Down,
-            _ if eligible < all => Health::Degraded,
-            _ => Health::Ok,
-        };
-        Self { health, why: format!("{eligible} of {all} backends eligible") }
-    }
-
-    fn of_name(why: String) -> Self {
-        Self { health: Health::Degraded, why: format!("{why}; the last good answer stands") }
-    }
-
-    fn of_config(loads: &Loads) -> Self {
-        match &loads.last.error {
-            None => Self { health: Health::Ok, why: String::new() },
-            Some(error) => Self { health: Health::Degraded, why: format!("last reload failed: {error}") },
-        }
-    }
-
-    fn of_level(state: &State) -> Self {
-        let admission = state.admission();
-        let level = admission.level();
-        let health = if level == crate::admission::level::Level::Full { Health::Ok } else { Health::Degraded };
-        let (active, capacity) = (admission.active(), admission.capacity());
-        Self { health, why: format!("{}, {active} of {capacity} sessions", level.as_str()) }
-    }
-
-    fn text(self) -> String {
-        match self.health {
-            Health::Ok => "ok".to_owned(),
-            Health::Degraded => format!("degraded: {}", self.why),
-            Health::Down => format!("down: {}", self.why),
-        }
     }
 }
 

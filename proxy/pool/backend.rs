@@ -139,6 +139,7 @@ impl Backend {
             self.log_held("its health checks fail");
         }
         if passed && self.checkup.verdict() == Verdict::Up {
+            self.held.store(false, Relaxed);
             let closed = self.circuit.heal(now);
             if closed || (before, changed) == (Verdict::Down, Some(Verdict::Up)) {
                 self.came_up(now);
@@ -163,9 +164,9 @@ impl Backend {
         &self.ramp
     }
 
-    /// Whether it is out, by circuit or health: none of the sessions go there, or only probes.
-    pub(super) fn is_out(&self) -> bool {
-        self.checkup.is_out() || !self.circuit.is_closed()
+    /// Whether it counts among those that are out, by circuit or health: no session goes there, or only probes.
+    pub(super) fn counts_as_out(&self) -> bool {
+        self.checkup.counts_as_out() || !self.circuit.is_closed()
     }
 
     /// Whether one more of the pool may be out, this one counted already.

@@ -12,6 +12,8 @@ pub struct Checkup {
     seen: Mutex<Seen>,
     /// It is down, and no session is sent there. Read for every choice.
     out: AtomicBool,
+    /// It asks whether it may be out, and is counted as if it were.
+    asks: AtomicBool,
     /// It is down, but too many of the pool are out already.
     held: AtomicBool,
     /// Players in the upper half, and in the lower half the sessions it had then.
@@ -69,6 +71,11 @@ impl Checkup {
         self.out.load(Relaxed)
     }
 
+    /// Whether it counts among those that are out: it is, or is about to be.
+    pub(super) fn counts_as_out(&self) -> bool {
+        self.is_out() || self.asks.load(Relaxed)
+    }
+
     pub(super) fn is_held_in(&self) -> bool {
         self.held.load(Relaxed)
     }
@@ -108,12 +115,13 @@ impl Checkup {
         };
         seen.last = Some(LastCheck { at: SystemTime::now(), failure });
         drop(seen);
-        // One that is held in is asked for again with every check.
+        // One that is held in asks again with every check, and takes sessions until it may be out.
         let down = verdict == Verdict::Down;
-        self.out.store(down, Relaxed);
+        self.asks.store(down, Relaxed);
         let out = down && may_be_out();
         self.out.store(out, Relaxed);
         self.held.store(down && !out, Relaxed);
+        self.asks.store(false, Relaxed);
         changed
     }
 
@@ -134,6 +142,7 @@ impl Default for Checkup {
         Self {
             seen: Mutex::default(),
             out: AtomicBool::new(false),
+            asks: AtomicBool::new(false),
             held: AtomicBool::new(false),
             players: AtomicU64::new(UNTOLD),
             passed: AtomicU64::new(0),

@@ -57,7 +57,7 @@ impl Shared {
     pub(super) fn may_be_out(&self) -> bool {
         let _one_at_a_time = lock(&self.outs);
         let Some(pool) = self.latest() else { return true };
-        let out = pool.members().iter().filter(|member| member.backend.is_out()).count();
+        let out = pool.members().iter().filter(|member| member.backend.counts_as_out()).count();
         out <= pool.max_out().of(pool.members().len())
     }
 

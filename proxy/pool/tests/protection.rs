@@ -76,6 +76,25 @@ fn two_that_fail_at_once_are_both_counted() {
 }
 
 #[test]
+fn one_that_is_held_in_takes_sessions_while_its_checks_fail() {
+    let now = Instant::now();
+    let pool = pool(&model::Pool { max_out: Share::NONE, ..plain(&[A]) }, None);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..20_000 {
+                check(&pool, 0, refused(), now);
+            }
+            done.store(true, Relaxed);
+        });
+        while !done.load(Relaxed) {
+            assert!(lease(&pool, now).is_some());
+        }
+    });
+    assert_eq!(pool.held_in(), 1);
+}
+
+#[test]
 fn a_passing_check_closes_an_open_circuit() {
     let now = Instant::now();
     let pool = pool(&plain(&[A, B]), None);

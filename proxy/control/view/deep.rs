@@ -1,0 +1,101 @@
+//! `GET /health/deep`: what is wrong, in a line each.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::VERSION;
+use crate::admission::level::Level;
+use crate::control::state::{Loads, State};
+use crate::pool::Pool;
+
+/// `GET /health/deep`.
+#[derive(Debug, Serialize)]
+pub(in crate::control) struct DeepHealth {
+    pub(in crate::control) status: Health,
+    checks: BTreeMap<String, String>,
+    version: &'static str,
+    uptime_seconds: u64,
+}
+
+/// How well something does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::control) enum Health {
+    Ok,
+    Degraded,
+    Down,
+}
+
+impl DeepHealth {
+    pub(in crate::control) fn of(state: &State, now: Instant) -> Self {
+        let snapshot = state.snapshot();
+        let pools: Vec<_> = snapshot.pools.values().map(|pool| (pool.name(), Check::of_pool(pool, now))).collect();
+        let all_down = pools.iter().all(|(_, check)| check.health == Health::Down);
+        let pools = pools.into_iter().map(|(name, check)| (format!("pool:{name}"), check));
+        let others = [
+            ("config".to_owned(), Check::of_config(&state.loads())),
+            ("service_level".to_owned(), Check::of_level(state)),
+        ];
+        let names = state.names().failing();
+        let names = names.into_iter().map(|(name, why)| (format!("dns:{name}"), Check::of_name(why)));
+        let checks: BTreeMap<String, Check> = pools.chain(others).chain(names).collect();
+        let all_well = checks.values().all(|check| check.health == Health::Ok);
+        Self {
+            status: match (all_down, all_well) {
+                (true, _) => Health::Down,
+                (false, true) => Health::Ok,
+                (false, false) => Health::Degraded,
+            },
+            checks: checks.into_iter().map(|(name, check)| (name, check.text())).collect(),
+            version: VERSION,
+            uptime_seconds: state.uptime().as_secs(),
+        }
+    }
+}
+
+/// One line of the deep health.
+struct Check {
+    health: Health,
+    why: String,
+}
+
+impl Check {
+    fn of_pool(pool: &Pool, now: Instant) -> Self {
+        let (eligible, all) = (pool.eligible(now), pool.members().len());
+        let health = match eligible {
+            0 => Health::Down,
+            _ if eligible < all => Health::Degraded,
+            _ => Health::Ok,
+        };
+        Self { health, why: format!("{eligible} of {all} backends eligible") }
+    }
+
+    fn of_name(why: String) -> Self {
+        Self { health: Health::Degraded, why: format!("{why}; the last good answer stands") }
+    }
+
+    fn of_config(loads: &Loads) -> Self {
+        match &loads.last.error {
+            None => Self { health: Health::Ok, why: String::new() },
+            Some(error) => Self { health: Health::Degraded, why: format!("last reload failed: {error}") },
+        }
+    }
+
+    fn of_level(state: &State) -> Self {
+        let admission = state.admission();
+        let level = admission.level();
+        let health = if level == Level::Full { Health::Ok } else { Health::Degraded };
+        let (active, capacity) = (admission.active(), admission.capacity());
+        Self { health, why: format!("{}, {active} of {capacity} sessions", level.as_str()) }
+    }
+
+    fn text(self) -> String {
+        match self.health {
+            Health::Ok => "ok".to_owned(),
+            Health::Degraded => format!("degraded: {}", self.why),
+            Health::Down => format!("down: {}", self.why),
+        }
+    }
+}
