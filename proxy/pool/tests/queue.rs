@@ -104,6 +104,29 @@ fn a_backend_that_comes_up_serves_those_who_wait() {
     assert!(granted(&mut waiting).is_some());
 }
 
+#[test]
+fn a_place_that_is_freed_between_asking_and_joining_is_not_lost() {
+    let now = Instant::now();
+    let pool = pool_with_queue(&[1], 10);
+    let held = first(&pool, now).unwrap();
+    assert!(first(&pool, now).is_none());
+    drop(held);
+    assert!(granted(&mut join(&pool, now)).is_some());
+}
+
+#[test]
+fn a_place_that_time_has_made_is_not_for_newcomers_either() {
+    let now = Instant::now();
+    let pool = pool_with_queue(&[5], 10);
+    open(&pool, 0, now);
+    let mut waiting = join(&pool, now);
+    let later = now + Duration::from_secs(30);
+    assert!(first(&pool, later).is_none(), "the circuit would let one through");
+    assert!(granted(&mut waiting).is_none());
+    pool.serve_waiting(later);
+    assert!(granted(&mut waiting).is_some());
+}
+
 #[derive(Debug, Clone)]
 enum Event {
     Come,
