@@ -104,16 +104,18 @@ impl<'a> Section<'a> {
     /// A key without default; `example` is shown where it is missing.
     pub(super) fn required(&mut self, key: &'static str, example: &str) -> Option<Value<'a>> {
         let value = self.value(key);
-        if value.is_none() && self.is_written() && !self.is_written_otherwise(key) {
-            let missing = Problem::error(&self.place, format!("the key {key:?} is missing"));
-            self.report.add_unless_damaged(missing.hint(format!("for example {key} = {example}")));
+        if value.is_none() {
+            self.missing(key, example);
         }
         value
     }
 
-    /// Whether the file has this key, whatever it says.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.table.is_some_and(|table| table.contains_key(key))
+    /// Reports that a key is absent, unless the whole section is, or the key has a slip in its name.
+    pub(super) fn missing(&self, key: &str, example: &str) {
+        if self.is_written() && !self.is_written_otherwise(key) {
+            let missing = Problem::error(&self.place, format!("the key {key:?} is missing"));
+            self.report.add_unless_damaged(missing.hint(format!("for example {key} = {example}")));
+        }
     }
 
     /// Whether there is nothing below `key`, nor below what may be meant by it.
@@ -137,7 +139,8 @@ impl<'a> Section<'a> {
     pub(super) fn optional<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let value = self.value(key);
         let place = value.as_ref().map_or_else(|| self.absent(key), |value| value.place.clone());
-        let table = value.filter(|value| !value.is_off()).and_then(|value| value.table(&format!("[{}]", place.path)));
+        let example = format!(r#"[{}], or as "off""#, place.path);
+        let table = value.filter(|value| !value.is_off()).and_then(|value| value.table(&example));
         let is_written = table.is_some();
         // Read in any case, so that its keys are known.
         let found = self.below(place, table, self.pattern_of(key)).read(read);

@@ -150,6 +150,19 @@ fn the_manual_has_every_key_in_its_section() {
 }
 
 #[test]
+fn every_row_of_the_manual_belongs_to_a_table() {
+    let manual = std::fs::read_to_string(repository("docs/config.md")).unwrap();
+    let mut lines = manual.lines().peekable();
+    let mut before = "";
+    while let Some(line) = lines.next() {
+        let is_first = line.starts_with('|') && !before.starts_with('|');
+        let has_rule = lines.peek().is_some_and(|next| next.starts_with("|---"));
+        assert!(!is_first || has_rule, "no table above: {line}");
+        before = line;
+    }
+}
+
+#[test]
 fn the_manual_shows_a_real_answer() {
     let manual = std::fs::read_to_string(repository("docs/config.md")).unwrap();
     let answer = include_str!("../../tests/config/invalid/a_bit_of_everything.stderr");
@@ -204,7 +217,7 @@ fn an_unreadable_file_is_told_with_the_systems_reason() {
     assert!(matches!(load(Path::new("/")), Err(LoadError::Unreadable { kind: io::ErrorKind::IsADirectory, .. })));
 }
 
-/// The example with one part replaced by something that may break it.
+/// The example, all of it, with one part replaced by something that may break it.
 fn mutated() -> impl Strategy<Value = String> {
     let bits = prop_oneof![
         Just(String::new()),
@@ -212,10 +225,11 @@ fn mutated() -> impl Strategy<Value = String> {
         "\\PC{0,4}",
         any::<char>().prop_map(|c| c.to_string()),
     ];
-    (0..EXAMPLE.len(), 0..40_usize, bits).prop_map(|(at, length, bit)| {
-        let start = EXAMPLE.floor_char_boundary(at);
-        let end = EXAMPLE.floor_char_boundary(at + length);
-        format!("{}{bit}{}", &EXAMPLE[..start], &EXAMPLE[end..])
+    let example = full_example();
+    (0..example.len(), 0..40_usize, bits).prop_map(move |(at, length, bit)| {
+        let start = example.floor_char_boundary(at);
+        let end = example.floor_char_boundary(at + length);
+        format!("{}{bit}{}", &example[..start], &example[end..])
     })
 }
 

@@ -3,20 +3,22 @@
 //! The structs are taken apart field by field, so that a new one cannot be forgotten here.
 
 use crate::config::model::{
-    Backend, Check, Config, Health, Listener, Log, LogFormat, LogLevel, Mode, OnDown, Pool, Queue, Rollout, Server,
+    Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Mode, OnDown, Pool, Queue, Rollout, Server,
 };
 use crate::config::scalar::Name;
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::pool::breaker::{FailureRate, Rule};
+use crate::pool::health;
 
 /// Keys and what the file would write for them.
 pub(super) type Keys = Vec<(&'static str, String)>;
 
-/// `[server]`, `[admin]` and `[log]`.
+/// `[server]`, `[admin]`, `[log]` and `[dns]`.
 pub(super) fn process(config: &Config) -> Keys {
     let Config { server, admin, log, dns, listeners: _, pools: _ } = config;
     let Server { workers, max_connections, drain_timeout, shutdown_delay } = server;
     let Log { level, format, access } = log;
+    let Dns { servers, timeout } = dns;
     vec![
         ("server.workers", workers.to_string()),
         ("server.max_connections", max_connections.to_string()),
@@ -26,8 +28,8 @@ pub(super) fn process(config: &Config) -> Keys {
         ("log.level", level_word(*level).into()),
         ("log.format", format_word(*format).into()),
         ("log.access", access.to_string()),
-        ("dns.servers", list(&dns.servers)),
-        ("dns.timeout", Shown(dns.timeout).to_string()),
+        ("dns.servers", list(servers)),
+        ("dns.timeout", Shown(*timeout).to_string()),
     ]
 }
 
@@ -81,7 +83,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         ("breaker.max_out", max_out.to_string()),
         ("slow_start", ShownOrOff(*slow_start).to_string()),
         ("last_resort", last_resort.to_string()),
-        ("fallback", fallback.as_ref().map_or_else(|| OFF.into(), Name::to_string)),
+        ("fallback", fallback.as_ref().map_or_else(|| "none".into(), Name::to_string)),
     ];
     let rate = ["breaker.failure_rate", "breaker.window", "breaker.min_sessions"];
     keys.extend(part(&rate, failure_rate.as_ref(), |rate| {
@@ -119,7 +121,9 @@ const HEALTH: [&str; 11] = [
 
 fn health_values(health: &Health) -> Vec<String> {
     let Health { check, interval, timeout, rule, port, on_down } = health;
-    let none = String::new;
+    let health::Rule { rise, fall } = rule;
+    // As where there is no check at all, so that only keys that the check has are told.
+    let none = || OFF.to_owned();
     let [kind, send, expect, path, status] = match check {
         Check::Tcp => ["tcp".into(), none(), none(), none(), none()],
         Check::Minecraft => ["minecraft".into(), none(), none(), none(), none()],
@@ -133,8 +137,8 @@ fn health_values(health: &Health) -> Vec<String> {
         OnDown::Close => "close",
     };
     let port = port.map_or_else(|| "the backend's".into(), |port| port.to_string());
-    let (rise, fall) = (rule.rise.to_string(), rule.fall.to_string());
     let (interval, timeout) = (Shown(*interval).to_string(), Shown(*timeout).to_string());
+    let (rise, fall) = (rise.to_string(), fall.to_string());
     vec![kind, send, expect, path, status, interval, timeout, rise, fall, port, on_down.into()]
 }
 
@@ -142,7 +146,7 @@ fn list<T: ToString>(items: &[T]) -> String {
     format!("[{}]", items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }
 
-/// For what is absent.
+/// For what is absent as a whole, and for keys that a check of this type does not have.
 const OFF: &str = "off";
 
 /// All but its address.

@@ -54,7 +54,86 @@ const CASES: &[(&str, &str, &str)] = &[
     ("[pools.game]", "[pools.game]\nbalance = \"round_robin\"", "pools.game.balance: least_connections -> round_robin"),
     ("[pools.game]", "[pools.game]\nrequest_timeout = \"off\"", "pools.game.request_timeout: 30s -> off"),
     ("[pools.game]", "[pools.game]\nbreaker.probes = 2", "pools.game.breaker.probes: 1 -> 2"),
+    ("[pools.game]", "[pools.game]\nbreaker.max_out = \"50%\"", "pools.game.breaker.max_out: 100% -> 50%"),
+    ("[pools.game]", "[pools.game]\nbalance = \"random_two\"", "pools.game.balance: least_connections -> random_two"),
+    ("[pools.game]", "[pools.game]\nslow_start = \"30s\"", "pools.game.slow_start: off -> 30s"),
+    ("[pools.game]", "[pools.game]\nlast_resort = true", "pools.game.last_resort: false -> true"),
+    ("[server]", "[dns]\nservers = [\"10.0.0.53\"]\n[server]", "dns.servers: [] -> [10.0.0.53:53]"),
+    ("[server]", "[dns]\ntimeout = \"1s\"\n[server]", "dns.timeout: 2s -> 1s"),
+    ("[\"10", "[\"srv:_a._tcp.example\", \"10", "backend srv:_a._tcp.example added to pool game"),
 ];
+
+/// [`BASE`] with these keys of the pool.
+fn pool_with(keys: &str) -> Config {
+    config(&format!("{BASE}{keys}\n"))
+}
+
+fn words(old: &Config, new: &Config) -> Vec<String> {
+    diff(old, new).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_key_of_a_section_changes_alone() {
+    let cases = [
+        ("health = { type = \"tcp\" }", "health = { type = \"tcp\", interval = \"2s\" }", "health.interval: 5s -> 2s"),
+        ("health = { type = \"tcp\" }", "health = { type = \"minecraft\" }", "health.type: tcp -> minecraft"),
+        ("health = { type = \"tcp\" }", "health = { type = \"tcp\", port = 1 }", "health.port: the backend's -> 1"),
+        ("health = { type = \"tcp\" }", "health = { type = \"tcp\", rise = 1 }", "health.rise: 2 -> 1"),
+        (
+            "health = { type = \"exchange\", expect = \"OK\" }",
+            "health = { type = \"exchange\", expect = \"regex:^OK\\n\" }",
+            r#"health.expect: "OK" -> "regex:^OK\n""#,
+        ),
+        ("queue = {}", "queue = { size = 5 }", "queue.size: 1000 -> 5"),
+        (
+            "breaker = { failure_rate = \"50%\" }",
+            "breaker = { failure_rate = \"50%\", min_sessions = 5 }",
+            "breaker.min_sessions: 20 -> 5",
+        ),
+    ];
+    for (old, new, expected) in cases {
+        assert_eq!(words(&pool_with(old), &pool_with(new)), [format!("pools.game.{expected}")], "{old} => {new}");
+    }
+}
+
+#[test]
+fn a_check_that_is_switched_on_is_told_by_the_keys_it_has() {
+    let (off, tcp, http) =
+        (pool_with(""), pool_with("health = { type = \"tcp\" }"), pool_with("health = { type = \"http\" }"));
+    let expected = [
+        "pools.game.health.type: off -> tcp",
+        "pools.game.health.interval: off -> 5s",
+        "pools.game.health.timeout: off -> 2s",
+        "pools.game.health.rise: off -> 2",
+        "pools.game.health.fall: off -> 3",
+        "pools.game.health.port: off -> the backend's",
+        "pools.game.health.on_down: off -> keep",
+    ];
+    assert_eq!(words(&off, &tcp), expected);
+    let expected = [
+        "pools.game.health.type: tcp -> http",
+        "pools.game.health.path: off -> /",
+        "pools.game.health.status: off -> [200]",
+    ];
+    assert_eq!(words(&tcp, &http), expected);
+    assert_eq!(words(&http, &off).len(), 9);
+}
+
+#[test]
+fn fallbacks_and_rollouts_come_and_go() {
+    let lobby = "[pools.lobby]\nbackends = [\"10.0.0.1:1\"]\n";
+    let old = config(&format!("{BASE}{lobby}"));
+    let fallback = config(&format!("{BASE}fallback = \"lobby\"\n{lobby}"));
+    assert_eq!(words(&old, &fallback), ["pools.game.fallback: none -> lobby"]);
+    let rollout = "pool = \"game\"\nrollout = { pool = \"lobby\", percent = 2.5, clients = [\"192.0.2.7\"] }";
+    let rollout = config(&format!("{}{lobby}", BASE.replace("pool = \"game\"", rollout)));
+    let expected = [
+        "listeners.game.rollout.pool: off -> lobby",
+        "listeners.game.rollout.percent: off -> 2.5%",
+        "listeners.game.rollout.clients: off -> [192.0.2.7/32]",
+    ];
+    assert_eq!(words(&old, &rollout), expected);
+}
 
 #[test]
 fn each_change_is_told_in_words() {

@@ -9,9 +9,8 @@ use crate::config::raw::{Section, Value};
 use crate::config::scalar::Explain;
 
 pub(super) fn read(section: &mut Section<'_>) -> Dns {
-    let servers = section.setting("servers", Vec::new(), |value| {
-        value.list(r#"["10.0.0.53"]"#)?.iter().map(|entry| entry.parse(server)).collect()
-    });
+    let servers =
+        section.setting("servers", Vec::new(), |value| value.each(r#"["10.0.0.53"]"#, |entry| entry.parse(server)));
     let timeout = section.setting("timeout", TIMEOUT, Value::duration);
     Dns { servers: servers.value, timeout: timeout.value }
 }

@@ -84,8 +84,7 @@ impl Keys {
             Kind::Http => Check::Http { path: self.path.value, status: self.status.value },
             Kind::Exchange => {
                 if self.expect.value.is_none() && !self.expect.is_refused() {
-                    let problem = Problem::error(&section.place, r#"the key "expect" is missing"#);
-                    section.add(problem.hint(r#"for example expect = "OK", or "hex:fe 01", or "regex:^players""#));
+                    section.missing("expect", r#""OK", or "hex:fe 01", or "regex:^players""#);
                 }
                 Check::Exchange { send: self.send.value, expect: self.expect.value? }
             }
@@ -132,12 +131,12 @@ fn status(value: &Value<'_>) -> Option<Vec<u16>> {
     if !value.is_list() {
         return code(value).map(|code| vec![code]);
     }
-    let list = value.list("[200, 204]")?;
-    if list.is_empty() {
+    let codes = value.each("[200, 204]", code)?;
+    if codes.is_empty() {
         value.report(Problem::error(&value.place, "the list of status codes is empty"));
         return None;
     }
-    list.iter().map(code).collect()
+    Some(codes)
 }
 
 const KINDS: [(&str, Kind); 4] =

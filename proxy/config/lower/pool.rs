@@ -36,8 +36,8 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
     let last_resort = section.setting("last_resort", false, Value::flag);
     let fallback = section.setting("fallback", None, |value| value.parse(str::parse::<Name>).map(Some));
     let queue = section.optional("queue", queue::read);
-    let health = section.optional("health", health::read).flatten();
-    if strategy.value == Strategy::FewestPlayers && !has_players(section, health.as_ref()) {
+    let health = section.optional("health", health::read);
+    if strategy.value == Strategy::FewestPlayers && !has_players(health.as_ref()) {
         let message = "fewest_players needs a health check that reads the number of players";
         section.add(Problem::error(&strategy.place, message).hint("add health = { type = \"minecraft\" }"));
     }
@@ -58,15 +58,15 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
         last_resort: last_resort.value,
         fallback: fallback.value.clone(),
         queue,
-        health,
+        health: health.flatten(),
     });
     let fallback = fallback.value.clone().map(|name| fallback.with(name));
     Pool { place: section.place.clone(), name: written.into(), backends, fallback, model }
 }
 
-/// Whether the number of players is read, or the section that should say so is wrong in another way.
-fn has_players(section: &Section<'_>, health: Option<&model::Health>) -> bool {
-    health.map_or_else(|| section.has("health"), |health| health.check == model::Check::Minecraft)
+/// Whether the number of players is read, or the section that should say so was refused for another reason.
+fn has_players(health: Option<&Option<model::Health>>) -> bool {
+    health.is_some_and(|health| health.as_ref().is_none_or(|health| health.check == model::Check::Minecraft))
 }
 
 /// The limits that can be off.

@@ -24,27 +24,56 @@ pub(super) fn check(report: &Report, listeners: &[Listener], pools: &[Pool]) {
     }
     loops(report, listeners, pools);
     circles(report, pools);
+    chains(report, pools);
 }
 
-/// Refuses pools that stand in for each other in a circle.
-fn circles(report: &Report, pools: &[Pool]) {
-    let next: BTreeMap<&str, &str> =
-        pools.iter().filter_map(|pool| Some((pool.name.as_str(), pool.fallback.as_ref()?.value.as_str()))).collect();
+/// Refuses chains of fallbacks that are longer than anybody means.
+fn chains(report: &Report, pools: &[Pool]) {
+    let next: BTreeMap<&str, &Setting<Name>> =
+        pools.iter().filter_map(|pool| Some((pool.name.as_str(), pool.fallback.as_ref()?))).collect();
     for pool in pools {
-        let Some(fallback) = &pool.fallback else { continue };
-        let first = pool.name.as_str();
-        let mut way = vec![first];
-        let steps = std::iter::successors(next.get(first), |name| next.get(*name));
-        // Longer than all pools: it has run into a circle that this pool is not part of.
-        way.extend(steps.copied().take(pools.len()).take_while(|name| *name != first));
-        let closes = way.last().and_then(|last| next.get(last)) == Some(&first);
-        // Each circle is told once, by the first of its pools.
-        if closes && way.iter().min() == Some(&first) {
-            way.push(first);
-            let message = format!("pools stand in for each other in a circle: {}", way.join(" -> "));
-            let problem = Problem::error(&fallback.place, message);
-            report.add(problem.hint("leave out the fallback of one of them"));
+        let steps = std::iter::successors(pool.fallback.as_ref(), |to| next.get(to.value.as_str()).copied());
+        let mut steps = steps.take(CHAIN_MAX + 2);
+        // Those that are longer still have this one in them.
+        if let (Some(last), None) = (steps.nth(CHAIN_MAX), steps.next()) {
+            let message = format!("more than {CHAIN_MAX} pools stand in one behind the other");
+            let problem = Problem::error(&last.place, message);
+            report.add(problem.hint("leave out a fallback"));
         }
+    }
+}
+
+/// Refuses pools that stand in for each other in a circle. Each has one fallback at most, so a way from pool to pool either
+/// ends, meets one that was followed before, or closes a circle: every pool is looked at once.
+fn circles(report: &Report, pools: &[Pool]) {
+    let index: BTreeMap<&str, usize> = pools.iter().enumerate().map(|(at, pool)| (pool.name.as_str(), at)).collect();
+    let next = |at: usize| index.get(pools[at].fallback.as_ref()?.value.as_str()).copied();
+    let mut followed_from: Vec<Option<usize>> = vec![None; pools.len()];
+    for start in 0..pools.len() {
+        let mut here = Some(start);
+        while let Some(at) = here.filter(|&at| followed_from[at].is_none()) {
+            followed_from[at] = Some(start);
+            here = next(at);
+        }
+        if let Some(at) = here.filter(|&at| followed_from[at] == Some(start)) {
+            let others = std::iter::successors(next(at), |&other| next(other)).take_while(|&other| other != at);
+            report_circle(report, pools, std::iter::once(at).chain(others).collect());
+        }
+    }
+}
+
+/// Told by the first of its pools, whichever way led into it.
+fn report_circle(report: &Report, pools: &[Pool], mut circle: Vec<usize>) {
+    let first = (0..circle.len()).min_by_key(|&at| &pools[circle[at]].name).unwrap_or_default();
+    circle.rotate_left(first);
+    let mut names: Vec<&str> = circle.iter().take(NAMED_MAX).map(|&at| pools[at].name.as_str()).collect();
+    if circle.len() > NAMED_MAX {
+        names.push("...");
+    }
+    names.extend(circle.first().map(|&at| pools[at].name.as_str()));
+    let message = format!("pools stand in for each other in a circle: {}", names.join(" -> "));
+    if let Some(fallback) = circle.first().and_then(|&at| pools[at].fallback.as_ref()) {
+        report.add(Problem::error(&fallback.place, message).hint("leave out the fallback of one of them"));
     }
 }
 
@@ -95,6 +124,9 @@ fn own_addresses(address: &Address) -> Vec<SocketAddr> {
         Address::Host { .. } | Address::Srv { .. } => Vec::new(),
     }
 }
+
+/// Fallbacks one behind the other. A session that finds no place looks at each pool of its chain.
+const CHAIN_MAX: usize = 16;
 
 /// As many names as a line holds.
 const NAMED_MAX: usize = 10;

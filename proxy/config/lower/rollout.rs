@@ -22,7 +22,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Rollout> {
     let pool = super::listener::pool(section);
     let percent = section.setting("percent", Share::NONE, Value::percent);
     let clients = section.setting("clients", Vec::new(), |value| clients(value));
-    if section.is_written() && percent.value == Share::NONE && clients.value.is_empty() && !percent.is_refused() {
+    let nobody = percent.value == Share::NONE && clients.value.is_empty();
+    if section.is_written() && nobody && !(percent.is_refused() || clients.is_refused()) {
         let message = "the rollout takes no client";
         section.add(Problem::warning(&section.place, message).hint("for example percent = 10"));
     }
@@ -32,12 +33,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Rollout> {
 }
 
 fn clients(value: &Value<'_>) -> Option<Vec<IpNet>> {
-    value.list(r#"["203.0.113.0/24", "192.0.2.7"]"#)?.iter().map(|entry| entry.parse(network)).collect()
+    value.each(r#"["203.0.113.0/24", "192.0.2.7"]"#, |entry| entry.parse(network))
 }
 
 /// A network, or one address. What lies beyond the prefix does not matter.
 fn network(text: &str) -> Result<IpNet, NoNetwork> {
-    let network = text.parse::<IpNet>().or_else(|_no_prefix| text.parse::<IpAddr>().map(IpNet::from));
+    // An IPv4 address mapped into IPv6 is one of IPv4, as clients' addresses are.
+    let address = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    let network = text.parse::<IpNet>().or_else(|_no_prefix| address());
     network.map(|network| network.trunc()).map_err(|_neither| NoNetwork)
 }
 

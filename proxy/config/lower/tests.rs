@@ -1,6 +1,11 @@
-use crate::config::model::{LogFormat, LogLevel, Mode};
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::config::model::{Check, Health, LogFormat, LogLevel, Mode, OnDown, Queue};
 use crate::config::parse;
 use crate::config::problem::Severity;
+use crate::config::scalar::Share;
+use crate::pool::{breaker, health};
 
 const POOL: &str = "[pools.game]\nbackends = [\"10.0.0.11:25565\"]\n";
 
@@ -101,4 +106,125 @@ fn thousands_of_sections_are_checked_in_good_time() {
     let pools: String = (0..10_000).map(|n| format!("[pools.pool-{n}]\nbackends = [\"10.0.0.1:1\"]\n")).collect();
     let problems = parse(&(listeners + &pools)).unwrap_err();
     assert_eq!(problems.errors(), 1, "{problems:?}");
+}
+
+#[test]
+fn a_pool_is_off_where_it_says_nothing() {
+    let config = parse(&(listener("a", "\"0.0.0.0:1\"") + POOL)).unwrap().config;
+    assert_eq!((config.dns.servers.as_slice(), config.dns.timeout), ([].as_slice(), Duration::from_secs(2)));
+    assert_eq!(config.listeners[0].rollout, None);
+    let pool = &config.pools[0];
+    assert_eq!((pool.queue, &pool.health, &pool.fallback, pool.slow_start), (None, &None, &None, None));
+    assert_eq!((pool.last_resort, pool.max_out, pool.breaker.failure_rate), (false, Share::ALL, None));
+}
+
+#[test]
+fn a_section_that_is_written_has_defaults_for_the_rest() {
+    let more = "queue = {}\nhealth = { type = \"http\" }\nbreaker = { failure_rate = \"50%\" }\n";
+    let pool = &parse(&(listener("a", "\"0.0.0.0:1\"") + POOL + more)).unwrap().config.pools[0];
+    let number = |number| NonZeroU32::new(number).unwrap();
+    assert_eq!(pool.queue, Some(Queue { size: number(1000), timeout: Duration::from_secs(5) }));
+    let health = Health {
+        check: Check::Http { path: "/".into(), status: vec![200] },
+        interval: Duration::from_secs(5),
+        timeout: Duration::from_secs(2),
+        rule: health::Rule { rise: number(2), fall: number(3) },
+        port: None,
+        on_down: OnDown::Keep,
+    };
+    assert_eq!(pool.health, Some(health));
+    let rate = breaker::FailureRate {
+        share: "50%".parse().unwrap(),
+        window: Duration::from_secs(30),
+        min_sessions: number(20),
+    };
+    assert_eq!(pool.breaker.failure_rate, Some(rate));
+}
+
+#[test]
+fn players_are_counted_only_where_a_check_reads_them() {
+    let text = |more: &str| format!("{}{POOL}balance = \"fewest_players\"\n{more}", listener("a", "\"0.0.0.0:1\""));
+    for more in ["", "health = \"off\"", "health = { type = \"tcp\" }"] {
+        assert!(parse(&text(more)).is_err(), "{more}");
+    }
+    assert!(parse(&text("health = { type = \"minecraft\" }")).is_ok());
+}
+
+#[test]
+fn clients_of_a_rollout_are_networks_or_addresses() {
+    let text = |percent: &str| {
+        let rollout = "clients = [\"203.0.113.7/24\", \"2001:db8::1/32\", \"192.0.2.7\", \"::1\"]";
+        format!(
+            "{}rollout = {{ pool = \"game\", percent = {percent}, {rollout} }}\n{POOL}",
+            listener("a", "\"0.0.0.0:1\"")
+        )
+    };
+    for (percent, share) in [("0", "0%"), ("12.5", "12.5%"), ("1_0", "10%"), ("1e1", "10%"), ("100", "100%")] {
+        let rollout = parse(&text(percent)).unwrap().config.listeners[0].rollout.clone().unwrap();
+        assert_eq!(rollout.share.to_string(), share);
+        let clients: Vec<_> = rollout.clients.iter().map(ToString::to_string).collect();
+        assert_eq!(clients, ["203.0.113.0/24", "2001:db8::/32", "192.0.2.7/32", "::1/128"]);
+    }
+    for percent in ["-1", "101", "100.1", "nan", "inf", "-inf", "99999999999999999999"] {
+        assert!(parse(&text(percent)).is_err(), "{percent}");
+    }
+}
+
+#[test]
+fn every_circle_of_fallbacks_is_told_once() {
+    // Each two letters are a pool and its fallback.
+    let cases = [
+        ("ab bc", vec![]),
+        ("aa", vec!["a -> a"]),
+        ("ac bc cd dc", vec!["c -> d -> c"]),
+        ("ab ba de ed", vec!["a -> b -> a", "d -> e -> d"]),
+        ("ae ed db be", vec!["b -> e -> d -> b"]),
+    ];
+    for (fallbacks, circles) in cases {
+        let pool = |name: &str| {
+            let to = fallbacks.split(' ').find_map(|pair| pair.strip_prefix(name));
+            let fallback = to.map_or_else(String::new, |to| format!("fallback = {to:?}\n"));
+            format!("[pools.{name}]\nbackends = [\"10.0.0.1:1\"]\n{fallback}")
+        };
+        let text = listener("z", "\"0.0.0.0:1\"").replace("game", "a") + &["a", "b", "c", "d", "e"].map(pool).concat();
+        let problems = parse(&text).map_or_else(|problems| problems, |parsed| parsed.warnings);
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+        let expected: Vec<_> =
+            circles.iter().map(|circle| format!("pools stand in for each other in a circle: {circle}")).collect();
+        assert_eq!(errors.map(|problem| problem.message.clone()).collect::<Vec<_>>(), expected, "{fallbacks:?}");
+    }
+}
+
+#[test]
+fn a_chain_of_fallbacks_has_an_end() {
+    let chain = |count: usize| {
+        let pool = |n: usize| {
+            let fallback = if n + 1 < count { format!("fallback = \"p{}\"", n + 1) } else { String::new() };
+            format!("[pools.p{n}]\nbackends = [\"10.0.0.1:1\"]\n{fallback}\n")
+        };
+        errors(
+            &("[listeners.a]\nbind = \"0.0.0.0:1\"\npool = \"p0\"\n".to_owned()
+                + &(0..count).map(pool).collect::<String>()),
+        )
+    };
+    assert_eq!(chain(17), Vec::<String>::new());
+    for count in [18, 19, 1000] {
+        let errors = chain(count);
+        assert_eq!(errors.len(), 1, "{count}: {errors:?}");
+        assert!(errors[0].contains("more than 16 pools stand in one behind the other"), "{errors:?}");
+    }
+}
+
+#[test]
+fn long_chains_of_fallbacks_are_followed_in_good_time() {
+    let pools: String = (0..20_000)
+        .map(|n| {
+            let next = if n == 19_999 { 10_000 } else { n + 1 };
+            format!("[pools.p{n:05}]\nbackends = [\"10.0.0.1:1\"]\nfallback = \"p{next:05}\"\n")
+        })
+        .collect();
+    let errors = errors(&(listener("a", "\"0.0.0.0:1\"") + &pools));
+    let [circle] = errors.as_slice() else { panic!("{} errors", errors.len()) };
+    assert!(circle.contains("p10000 -> p10001 -> ") && circle.ends_with(" -> p10000"), "{circle:.200}");
+    assert!(circle.len() < 300, "{} bytes", circle.len());
 }

@@ -35,6 +35,7 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["global", "main", "process"], r#""server""#),
             (&["logging", "logs"], r#""log""#),
             (&["api", "metrics", "stats"], r#""admin""#),
+            (&["resolver", "resolvers", "nameservers"], r#""dns""#),
         ],
     ),
     (
@@ -47,6 +48,7 @@ const OTHER_NAMES: &[OtherNames] = &[
     ),
     ("admin", &[(&["listen", "address", "addr"], r#""bind""#)]),
     ("log", &[(&["access_log", "access_logs"], r#""access""#), (&["verbosity", "severity"], r#""level""#)]),
+    ("dns", &[(&["nameservers", "resolvers", "addresses"], r#""servers""#)]),
     (
         "listeners.*",
         &[
@@ -54,6 +56,15 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["backend", "upstream", "default_backend", "proxy_pass"], r#""pool""#),
             (&["protocol", "type", "proto"], r#""mode""#),
             (&["reuseport", "so_reuseport"], r#""reuse_port""#),
+            (&["canary", "split", "traffic_split"], r#""rollout""#),
+        ],
+    ),
+    (
+        "listeners.*.rollout",
+        &[
+            (&["weight", "share", "percentage"], r#""percent""#),
+            (&["backend", "upstream", "to"], r#""pool""#),
+            (&["networks", "allow", "source", "sources", "cidrs"], r#""clients""#),
         ],
     ),
     (
@@ -69,6 +80,9 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["max_retries", "tries"], r#""retries""#),
             (&["backoff"], r#""retry_backoff""#),
             (&["circuit_breaker", "outlier_detection"], r#""breaker""#),
+            (&["check", "checks", "health_check", "health_checks", "healthcheck"], r#""health""#),
+            (&["slowstart", "warmup", "slow_start_window"], r#""slow_start""#),
+            (&["backup_pool", "failover"], r#""fallback""#),
         ],
     ),
     (
@@ -84,6 +98,26 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["threshold", "max_failures", "max_fails", "failure_threshold"], r#""failures""#),
             (&["timeout", "open_timeout", "fail_timeout", "cooldown"], r#""open_for""#),
             (&["half_open_max", "half_open_requests"], r#""probes""#),
+            (&["max_ejection_percent", "max_ejected"], r#""max_out""#),
+            (&["failure_percentage", "error_rate"], r#""failure_rate""#),
+            (&["min_requests", "minimum_requests", "request_volume"], r#""min_sessions""#),
+        ],
+    ),
+    (
+        "pools.*.queue",
+        &[(&["length", "max_length", "maxqueue", "max_size"], r#""size""#), (&["max_wait", "wait"], r#""timeout""#)],
+    ),
+    (
+        "pools.*.health",
+        &[
+            (&["kind", "protocol", "mode", "check"], r#""type""#),
+            (&["inter", "period"], r#""interval""#),
+            (&["healthy_threshold", "success_threshold", "passes"], r#""rise""#),
+            (&["unhealthy_threshold", "failure_threshold", "fails"], r#""fall""#),
+            (&["uri", "url"], r#""path""#),
+            (&["statuses", "expect_status", "expected_statuses"], r#""status""#),
+            (&["match", "receive", "response"], r#""expect""#),
+            (&["request", "payload"], r#""send""#),
         ],
     ),
 ];

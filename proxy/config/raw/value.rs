@@ -140,6 +140,12 @@ impl<'a> Value<'a> {
         Some(array.iter().enumerate().map(entry).collect())
     }
 
+    /// The entries of a list, each read by `read`: all of them, so that all of their problems are told.
+    pub(in crate::config) fn each<T>(&self, example: &str, read: impl FnMut(&Self) -> Option<T>) -> Option<Vec<T>> {
+        let found: Vec<Option<T>> = self.list(example)?.iter().map(read).collect();
+        found.into_iter().collect()
+    }
+
     /// The keys and values of a section that is written as `example`.
     pub(super) fn table(&self, example: &str) -> Option<&'a DeTable<'a>> {
         match self.value {

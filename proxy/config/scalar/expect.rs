@@ -101,7 +101,8 @@ impl fmt::Display for Expect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prefix(prefix) => write!(f, "\"{}\"", prefix.escape_ascii()),
-            Self::Regex(Pattern(regex)) => write!(f, "regex:{}", regex.as_str()),
+            // Escaped as in the file, as this goes to logs.
+            Self::Regex(Pattern(regex)) => write!(f, "{:?}", format!("regex:{}", regex.as_str())),
         }
     }
 }
@@ -157,6 +158,8 @@ mod tests {
         assert_eq!(expect.matches(b"players: 7/"), None);
         assert_eq!(expect.matches(b"\xffplayers: 7/20"), Some(true));
         assert_eq!(expect, Expect::parse(r"regex:players: \d+/\d+").unwrap());
+        assert_eq!(expect.to_string(), r#""regex:players: \\d+/\\d+""#);
+        assert_eq!(Expect::parse("regex:a\n\x1b").unwrap().to_string(), r#""regex:a\n\u{1b}""#);
         let Err(ExpectError::Regex(why)) = Expect::parse("regex:(") else { panic!("an open group") };
         assert!(why.contains("unclosed group"), "{why}");
     }

@@ -62,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn a_shown_address_is_read_back(text in "([0-9]{1,3}\\.){3}[0-9]{1,3}:[0-9]{1,5}|[a-z-]{1,9}(\\.[a-z]{1,5}){0,2}:[0-9]{1,5}") {
+    fn a_shown_address_is_read_back(text in "([0-9]{1,3}\\.){3}[0-9]{1,3}:[0-9]{1,5}|[a-z-]{1,9}(\\.[a-z]{1,5}){0,2}:[0-9]{1,5}|srv:_[a-z]{1,5}\\._(tcp|UDP)(\\.[a-zA-Z]{1,5}){0,3}\\.?") {
         if let Ok(address) = text.parse::<Address>() {
             prop_assert_eq!(address.to_string().parse::<Address>(), Ok(address));
         }
@@ -89,6 +89,8 @@ fn addresses_are_read() {
         ("Game.Example.COM.:65535", "game.example.com:65535"),
         ("localhost:25565", "localhost:25565"),
         ("my_svc:80", "my_svc:80"),
+        ("srv:_game._tcp.example.com", "srv:_game._tcp.example.com"),
+        ("srv:_Game._TCP.Example.COM.", "srv:_game._tcp.example.com"),
     ];
     for (text, shown) in cases {
         assert_eq!(text.parse::<Address>().map(|address| address.to_string()), Ok(shown.into()), "{text:?}");
@@ -97,7 +99,7 @@ fn addresses_are_read() {
 
 #[test]
 fn what_is_no_address_is_refused() {
-    use AddressError::{Brackets, Host, NoPort, Port, PortZero};
+    use AddressError::{Brackets, Host, NoPort, Port, PortZero, Service};
     let cases = [
         ("", NoPort),
         ("10.0.0.11", NoPort),
@@ -116,6 +118,12 @@ fn what_is_no_address_is_refused() {
         ("2001:db8::1:25565", Brackets),
         ("[2001:db8::1]", Brackets),
         ("tcp://10.0.0.11:25565", Brackets),
+        ("srv:", Service),
+        ("srv:_game._tcp.example.com:25565", Service),
+        ("srv:game.example.com", Service),
+        ("srv:_game._tcp", Service),
+        ("srv:_game._tcp..com", Service),
+        ("srv: _game._tcp.example.com", Service),
     ];
     for (text, error) in cases {
         assert_eq!(text.parse::<Address>(), Err(error), "{text:?}");
@@ -138,4 +146,11 @@ fn bind_addresses_are_checked_and_the_hint_keeps_the_port() {
         assert_eq!(bind_address(text), Err(error), "{text:?}");
     }
     assert!(BindError::OnlyPort { port: 7 }.hint().contains("\"0.0.0.0:7\""));
+}
+
+#[test]
+fn the_hint_for_a_service_is_one() {
+    let hint = "srv:_game._tcp.example.com:25565".parse::<Address>().unwrap_err().hint();
+    assert_eq!(hint, r#"write "srv:_game._tcp.example.com", without a port"#);
+    assert!("10.0.0.11".parse::<Address>().unwrap_err().hint().contains("10.0.0.11:25565"));
 }
