@@ -84,7 +84,9 @@ where
 /// What passes: the level for everything, and access lines always, for whether there are any is not a matter of level.
 fn filter(level: LogLevel) -> EnvFilter {
     let from_env = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
-    let directives = from_env.unwrap_or_else(|| level_name(level).to_owned());
+    // What a resolver thinks of stray packets is not what operators should know.
+    let usual = || format!("{},hickory_resolver=error,hickory_net=error", level_name(level));
+    let directives = from_env.unwrap_or_else(usual);
     let access = if directives.contains("access") { "" } else { ",access=info" };
     EnvFilter::new(format!("{directives}{access}"))
 }

@@ -9,5 +9,7 @@ start_backend six echo --host ::1 --port "$port"
 start_dns --host-record=game.test,127.0.0.1,::1
 start_named "\"game.test:$port\""
 equal "backends" "game.test=127.0.0.1:$port game.test=[::1]:$port" "$(backends)"
-equal "failed sessions" 0 "$(client load "$(listener_port game)" --sessions 10 --rounds 1 | jq .failed)"
-equal "sessions of each" "5 5" "$(status '[.pools[0].backends[].sessions_total] | join(" ")')"
+hold players "$(listener_port game)" 10
+equal "sessions of each" "5 5" "$(status '[.pools[0].backends[].sessions_active] | join(" ")')"
+stop_client players
+equal "failed sessions" 0 "$(report players .failed)"

@@ -27,6 +27,15 @@ struct Answer {
     found: Vec<Found>,
     /// How long it holds.
     ttl: Duration,
+    /// There may be more, which could not be found out now: why.
+    missing: Option<String>,
+}
+
+impl Answer {
+    /// A whole one.
+    fn new(found: Vec<Found>, ttl: Duration) -> Self {
+        Self { found, ttl, missing: None }
+    }
 }
 
 /// Looks a name up; says why it could not.
@@ -175,11 +184,21 @@ async fn keep(name: Address, lookup: Lookup, known: Rc<Known>, open: Open) {
             let Ok(_slot) = known.slots.acquire().await else { return };
             lookup(name.clone()).await
         };
+        let result = match result {
+            Ok(Answer { found, missing: Some(why), .. }) => {
+                known.note_part(&name, found);
+                Err(why)
+            }
+            Ok(Answer { found, ttl, missing: None }) => {
+                known.note_answer(&name, found);
+                Ok(ttl)
+            }
+            Err(why) => Err(why),
+        };
         let wait = match result {
-            Ok(answer) => {
+            Ok(ttl) => {
                 retry = RETRY;
-                known.note_answer(&name, answer.found);
-                answer.ttl.clamp(TTL_MIN, TTL_MAX)
+                ttl.clamp(TTL_MIN, TTL_MAX)
             }
             Err(why) => {
                 known.note_failure(&name, why);
@@ -195,20 +214,36 @@ async fn keep(name: Address, lookup: Lookup, known: Rc<Known>, open: Open) {
 
 impl Known {
     /// Takes an answer over. The log hears of each change once.
-    fn note_answer(&self, name: &Address, mut found: Vec<Found>) {
+    fn note_answer(&self, name: &Address, found: Vec<Found>) {
+        let recovered = self.failing.borrow_mut().remove(name).is_some();
+        if !self.take_over(name, found) && recovered {
+            let to = self.answers.borrow().0.get(name).map(|found| shown(found)).unwrap_or_default();
+            tracing::info!(%name, to, "host name can be resolved again");
+        }
+    }
+
+    /// Takes part of an answer over: what is not in it is kept.
+    fn note_part(&self, name: &Address, mut found: Vec<Found>) {
+        let before = self.answers.borrow().0.get(name).cloned().unwrap_or_default();
+        let is_new = |kept: &Found| found.iter().all(|found| found.address != kept.address);
+        let kept: Vec<_> = before.into_iter().filter(is_new).collect();
+        found.extend(kept);
+        self.take_over(name, found);
+    }
+
+    /// Whether this is a change.
+    fn take_over(&self, name: &Address, mut found: Vec<Found>) -> bool {
         found.sort_unstable();
         found.dedup_by_key(|found| found.address);
         found.truncate(FOUND_MAX);
-        let recovered = self.failing.borrow_mut().remove(name).is_some();
-        let before = self.answers.borrow_mut().0.insert(name.clone(), found.clone());
-        let before = before.unwrap_or_default();
-        if before != found {
-            let (from, to) = (shown(&before), shown(&found));
-            tracing::info!(%name, from, to, "host name resolved");
-            self.changed.notify_one();
-        } else if recovered {
-            tracing::info!(%name, to = shown(&found), "host name can be resolved again");
+        let before = self.answers.borrow_mut().0.insert(name.clone(), found.clone()).unwrap_or_default();
+        if before == found {
+            return false;
         }
+        let (from, to) = (shown(&before), shown(&found));
+        tracing::info!(%name, from, to, "host name resolved");
+        self.changed.notify_one();
+        true
     }
 
     /// Keeps what was known. The log hears of it once.

@@ -12,15 +12,15 @@ use crate::config::scalar::Address;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers(pub BTreeMap<Address, Vec<Found>>);
 
-/// A backend that was found by a name.
+/// A backend that was found by a name. Ordered by address; of two with one address, that which is no backup is first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
     /// Where it listens.
     pub address: SocketAddr,
-    /// What its SRV record says; 0 there, which asks for a small chance, is 1 here (RFC 2782).
-    pub weight: Option<u16>,
     /// Its SRV record has not the first priority: it is for when the others cannot be reached.
     pub backup: bool,
+    /// What its SRV record says; 0 there, which asks for a small chance, is 1 here (RFC 2782).
+    pub weight: Option<u16>,
 }
 
 /// A backend as its pool is to have it.

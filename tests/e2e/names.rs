@@ -14,12 +14,12 @@ async fn a_host_name_is_looked_up() {
     let proxy = Proxy::with(&format!("[pools.game]\nbackends = [\"localhost:{port}\"]"));
     proxy.connect().await.expect(b"hello").await;
     assert_eq!(one.accepted() + other.accepted(), 1);
-    // Each address is a backend of its own.
-    let sessions = async |address: &str| {
-        let labels = [("backend", &*format!("localhost={address}:{port}"))];
-        proxy.metric("portti_backend_sessions_total", &labels).await
-    };
-    assert_eq!(sessions("127.0.0.1").await + sessions("[::1]").await, 1.0);
+    // Each address is a backend of its own; how many there are is for the machine's hosts file to say.
+    let metrics = proxy.metrics().await;
+    assert_eq!(metrics.sum("portti_backend_sessions_total", &[]), 1.0);
+    let backends = metrics.values_of("backend");
+    let expected = [format!("localhost=127.0.0.1:{port}"), format!("localhost=[::1]:{port}")];
+    assert!(!backends.is_empty() && backends.iter().all(|backend| expected.iter().any(|name| name == backend)));
 }
 
 #[tokio::test]

@@ -1,16 +1,25 @@
 //! The resolver: hickory, as the config asks for it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::str::FromStr;
 use std::time::Duration;
 
-use hickory_resolver::config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::proto::rr::RData;
-use hickory_resolver::{TokioResolver, lookup::Lookup as Records};
-use tokio::time::Instant;
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::rdata::SRV;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::{Hosts, TokioResolver, lookup::Lookup as Records};
+use tokio::time::{Instant, timeout_at};
+
+#[cfg(test)]
+mod tests;
 
 use super::{Answer, Lookup};
 use crate::config::model::Dns;
@@ -20,20 +29,30 @@ use crate::pool::discovery::Found;
 /// A resolver is made anew this often, so that it follows `/etc/resolv.conf` and `/etc/hosts`.
 const LIFE: Duration = Duration::from_secs(30);
 
-/// One packet may be lost.
-const ATTEMPTS: usize = 2;
+/// Tries after the first: one packet may be lost.
+const RETRIES: usize = 1;
+
+/// Records of one service that count, those of the first priorities: an answer over TCP has room for thousands.
+const SERVICES_MAX: usize = 64;
+
+/// What all targets of one service may take together. A lookup holds one of few places.
+const TARGETS_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Looks names up as this section says.
 pub(super) fn lookup(dns: &Dns) -> Lookup {
-    let source = Rc::new(Source { dns: dns.clone(), current: RefCell::default() });
+    lookup_with(dns, || Hosts::from_system().unwrap_or_default())
+}
+
+fn lookup_with(dns: &Dns, read_hosts: fn() -> Hosts) -> Lookup {
+    let source = Rc::new(Source { dns: dns.clone(), read_hosts, current: RefCell::default() });
     Rc::new(move |name| {
         let source = Rc::clone(&source);
         Box::pin(async move {
-            let resolver = source.resolver().map_err(|error| error.to_string())?;
+            let ways = source.ways();
             match name {
-                Address::Socket(address) => Ok(Answer { found: vec![plain(address)], ttl: Duration::MAX }),
-                Address::Host { host, port } => by_host(&resolver, &host, port).await,
-                Address::Srv { name } => by_service(&resolver, &name).await,
+                Address::Socket(address) => Ok(Answer::new(vec![plain(address)], Duration::MAX)),
+                Address::Host { host, port } => by_host(&ways, &host, port).await,
+                Address::Srv { name } => by_service(&ways, &name).await,
             }
         })
     })
@@ -41,20 +60,30 @@ pub(super) fn lookup(dns: &Dns) -> Lookup {
 
 struct Source {
     dns: Dns,
-    current: RefCell<Option<(Instant, TokioResolver)>>,
+    read_hosts: fn() -> Hosts,
+    current: RefCell<Option<(Instant, Ways)>>,
+}
+
+/// Where answers come from.
+#[derive(Clone)]
+struct Ways {
+    hosts: Rc<Hosts>,
+    /// Or why there is none: a machine without name servers still has its hosts file.
+    resolver: Result<TokioResolver, NetError>,
 }
 
 impl Source {
-    fn resolver(&self) -> Result<TokioResolver, NetError> {
+    fn ways(&self) -> Ways {
         let mut current = self.current.borrow_mut();
-        if let Some((made, resolver)) = &*current
+        if let Some((made, ways)) = &*current
             && made.elapsed() < LIFE
         {
-            return Ok(resolver.clone());
+            return ways.clone();
         }
-        let resolver = self.make()?;
-        *current = Some((Instant::now(), resolver.clone()));
-        Ok(resolver)
+        let ways = Ways { hosts: Rc::new((self.read_hosts)()), resolver: self.make() };
+        // Without a resolver, the next lookup looks for one again.
+        *current = ways.resolver.is_ok().then(|| (Instant::now(), ways.clone()));
+        ways
     }
 
     fn make(&self) -> Result<TokioResolver, NetError> {
@@ -69,8 +98,10 @@ impl Source {
         };
         let options: &mut ResolverOpts = builder.options_mut();
         options.timeout = self.dns.timeout;
-        options.attempts = ATTEMPTS;
+        options.attempts = RETRIES;
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        // Read here, see `in_hosts`.
+        options.use_hosts_file = ResolveHosts::Never;
         // Names are asked for when their TTL is over: an answer from memory would only be late.
         options.cache_size = 0;
         builder.build()
@@ -88,44 +119,94 @@ fn name_server(address: &SocketAddr) -> NameServerConfig {
 }
 
 /// All addresses of a host, of both families; a failure of one family only is none.
-async fn by_host(resolver: &TokioResolver, host: &str, port: u16) -> Result<Answer, String> {
-    let (addresses, ttl) = addresses(resolver, host).await?;
-    let found: Vec<_> = addresses.into_iter().map(|address| plain(SocketAddr::new(address, port))).collect();
-    Ok(Answer { found, ttl })
+async fn by_host(ways: &Ways, host: &str, port: u16) -> Result<Answer, String> {
+    let (addresses, ttl) = addresses(ways, host).await.map_err(|error| why(&error))?;
+    let found = addresses.into_iter().map(|address| plain(SocketAddr::new(address, port))).collect();
+    Ok(Answer::new(found, ttl))
 }
 
 /// The targets of a service (RFC 2782).
-async fn by_service(resolver: &TokioResolver, name: &str) -> Result<Answer, String> {
+async fn by_service(ways: &Ways, name: &str) -> Result<Answer, String> {
+    let resolver = ways.resolver.as_ref().map_err(why)?;
     let records = resolver.srv_lookup(name).await.map_err(|error| why(&error))?;
-    let services = || {
-        records.answers().iter().filter_map(|record| match &record.data {
-            RData::SRV(service) => Some(service),
-            _ => None,
-        })
-    };
-    let first = services().map(|service| service.priority).min();
-    let mut answer = Answer { found: Vec::new(), ttl: left(&records) };
-    let mut failure = "no records".to_owned();
-    for service in services() {
-        match addresses(resolver, &service.target.to_string()).await {
-            Ok((addresses, ttl)) => {
-                answer.ttl = answer.ttl.min(ttl);
-                answer.found.extend(addresses.into_iter().map(|address| Found {
-                    address: SocketAddr::new(address, service.port),
-                    weight: Some(service.weight.max(1)),
-                    backup: Some(service.priority) != first,
-                }));
-            }
-            Err(error) => failure = format!("{}: {error}", service.target),
-        }
+    let services = records.answers().iter().filter_map(|record| match &record.data {
+        RData::SRV(service) => Some(service),
+        _ => None,
+    });
+    let mut services: Vec<&SRV> = services.collect();
+    services.sort_by_key(|service| service.priority);
+    services.truncate(SERVICES_MAX);
+    let first = services.first().map(|service| service.priority);
+    let targets = targets(ways, &services).await;
+    let mut answer = Answer::new(Vec::new(), left(&records).min(targets.ttl));
+    for service in services {
+        let addresses = targets.addresses.get(&service.target).into_iter().flatten();
+        answer.found.extend(addresses.map(|address| Found {
+            address: SocketAddr::new(*address, service.port),
+            weight: Some(service.weight.max(1)),
+            backup: Some(service.priority) != first,
+        }));
     }
-    if answer.found.is_empty() { Err(failure) } else { Ok(answer) }
+    match targets.missing {
+        missing if !answer.found.is_empty() => Ok(Answer { missing, ..answer }),
+        missing => Err(missing.unwrap_or_else(|| "no records".to_owned())),
+    }
 }
 
-async fn addresses(resolver: &TokioResolver, host: &str) -> Result<(Vec<IpAddr>, Duration), String> {
-    let records = resolver.lookup_ip(host).await.map_err(|error| why(&error))?;
+/// What is known of the targets of a service.
+struct Targets<'a> {
+    /// Targets that are said not to exist are here with no address.
+    addresses: BTreeMap<&'a Name, Vec<IpAddr>>,
+    ttl: Duration,
+    /// A target about which nothing is known, and why.
+    missing: Option<String>,
+}
+
+/// Looks each target up once, one after the other.
+async fn targets<'a>(ways: &Ways, services: &[&'a SRV]) -> Targets<'a> {
+    let deadline = Instant::now() + TARGETS_PATIENCE;
+    let mut targets = Targets { addresses: BTreeMap::new(), ttl: Duration::MAX, missing: None };
+    for service in services {
+        let target = &service.target;
+        if targets.addresses.contains_key(target) {
+            continue;
+        }
+        let result = timeout_at(deadline, addresses(ways, &target.to_string())).await;
+        let known = match result.unwrap_or(Err(NetError::Timeout)) {
+            Ok((addresses, ttl)) => {
+                targets.ttl = targets.ttl.min(ttl);
+                addresses
+            }
+            Err(error) => {
+                if !is_denial(&error) {
+                    targets.missing = Some(format!("{target}: {}", why(&error)));
+                }
+                Vec::new()
+            }
+        };
+        targets.addresses.insert(target, known);
+    }
+    targets
+}
+
+async fn addresses(ways: &Ways, host: &str) -> Result<(Vec<IpAddr>, Duration), NetError> {
+    if let Some(addresses) = in_hosts(&ways.hosts, host) {
+        return Ok((addresses, LIFE));
+    }
+    let records = ways.resolver.clone()?.lookup_ip(host).await?;
     let addresses: Vec<_> = records.iter().collect();
-    if addresses.is_empty() { Err("no address".to_owned()) } else { Ok((addresses, left(records.as_lookup()))) }
+    if addresses.is_empty() { Err("no address".into()) } else { Ok((addresses, left(records.as_lookup()))) }
+}
+
+/// What the hosts file says of a host. A name that is in it is not asked for, as with getaddrinfo. Hickory would ask for the
+/// family that the file does not have: the backend would get a twin, from whoever has the name out there.
+fn in_hosts(hosts: &Hosts, host: &str) -> Option<Vec<IpAddr>> {
+    let name = Name::from_str(host).ok()?;
+    let of = |family| hosts.lookup_static_host(&Query::query(name.clone(), family));
+    let records = [RecordType::A, RecordType::AAAA].into_iter().filter_map(of);
+    let addresses = records
+        .flat_map(|records| records.answers().iter().filter_map(|record| record.data.ip_addr()).collect::<Vec<_>>());
+    Some(addresses.collect::<Vec<_>>()).filter(|addresses| !addresses.is_empty())
 }
 
 fn left(records: &Records) -> Duration {
@@ -134,6 +215,11 @@ fn left(records: &Records) -> Duration {
 
 fn plain(address: SocketAddr) -> Found {
     Found { address, weight: None, backup: false }
+}
+
+/// Whether it is an answer: there is no such thing.
+fn is_denial(error: &NetError) -> bool {
+    error.is_nx_domain() || error.is_no_records_found()
 }
 
 /// In the words of operators.

@@ -18,7 +18,7 @@ fn at(last: u8) -> Found {
 }
 
 fn answer(found: &[Found], ttl: u64) -> Option<Result<Answer, String>> {
-    Some(Ok(Answer { found: found.to_vec(), ttl: Duration::from_secs(ttl) }))
+    Some(Ok(Answer::new(found.to_vec(), Duration::from_secs(ttl))))
 }
 
 fn failure() -> Option<Result<Answer, String>> {
@@ -84,6 +84,39 @@ async fn a_failure_keeps_the_last_answer_and_is_retried_ever_more_seldom() {
             assert_eq!(script.asked.get(), asked);
         }
         assert_eq!((known(&names), names.failing().len()), (vec![at(3)], 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_part_of_an_answer_does_not_have_is_kept() {
+    run(async {
+        let part = Answer {
+            missing: Some("broken.test.: no answer".to_owned()),
+            ..Answer::new(vec![at(1), at(3)], Duration::from_secs(60))
+        };
+        let (names, script, config) = names([answer(&[at(1), at(2)], 1), Some(Ok(part)), answer(&[at(3)], 60)]);
+        names.follow(&config);
+        names.settled(Duration::from_secs(5)).await;
+        sleep(Duration::from_millis(1500)).await;
+        assert_eq!((known(&names), script.asked.get()), (vec![at(1), at(2), at(3)], 2));
+        assert_eq!(names.failing()[0].1, "broken.test.: no answer");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((known(&names), script.asked.get()), (vec![at(3)], 3), "it is retried soon, whatever its TTL");
+        assert!(names.failing().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_found_as_a_backup_too_is_none() {
+    run(async {
+        let main = Found { weight: Some(5), ..at(1) };
+        let spare = Found { weight: Some(1), backup: true, ..at(1) };
+        let (names, _, config) = names([answer(&[spare, main], 60)]);
+        names.follow(&config);
+        names.settled(Duration::from_secs(5)).await;
+        assert_eq!(known(&names), [main]);
     })
     .await;
 }
