@@ -1,36 +1,111 @@
-//! Who may come in: today, as many as `max_connections` says.
+//! Who may come in. The order of the checks, cheapest first, stands in [`Admission::admit`].
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+
+pub mod acl;
+pub mod addresses;
 pub mod level;
+pub mod rate;
+pub mod reconnect;
+#[cfg(test)]
+mod tests;
 
-use self::level::Level;
+use self::acl::Networks;
+use self::addresses::{Addresses, PerAddress, Seat};
+use self::level::{Level, Marks, Shares};
+use self::reconnect::Recent;
+use crate::config::model;
+use crate::net::client::ClientKey;
 
 /// The door of the whole process. Outlives reloads.
 #[derive(Debug)]
 pub struct Admission {
     capacity: AtomicUsize,
     active: AtomicUsize,
+    level: AtomicU8,
+    house: ArcSwap<House>,
+}
+
+/// What holds for the whole house, in one version of the config.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct House {
+    marks: Marks,
+    reconnect: reconnect::Rule,
+}
+
+/// What one listener lets in, in one version of the config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// From this level on, newcomers are shed.
+    pub shed_at: Level,
+    /// Only `staff` may come in.
+    pub maintenance: bool,
+    /// Who may come in during maintenance.
+    pub staff: Networks,
+    /// Whom limits by address do not concern.
+    pub trusted: Networks,
+    /// Who may not come in at all.
+    pub deny: Networks,
+    /// Who may, if it is not empty.
+    pub allow: Networks,
+    /// What one address may have.
+    pub per_address: PerAddress,
+    /// What lists, maintenance and limits by address would refuse is counted, and let in.
+    pub dry_run: bool,
+}
+
+/// What a listener remembers of its clients, over all its versions.
+#[derive(Debug, Default)]
+pub struct Memory {
+    addresses: Arc<Addresses>,
+    recent: Mutex<Recent>,
 }
 
 /// Leave for one session to exist; counts while it is held.
 #[derive(Debug)]
-pub struct Permit(Arc<Admission>);
+pub struct Permit {
+    admission: Arc<Admission>,
+    /// Boxed, for most listeners count no addresses, and sessions are mostly memory.
+    _seat: Option<Box<Seat>>,
+}
 
-/// As many sessions live as may.
-#[derive(Debug, PartialEq, Eq)]
-pub struct AtCapacity;
+/// Why a client may not come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// By a list, or by maintenance.
+    Denied,
+    /// Its address comes too often.
+    RateLimited,
+    /// Its address has as many sessions as it may.
+    PerIpLimit,
+    /// The house is too full for newcomers.
+    Shed,
+    /// As many sessions live as may.
+    AtCapacity,
+}
 
 impl Admission {
     /// A door for so many live sessions.
-    pub fn new(capacity: usize) -> Self {
-        Self { capacity: AtomicUsize::new(capacity), active: AtomicUsize::new(0) }
+    pub fn new(capacity: usize, levels: Shares, reconnect: reconnect::Rule) -> Self {
+        Self {
+            capacity: AtomicUsize::new(capacity),
+            active: AtomicUsize::new(0),
+            level: AtomicU8::new(Level::Full as u8),
+            house: ArcSwap::from_pointee(House { marks: Marks::new(levels, capacity), reconnect }),
+        }
     }
 
-    /// Changes how many may be in. Those who are in stay.
-    pub fn set_capacity(&self, capacity: usize) {
+    /// Changes how many may be in, and what follows from how many are. Those who are in stay.
+    pub fn set_capacity(&self, capacity: usize, levels: Shares, reconnect: reconnect::Rule) {
         self.capacity.store(capacity, Relaxed);
+        self.house.store(Arc::new(House { marks: Marks::new(levels, capacity), reconnect }));
+        self.follow_level(self.active());
     }
 
     /// How many may be in.
@@ -45,66 +120,160 @@ impl Admission {
 
     /// How full it is.
     pub fn level(&self) -> Level {
-        Level::of(self.active(), self.capacity())
+        Level::ALL[usize::from(self.level.load(Relaxed))]
     }
 
-    /// Lets one in.
+    /// Lets a client in.
     ///
     /// # Errors
-    /// It is full.
-    pub fn admit(self: &Arc<Self>) -> Result<Permit, AtCapacity> {
+    /// Why not. With `dry_run`, `would` hears of it instead where the address is to blame.
+    pub fn admit(
+        self: &Arc<Self>,
+        (policy, memory): (&Policy, &Memory),
+        client: IpAddr,
+        now: impl Fn() -> Instant,
+        would: impl Fn(Refusal),
+    ) -> Result<Permit, Refusal> {
+        let refused = |refusal| {
+            if !policy.dry_run {
+                return Err(refusal);
+            }
+            would(refusal);
+            Ok(())
+        };
+        let mut seat = None;
+        if policy.deny.contain(client) || !(policy.allow.is_empty() || policy.allow.contain(client)) {
+            refused(Refusal::Denied)?;
+        }
+        if policy.maintenance && !policy.staff.contain(client) {
+            refused(Refusal::Denied)?;
+        }
+        if !policy.trusted.contain(client) {
+            if !policy.lets_come(memory, client, &now) {
+                refused(Refusal::RateLimited)?;
+            }
+            match policy.seat(memory, client) {
+                Ok(found) => seat = found,
+                Err(full) => refused(full)?,
+            }
+        }
+        if self.sheds(policy, memory, client, &now) {
+            return Err(Refusal::Shed);
+        }
+        self.enter().map(|()| Permit { admission: Arc::clone(self), _seat: seat })
+    }
+
+    /// Whether the house is too full for this client. Those who were just playing are let in one level longer than
+    /// newcomers are anywhere; at the last level nobody is.
+    fn sheds(&self, policy: &Policy, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) -> bool {
+        let level = self.level();
+        if level < policy.shed_at || self.active() >= self.capacity() {
+            // The truer reason for a house without any room is that.
+            return false;
+        }
+        level == Level::Overloaded || !memory.has_just_played(client, now(), self.house.load().reconnect)
+    }
+
+    fn enter(&self) -> Result<(), Refusal> {
         let capacity = self.capacity();
-        self.active
-            .fetch_update(Relaxed, Relaxed, |active| (active < capacity).then(|| active + 1))
-            .map(|_| Permit(Arc::clone(self)))
-            .map_err(|_full| AtCapacity)
+        let before = self.active.fetch_update(Relaxed, Relaxed, |active| (active < capacity).then(|| active + 1));
+        let active = before.map_err(|_full| Refusal::AtCapacity)? + 1;
+        self.follow_level(active);
+        Ok(())
+    }
+
+    /// Notes the end of a session on the listener whose memory this is: its client may be back soon.
+    fn note_end(&self, memory: &Memory, client: IpAddr, lasted: Duration, now: Instant) {
+        let rule = self.house.load().reconnect;
+        if lasted >= rule.min_session {
+            memory.recent().note(ClientKey::of(client), now, rule);
+        }
+    }
+
+    /// One log line for each change.
+    fn follow_level(&self, active: usize) {
+        let before = self.level();
+        let now = before.next(active, &self.house.load().marks);
+        if now == before {
+            return;
+        }
+        let swapped = self.level.compare_exchange(before as u8, now as u8, Relaxed, Relaxed);
+        if swapped.is_ok() {
+            let (level, capacity) = (now.as_str(), self.capacity());
+            if now > before {
+                tracing::warn!(level, active, capacity, "service level: fuller");
+            } else {
+                tracing::info!(level, active, capacity, "service level: emptier");
+            }
+        }
+    }
+}
+
+impl Policy {
+    /// What a listener's config says.
+    pub fn new(config: &model::Admission) -> Self {
+        let model::Admission { shed_at, maintenance, staff, trusted, deny, allow, per_address, dry_run } = config;
+        Self {
+            shed_at: *shed_at,
+            maintenance: *maintenance,
+            staff: Networks::new(staff),
+            trusted: Networks::new(trusted),
+            deny: Networks::new(deny),
+            allow: Networks::new(allow),
+            per_address: *per_address,
+            dry_run: *dry_run,
+        }
+    }
+
+    fn lets_come(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) -> bool {
+        let Some(limit) = &self.per_address.rate else { return true };
+        memory.addresses.take(self.per_address.network(client), limit, now())
+    }
+
+    fn seat(&self, memory: &Memory, client: IpAddr) -> Result<Option<Box<Seat>>, Refusal> {
+        let Some(most) = self.per_address.max_connections else { return Ok(None) };
+        let seat = memory.addresses.seat(self.per_address.network(client), most);
+        seat.map(|seat| Some(Box::new(seat))).ok_or(Refusal::PerIpLimit)
+    }
+}
+
+impl Permit {
+    /// Notes that its session ends now: its client may be back soon.
+    pub fn note_end(&self, memory: &Memory, client: IpAddr, lasted: Duration) {
+        self.admission.note_end(memory, client, lasted, Instant::now());
+    }
+}
+
+impl Refusal {
+    /// Every refusal, in the order of declaration.
+    pub const ALL: [Self; 5] = [Self::Denied, Self::RateLimited, Self::PerIpLimit, Self::Shed, Self::AtCapacity];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::RateLimited => "rate_limited",
+            Self::PerIpLimit => "per_ip_limit",
+            Self::Shed => "shed",
+            Self::AtCapacity => "at_capacity",
+        }
+    }
+}
+
+impl Memory {
+    /// Whether a client had a session here that ended a moment ago.
+    pub fn has_just_played(&self, client: IpAddr, now: Instant, rule: reconnect::Rule) -> bool {
+        self.recent().has(ClientKey::of(client), now, rule)
+    }
+
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_free_again_when_its_permit_goes() {
-        let door = Arc::new(Admission::new(2));
-        let first = door.admit().unwrap();
-        let _second = door.admit().unwrap();
-        assert_eq!(door.admit().unwrap_err(), AtCapacity);
-        drop(first);
-        assert_eq!(door.active(), 1);
-        assert!(door.admit().is_ok());
-    }
-
-    #[test]
-    fn a_smaller_house_lets_nobody_in_until_enough_have_left() {
-        let door = Arc::new(Admission::new(3));
-        let mut inside: Vec<_> = (0..3).map(|_| door.admit().unwrap()).collect();
-        door.set_capacity(1);
-        assert_eq!(door.active(), 3);
-        inside.truncate(1);
-        assert!(door.admit().is_err());
-        inside.clear();
-        assert!(door.admit().is_ok());
-    }
-
-    #[test]
-    fn threads_never_get_in_over_the_capacity() {
-        let door = Arc::new(Admission::new(10));
-        let admitted: usize = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| (0..1000).filter_map(|_| door.admit().ok()).collect::<Vec<_>>()))
-                .collect();
-            let held: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-            held.iter().map(Vec::len).sum()
-        });
-        assert_eq!(admitted, 10);
-        assert_eq!(door.active(), 0);
+        let active = self.admission.active.fetch_sub(1, Relaxed) - 1;
+        self.admission.follow_level(active);
     }
 }

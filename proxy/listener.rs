@@ -2,7 +2,7 @@
 
 use std::cell::{Ref, RefCell};
 use std::io;
-use std::net::{self, SocketAddr};
+use std::net::{self, IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,10 @@ use tokio::time::{Instant, timeout};
 mod spread;
 
 pub use self::spread::{Newcomer, Spread};
+use crate::admission::{Admission, Permit, Refusal};
 use crate::net::socket;
 use crate::relay::Stop;
-use crate::session::{CloseReason, Local, Origin, Session};
+use crate::session::{Local, Origin, Session};
 use crate::snapshot::{AcceptError, Listener, Snapshot};
 
 /// The wait after an accept that failed for want of descriptors or memory; doubles while that lasts, up to
@@ -40,6 +41,20 @@ pub struct Acceptor {
     pub local: Rc<Local>,
     /// Ends the loop.
     pub stop: Rc<Stop>,
+}
+
+/// Asks at the door of the house, and tells the log of who is not let in.
+fn admit(door: &Arc<Admission>, listener: &Listener, client: IpAddr) -> Result<Permit, Refusal> {
+    let tally = &listener.counts.tally;
+    let would = |refusal| {
+        tally.refusals().count_would(refusal);
+        tally.refusals().tell(tally.listener(), refusal, client, true);
+    };
+    let permit = door.admit((&listener.policy, tally.memory()), client, Instant::now, would);
+    if let Err(refusal) = permit {
+        tally.refusals().tell(tally.listener(), refusal, client, false);
+    }
+    permit
 }
 
 impl Acceptor {
@@ -94,9 +109,9 @@ impl Acceptor {
             pool: Arc::clone(listener.pool_for(client.ip(), Instant::now)),
             access_log: snapshot.access_log,
         };
-        match snapshot.admission.admit() {
+        match admit(&snapshot.admission, &listener, client.ip()) {
             Ok(permit) => self.spread.place(stream, origin, permit, &self.local),
-            Err(_full) => Session::refuse(origin, CloseReason::AtCapacity, &self.local),
+            Err(refusal) => Session::refuse(origin, refusal.into(), &self.local),
         }
     }
 

@@ -14,6 +14,7 @@ mod connect;
 mod local;
 mod outcome;
 mod record;
+mod refusals;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -22,6 +23,7 @@ use self::local::Place;
 pub use self::local::{Burden, Load, Local, SessionId};
 pub use self::outcome::{CloseReason, Tally};
 use self::record::{Last, Record};
+pub use self::refusals::Refusals;
 use crate::admission::Permit;
 use crate::net::{socket, tcp_info};
 use crate::pool::{Failure, Lease, Pool};
@@ -33,7 +35,7 @@ pub struct Session {
     record: Record,
     place: Place,
     /// Given back last, when both connections are closed.
-    _permit: Permit,
+    permit: Permit,
 }
 
 /// Where a session comes from and where it is to go.
@@ -53,7 +55,7 @@ impl Session {
     /// Begins a session on the worker that owns `local`, whose burden it is.
     pub fn new(origin: Origin, permit: Permit, burden: Burden, local: &Rc<Local>) -> Self {
         let place = Local::seat(local, burden);
-        Self { record: Record::new(origin, place.id()), place, _permit: permit }
+        Self { record: Record::new(origin, place.id()), place, permit }
     }
 
     /// Counts and logs a session that may not begin. The client is closed when the caller drops its connection.
@@ -128,6 +130,7 @@ impl Session {
     fn finish(&mut self, reason: CloseReason, downstream: &TcpStream) {
         let quality = if self.record.is_logged() { tcp_info::read(downstream).ok() } else { None };
         self.record.finish(reason, &Last { bytes: self.place.bytes(), quality });
+        self.permit.note_end(self.record.tally().memory(), self.record.client(), self.record.accepted_at.elapsed());
     }
 }
 

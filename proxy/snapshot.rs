@@ -10,7 +10,7 @@ use tokio::time::Instant;
 mod rollout;
 
 pub use self::rollout::Rollout;
-use crate::admission::Admission;
+use crate::admission::{Admission, Policy};
 use crate::config::model::{self, Config, Mode};
 use crate::config::scalar::Name;
 use crate::pool::Pool;
@@ -43,6 +43,8 @@ pub struct Listener {
     pub pool: Arc<Pool>,
     /// Where some of them go instead.
     pub rollout: Option<Rollout>,
+    /// Whom it lets in.
+    pub policy: Policy,
     /// Its counts.
     pub counts: Arc<Counts>,
 }
@@ -96,17 +98,19 @@ impl Snapshot {
                 bound: bound.get(&config.name).cloned().unwrap_or_default(),
                 pool: Arc::clone(&pools[&config.pool]),
                 rollout: config.rollout.as_ref().map(|rollout| Rollout::new(rollout, &config.name, &pools)),
+                policy: Policy::new(&config.admission),
                 counts: counts.unwrap_or_else(|| Arc::new(Counts::new(&config.name, workers))),
             };
             (config.name.clone(), Arc::new(listener))
         };
         let workers = config.server.workers.get();
         let listeners = config.listeners.iter().map(|config| listener(config, workers)).collect();
+        let server = &config.server;
         let admission = before.map_or_else(
-            || Arc::new(Admission::new(config.server.max_connections)),
+            || Arc::new(Admission::new(server.max_connections, server.levels, server.reconnect)),
             |before| Arc::clone(&before.admission),
         );
-        admission.set_capacity(config.server.max_connections);
+        admission.set_capacity(server.max_connections, server.levels, server.reconnect);
         Self { listeners, pools, admission, access_log: config.log.access }
     }
 

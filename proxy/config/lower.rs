@@ -11,10 +11,12 @@ use super::raw::{Section, Setting, Value};
 use super::scalar::{self, Explain as _, Name};
 
 mod addresses;
+mod admission;
 mod breaker;
 mod dns;
 mod health;
 mod listener;
+mod networks;
 mod pool;
 mod queue;
 mod references;
@@ -70,6 +72,8 @@ fn server(section: &mut Section<'_>) -> Server {
         max_connections: max_connections.value as usize,
         drain_timeout: drain_timeout.value,
         shutdown_delay: shutdown_delay.value,
+        levels: section.section("levels", admission::levels),
+        reconnect: section.section("reconnect", admission::reconnect),
     }
 }
 

@@ -10,6 +10,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::scalar::{Address, Expect, Name, Share};
+use crate::admission::addresses::PerAddress;
+use crate::admission::level::{self, Level};
+use crate::admission::reconnect;
 use crate::pool::balance::Strategy;
 use crate::pool::{breaker, health};
 
@@ -41,6 +44,10 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// After SIGTERM: how long `/readyz` answers 503 before the listeners close.
     pub shutdown_delay: Duration,
+    /// How full the house is called what.
+    pub levels: level::Shares,
+    /// Who counts as reconnecting.
+    pub reconnect: reconnect::Rule,
 }
 
 /// `[log]`: what is written to standard error.
@@ -104,6 +111,29 @@ pub struct Listener {
     pub reuse_port: bool,
     /// A part of the clients goes to another pool.
     pub rollout: Option<Rollout>,
+    /// Whom it lets in.
+    pub admission: Admission,
+}
+
+/// Whom a listener lets in: keys of `[listeners.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// From this level on, newcomers are shed.
+    pub shed_at: Level,
+    /// Only `staff` may come in.
+    pub maintenance: bool,
+    /// Who may come in during maintenance.
+    pub staff: Vec<IpNet>,
+    /// Whom limits by address do not concern.
+    pub trusted: Vec<IpNet>,
+    /// Who may, if there are any.
+    pub allow: Vec<IpNet>,
+    /// Who may not.
+    pub deny: Vec<IpNet>,
+    /// What one address may have.
+    pub per_address: PerAddress,
+    /// What lists, maintenance and limits by address would refuse is counted, and let in.
+    pub dry_run: bool,
 }
 
 /// `[listeners.NAME.rollout]`: the part of the clients that goes to another pool.

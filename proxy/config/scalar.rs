@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 pub mod duration;
 mod expect;
+mod rate;
 mod share;
 
 pub use self::expect::{Expect, ExpectError, Pattern, bytes};
+pub use self::rate::{Rate, RateError};
 pub use self::share::{Share, ShareError};
 
 /// Why a text is no value of its kind: the message says what is wrong, the hint what would be right.

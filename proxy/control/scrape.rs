@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::state::State;
+use crate::admission::Refusal;
 use crate::config::scalar::Name;
 use crate::drain::Phase;
 use crate::metrics::{Definition, Exposition, names};
@@ -51,6 +52,13 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot) {
     for (name, tally) in tallies() {
         bytes.count(&[name, "up"], tally.bytes(Direction::Up));
         bytes.count(&[name, "down"], tally.bytes(Direction::Down));
+    }
+
+    let mut dry_run = exposition.family(names::DRY_RUN);
+    for (name, listener) in snapshot.listeners.iter().filter(|(_, listener)| listener.policy.dry_run) {
+        for refusal in Refusal::ALL {
+            dry_run.count(&[name.as_str(), refusal.as_str()], listener.counts.tally.refusals().would(refusal));
+        }
     }
 
     let mut errors = exposition.family(names::ACCEPT_ERRORS);

@@ -45,6 +45,12 @@ pub const SESSION_DURATION: Definition =
 /// Bytes.
 pub const BYTES: Definition =
     counter("portti_bytes_total", &["listener", "direction"], "Bytes passed: up from clients, down from backends.");
+/// Dry run.
+pub const DRY_RUN: Definition = counter(
+    "portti_dry_run_refusals_total",
+    &["listener", "reason"],
+    "Clients that a listener with dry_run has let in and would have refused, by reason.",
+);
 /// Failed accepts.
 pub const ACCEPT_ERRORS: Definition = counter(
     "portti_accept_errors_total",
@@ -145,6 +151,7 @@ pub const ALL: &[Definition] = &[
     SESSIONS,
     SESSION_DURATION,
     BYTES,
+    DRY_RUN,
     ACCEPT_ERRORS,
     BACKEND_SESSIONS_ACTIVE,
     BACKEND_SESSIONS,

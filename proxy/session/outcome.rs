@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use prometheus::Histogram;
 
+use super::refusals::Refusals;
+use crate::admission::{Memory, Refusal};
 use crate::config::scalar::Name;
 use crate::metrics;
 use crate::relay::{self, Direction, Side};
@@ -35,6 +37,14 @@ pub enum CloseReason {
     QueueTimeout,
     /// As many sessions wait as the pool's `queue.size` allows.
     QueueFull,
+    /// Refused by a list, or by maintenance.
+    Denied,
+    /// The client's address comes too often.
+    RateLimited,
+    /// The client's address has as many sessions as it may.
+    PerIpLimit,
+    /// The proxy is too full for newcomers.
+    Shed,
     /// As many sessions live as `max_connections` allows.
     AtCapacity,
     /// Cut at the end of a drain.
@@ -45,7 +55,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::ClientClosed,
         Self::BackendClosed,
         Self::ClientReset,
@@ -57,6 +67,10 @@ impl CloseReason {
         Self::NoBackend,
         Self::QueueTimeout,
         Self::QueueFull,
+        Self::Denied,
+        Self::RateLimited,
+        Self::PerIpLimit,
+        Self::Shed,
         Self::AtCapacity,
         Self::Drained,
         Self::Killed,
@@ -76,9 +90,25 @@ impl CloseReason {
             Self::NoBackend => "no_backend",
             Self::QueueTimeout => "queue_timeout",
             Self::QueueFull => "queue_full",
-            Self::AtCapacity => "at_capacity",
+            Self::Denied => Refusal::Denied.as_str(),
+            Self::RateLimited => Refusal::RateLimited.as_str(),
+            Self::PerIpLimit => Refusal::PerIpLimit.as_str(),
+            Self::Shed => Refusal::Shed.as_str(),
+            Self::AtCapacity => Refusal::AtCapacity.as_str(),
             Self::Drained => "drained",
             Self::Killed => "killed",
+        }
+    }
+}
+
+impl From<Refusal> for CloseReason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Denied => Self::Denied,
+            Refusal::RateLimited => Self::RateLimited,
+            Refusal::PerIpLimit => Self::PerIpLimit,
+            Refusal::Shed => Self::Shed,
+            Refusal::AtCapacity => Self::AtCapacity,
         }
     }
 }
@@ -97,6 +127,8 @@ pub struct Tally {
     ended: [AtomicU64; CloseReason::ALL.len()],
     bytes: Box<[Bytes]>,
     duration: Histogram,
+    memory: Memory,
+    refusals: Refusals,
 }
 
 /// Bytes passed by one worker. In cache lines of their own: each is written for every message, by one thread.
@@ -116,12 +148,24 @@ impl Tally {
             ended: Default::default(),
             bytes: (0..workers).map(|_| Bytes::default()).collect(),
             duration: metrics::session_duration(),
+            memory: Memory::default(),
+            refusals: Refusals::default(),
         }
     }
 
     /// The listener's name.
     pub fn listener(&self) -> &Name {
         &self.listener
+    }
+
+    /// What is remembered of its clients.
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Who was not let in.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// Sessions that live now.

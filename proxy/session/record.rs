@@ -25,7 +25,8 @@ pub(super) struct Record {
     pub(super) accepted_at: Instant,
     /// The backend tried last.
     backend: Option<Arc<Backend>>,
-    attempts: u32,
+    /// Up to 255: there are at most 101.
+    attempts: u8,
     /// How long the connect that succeeded took.
     connect: Option<Micros>,
     /// From accept to the backend's first byte.
@@ -64,7 +65,7 @@ impl Record {
 
     /// Notes that a backend of this pool is being tried.
     pub(super) fn attempt(&mut self, pool: &Arc<Pool>, backend: &Arc<Backend>) {
-        self.attempts += 1;
+        self.attempts = self.attempts.saturating_add(1);
         self.pool = Arc::clone(pool);
         self.backend = Some(Arc::clone(backend));
     }

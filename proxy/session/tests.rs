@@ -1,7 +1,8 @@
 //! What a session costs while nothing happens.
 
 use super::*;
-use crate::admission::Admission;
+use crate::admission::level::Shares;
+use crate::admission::{Admission, Policy, reconnect};
 use crate::pool::tests::{plain, pool};
 
 /// The most that a session's future may take, in bytes: with what the runtime adds to a task, that is a block of 768. The
@@ -16,9 +17,18 @@ async fn an_idle_session_stays_small() {
     let tally = Arc::new(Tally::new("game".parse().unwrap(), 1));
     let pool = pool(&plain(&["127.0.0.1:1"]), None);
     let origin = Origin { client, tally, pool, access_log: true };
-    let permit = Arc::new(Admission::new(1)).admit().unwrap();
+    let permit = admitted();
     let burden = Arc::new(Load::default()).take_on();
     let life = Session::new(origin, permit, burden, &Local::new(0, 1)).run(downstream);
     let bytes = size_of_val(&life);
     assert!(bytes <= FUTURE_BYTES, "a session's future has grown to {bytes} bytes");
+}
+
+fn admitted() -> Permit {
+    let text = "[listeners.a]\nbind = \"127.0.0.1:1\"\npool = \"a\"\n[pools.a]\nbackends = [\"127.0.0.1:1\"]";
+    let config = crate::config::parse(text).unwrap().config;
+    let policy = Policy::new(&config.listeners[0].admission);
+    let door = Arc::new(Admission::new(1, Shares::default(), reconnect::Rule::default()));
+    let tally = Tally::new("game".parse().unwrap(), 1);
+    door.admit((&policy, tally.memory()), [127, 0, 0, 1].into(), Instant::now, |_| ()).unwrap()
 }

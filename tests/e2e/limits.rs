@@ -76,7 +76,10 @@ async fn service_levels_follow_how_much_is_in_use() {
 async fn a_burst_over_the_limit_is_turned_away_and_leaves_no_trace() {
     const CLIENTS: u32 = 1_000;
     let backend = Backend::echo();
-    let proxy = Proxy::with(&format!("[server]\nmax_connections = 100\n{}", pool(&[&backend], "")));
+    let proxy = Proxy::with(&format!(
+        "[server]\nmax_connections = 100\nlevels = {{ overloaded = \"100%\" }}\n{}",
+        pool(&[&backend], "")
+    ));
     let address = proxy.address();
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
@@ -99,7 +102,7 @@ async fn a_burst_over_the_limit_is_turned_away_and_leaves_no_trace() {
 async fn no_end_of_a_session_leaks_its_place() {
     let (echo, resetting, dead) = (Backend::echo(), Backend::resetting(), free_address());
     let proxy = Proxy::with(&format!(
-        "[server]\nmax_connections = 50\n{}[pools.game.breaker]\nfailures = 10000\n",
+        "[server]\nmax_connections = 50\nlevels = {{ overloaded = \"100%\" }}\n{}[pools.game.breaker]\nfailures = 10000\n",
         pool_of(&[echo.address, resetting.address, dead], "balance = \"round_robin\"\nretries = 1")
     ));
     for round in 0..300 {

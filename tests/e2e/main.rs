@@ -8,6 +8,7 @@
 mod support;
 
 mod admin;
+mod admission;
 mod backpressure;
 mod balance;
 mod bytes;

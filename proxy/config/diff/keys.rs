@@ -2,8 +2,12 @@
 //!
 //! The structs are taken apart field by field, so that a new one cannot be forgotten here.
 
+use crate::admission::addresses::PerAddress;
+use crate::admission::level::Shares;
+use crate::admission::reconnect;
 use crate::config::model::{
-    Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Mode, OnDown, Pool, Queue, Rollout, Server,
+    Admission, Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Mode, OnDown, Pool, Queue,
+    Rollout, Server,
 };
 use crate::config::scalar::Name;
 use crate::config::scalar::duration::{Shown, ShownOrOff};
@@ -16,7 +20,9 @@ pub(super) type Keys = Vec<(&'static str, String)>;
 /// `[server]`, `[admin]`, `[log]` and `[dns]`.
 pub(super) fn process(config: &Config) -> Keys {
     let Config { server, admin, log, dns, listeners: _, pools: _ } = config;
-    let Server { workers, max_connections, drain_timeout, shutdown_delay } = server;
+    let Server { workers, max_connections, drain_timeout, shutdown_delay, levels, reconnect } = server;
+    let Shares { degraded, critical, overloaded } = levels;
+    let reconnect::Rule { min_session, window } = reconnect;
     let Log { level, format, access } = log;
     let Dns { servers, timeout } = dns;
     vec![
@@ -24,6 +30,11 @@ pub(super) fn process(config: &Config) -> Keys {
         ("server.max_connections", max_connections.to_string()),
         ("server.drain_timeout", Shown(*drain_timeout).to_string()),
         ("server.shutdown_delay", Shown(*shutdown_delay).to_string()),
+        ("server.levels.degraded", degraded.to_string()),
+        ("server.levels.critical", critical.to_string()),
+        ("server.levels.overloaded", overloaded.to_string()),
+        ("server.reconnect.min_session", Shown(*min_session).to_string()),
+        ("server.reconnect.window", Shown(*window).to_string()),
         ("admin.bind", admin.map_or_else(|| "off".into(), |address| address.to_string())),
         ("log.level", level_word(*level).into()),
         ("log.format", format_word(*format).into()),
@@ -35,7 +46,7 @@ pub(super) fn process(config: &Config) -> Keys {
 
 /// All but its addresses.
 pub(super) fn listener(listener: &Listener) -> Keys {
-    let Listener { name: _, bind: _, mode, pool, reuse_port, rollout } = listener;
+    let Listener { name: _, bind: _, mode, pool, reuse_port, rollout, admission } = listener;
     let mode = match mode {
         Mode::Tcp => "tcp",
     };
@@ -44,7 +55,29 @@ pub(super) fn listener(listener: &Listener) -> Keys {
         let Rollout { pool, share, clients } = rollout;
         vec![pool.to_string(), share.to_string(), list(clients)]
     }));
+    keys.extend(self::admission(admission));
     keys
+}
+
+fn admission(admission: &Admission) -> Keys {
+    let Admission { shed_at, maintenance, staff, trusted, allow, deny, per_address, dry_run } = admission;
+    let PerAddress { max_connections, rate, prefix_v4, prefix_v6 } = per_address;
+    let or_off = |number: Option<u32>| number.map_or_else(|| OFF.into(), |number| number.to_string());
+    let (rate, burst) = (rate.map(|limit| limit.rate), rate.map(|limit| limit.burst));
+    vec![
+        ("shed_at", shed_at.as_str().into()),
+        ("maintenance", maintenance.to_string()),
+        ("staff", list(staff)),
+        ("trusted", list(trusted)),
+        ("allow", list(allow)),
+        ("deny", list(deny)),
+        ("max_connections_per_ip", or_off(*max_connections)),
+        ("rate_per_ip", rate.map_or_else(|| OFF.into(), |rate| rate.to_string())),
+        ("burst_per_ip", or_off(burst)),
+        ("ip_prefix_v4", prefix_v4.to_string()),
+        ("ip_prefix_v6", prefix_v6.to_string()),
+        ("dry_run", dry_run.to_string()),
+    ]
 }
 
 /// All but its backends.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use super::{Problem, rollout};
+use super::{Problem, admission, rollout};
 use crate::config::model::{self, Mode};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::{self, Name};
@@ -24,6 +24,7 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     let mode = section.setting("mode", Mode::Tcp, |value| value.word(&MODES, &LATER_MODES));
     let pool = pool(section);
     let reuse_port = section.setting("reuse_port", false, Value::flag);
+    let admission = admission::of_listener(section);
     let rollout = section.optional("rollout", rollout::read).flatten();
     if let (Some(main), Some(other)) = (&pool, &rollout)
         && main.value == other.pool.value
@@ -39,6 +40,7 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
         mode: mode.value,
         pool: pool.value.clone(),
         reuse_port: reuse_port.value,
+        admission,
         rollout: rollout.as_ref().map(|rollout| rollout.model.clone()),
     });
     Listener { bind, pool, rollout_pool: rollout.map(|rollout| rollout.pool), model }

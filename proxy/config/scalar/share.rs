@@ -26,6 +26,12 @@ impl Share {
     /// What [`Share::parts`] counts to.
     pub const WHOLE: u32 = 1_000_000;
 
+    /// So many whole percent, up to 100.
+    pub const fn percent(percent: u8) -> Self {
+        assert!(percent <= 100, "a share is no more than all");
+        Self(percent as u32 * (Self::WHOLE / 100))
+    }
+
     /// So many percent.
     ///
     /// # Errors

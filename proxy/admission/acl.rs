@@ -1,0 +1,72 @@
+//! Lists of networks. Pure.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// Addresses, as networks that do not overlap: looked up in the logarithm of their number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Networks(Vec<IpNet>);
+
+impl Networks {
+    /// All addresses of these networks.
+    pub fn new(networks: &[IpNet]) -> Self {
+        let mut networks = IpNet::aggregate(&networks.to_vec());
+        networks.sort_unstable_by_key(IpNet::network);
+        Self(networks)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the address is among them. An IPv4 address mapped into IPv6 is the IPv4 address.
+    pub fn contain(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let after = self.0.partition_point(|network| network.network() <= address);
+        after > 0 && self.0[after - 1].contains(&address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn networks(texts: &[&str]) -> Networks {
+        Networks::new(&texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_is_inside_is_found_and_what_is_beside_is_not() {
+        let list = networks(&["10.0.0.0/8", "10.1.0.0/16", "192.0.2.7/32", "2001:db8::/32", "0.0.0.0/32"]);
+        for inside in ["10.0.0.0", "10.255.255.255", "192.0.2.7", "2001:db8:ffff::1", "::ffff:10.2.3.4", "0.0.0.0"] {
+            assert!(list.contain(inside.parse().unwrap()), "{inside}");
+        }
+        for outside in ["9.255.255.255", "11.0.0.0", "192.0.2.6", "192.0.2.8", "2001:db9::", "::1", "::ffff:11.0.0.0"] {
+            assert!(!list.contain(outside.parse().unwrap()), "{outside}");
+        }
+        assert!(!Networks::default().contain("10.0.0.1".parse().unwrap()) && Networks::default().is_empty());
+        assert!(networks(&["0.0.0.0/0"]).contain("255.255.255.255".parse().unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_same_as_asking_each(
+            list in prop::collection::vec((any::<u32>(), 0..=32_u8), 0..40), asked in prop::collection::vec(any::<u32>(), 40),
+        ) {
+            let list: Vec<IpNet> = list
+                .into_iter()
+                .map(|(address, length)| IpNet::new(IpAddr::V4(address.into()), length).unwrap().trunc())
+                .collect();
+            let found = Networks::new(&list);
+            // Of the networks themselves too: chance alone would seldom hit one.
+            let edges = list.iter().flat_map(|network| [network.network(), network.broadcast()]);
+            for address in asked.into_iter().map(|address| IpAddr::V4(address.into())).chain(edges) {
+                prop_assert_eq!(found.contain(address), list.iter().any(|network| network.contains(&address)));
+            }
+        }
+    }
+}

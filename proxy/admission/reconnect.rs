@@ -1,0 +1,98 @@
+//! Who was just playing: clients whose session ended a moment ago. Pure, and bounded.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::net::client::ClientKey;
+
+/// Who counts as reconnecting (`[server.reconnect]`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// Sessions that were shorter were no play.
+    pub min_session: Duration,
+    /// How long after its session's end a client counts.
+    pub window: Duration,
+}
+
+/// Clients remembered; the oldest go first. Ten full houses, in about 8 MB.
+const CLIENTS: usize = 100_000;
+
+/// Clients whose session has ended lately.
+#[derive(Debug, Default)]
+pub struct Recent {
+    ended: HashMap<ClientKey, Instant>,
+    /// In order of time. A client that has come and gone again has an older entry too, which counts for nothing.
+    order: VecDeque<(Instant, ClientKey)>,
+}
+
+impl Recent {
+    /// Notes the end of a session that lasted long enough.
+    pub fn note(&mut self, client: ClientKey, now: Instant, rule: Rule) {
+        while let Some(&(ended, oldest)) = self.order.front() {
+            if self.order.len() < CLIENTS && now.saturating_duration_since(ended) < rule.window {
+                break;
+            }
+            self.order.pop_front();
+            if self.ended.get(&oldest) == Some(&ended) {
+                self.ended.remove(&oldest);
+            }
+        }
+        self.ended.insert(client, now);
+        self.order.push_back((now, client));
+    }
+
+    /// Whether the client was playing a moment ago.
+    pub fn has(&self, client: ClientKey, now: Instant, rule: Rule) -> bool {
+        self.ended.get(&client).is_some_and(|&ended| now.saturating_duration_since(ended) < rule.window)
+    }
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self { min_session: Duration::from_secs(10), window: Duration::from_secs(120) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const RULE: Rule = Rule { min_session: Duration::from_secs(10), window: Duration::from_secs(120) };
+
+    fn client(number: u32) -> ClientKey {
+        ClientKey::of(Ipv4Addr::from(number).into())
+    }
+
+    #[test]
+    fn a_client_counts_for_the_window_and_from_its_last_session() {
+        let (mut recent, now) = (Recent::default(), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        recent.note(client(1), now, RULE);
+        assert!(recent.has(client(1), at(119), RULE) && !recent.has(client(1), at(120), RULE));
+        assert!(!recent.has(client(2), now, RULE));
+        recent.note(client(1), at(100), RULE);
+        recent.note(client(3), at(150), RULE);
+        assert!(recent.has(client(1), at(219), RULE), "the older entry has gone, the newer one has not");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_oldest_go() {
+        let (mut recent, now) = (Recent::default(), Instant::now());
+        let many = u32::try_from(CLIENTS).unwrap() * 3;
+        for number in 0..many {
+            recent.note(client(number), now, RULE);
+        }
+        assert_eq!((recent.ended.len(), recent.order.len()), (CLIENTS, CLIENTS));
+        assert!(recent.has(client(many - 1), now, RULE) && !recent.has(client(0), now, RULE));
+        for _ in 0..many {
+            recent.note(client(7), now, RULE);
+        }
+        assert_eq!((recent.ended.len(), recent.order.len()), (1, CLIENTS), "one client over and over");
+        recent.note(client(8), now + RULE.window, RULE);
+        assert_eq!(recent.order.len(), 1);
+    }
+}

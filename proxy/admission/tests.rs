@@ -1,0 +1,206 @@
+//! The order of the checks, and what each of them lets in, with invented instants.
+
+use std::cell::RefCell;
+
+use ipnet::IpNet;
+
+use super::rate::Limit;
+use super::*;
+use crate::config::scalar::Share;
+
+const PLAYER: &str = "192.0.2.1";
+const STRANGER: &str = "198.51.100.1";
+
+fn house(capacity: usize) -> Arc<Admission> {
+    Arc::new(Admission::new(capacity, Shares::default(), reconnect::Rule::default()))
+}
+
+fn everyone() -> Policy {
+    Policy::new(&model::Admission {
+        shed_at: Level::Overloaded,
+        maintenance: false,
+        staff: Vec::new(),
+        trusted: Vec::new(),
+        allow: Vec::new(),
+        deny: Vec::new(),
+        per_address: PerAddress::default(),
+        dry_run: false,
+    })
+}
+
+fn networks(list: &[&str]) -> Networks {
+    Networks::new(&list.iter().map(|text| text.parse::<IpNet>().unwrap()).collect::<Vec<_>>())
+}
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn ask(door: &Arc<Admission>, policy: &Policy, memory: &Memory, client: &str, now: Instant) -> Result<Permit, Refusal> {
+    door.admit((policy, memory), address(client), || now, |_| panic!("no dry run"))
+}
+
+/// Fills the house with so many.
+fn fill(door: &Arc<Admission>, count: usize) -> Vec<Permit> {
+    let enter = |_| {
+        door.enter().unwrap();
+        Permit { admission: Arc::clone(door), _seat: None }
+    };
+    (0..count).map(enter).collect()
+}
+
+#[test]
+fn a_place_is_free_again_when_its_permit_goes() {
+    let (door, memory, now) = (house(2), Memory::default(), Instant::now());
+    let first = ask(&door, &everyone(), &memory, PLAYER, now).unwrap();
+    let _second = ask(&door, &everyone(), &memory, PLAYER, now).unwrap();
+    assert_eq!(ask(&door, &everyone(), &memory, PLAYER, now).unwrap_err(), Refusal::AtCapacity);
+    drop(first);
+    assert_eq!(door.active(), 1);
+    assert!(ask(&door, &everyone(), &memory, PLAYER, now).is_ok());
+}
+
+#[test]
+fn a_smaller_house_lets_nobody_in_until_enough_have_left() {
+    let (door, memory, now) = (house(3), Memory::default(), Instant::now());
+    let mut inside = fill(&door, 3);
+    door.set_capacity(1, Shares::default(), reconnect::Rule::default());
+    assert_eq!(door.active(), 3);
+    inside.truncate(1);
+    assert_eq!(ask(&door, &everyone(), &memory, PLAYER, now).unwrap_err(), Refusal::AtCapacity);
+    inside.clear();
+    assert!(ask(&door, &everyone(), &memory, PLAYER, now).is_ok());
+}
+
+#[test]
+fn threads_never_get_in_over_the_capacity() {
+    let (door, memory, now) = (house(10), Memory::default(), Instant::now());
+    door.set_capacity(10, Shares { overloaded: Share::ALL, ..Shares::default() }, reconnect::Rule::default());
+    let admitted: usize = std::thread::scope(|scope| {
+        let come = || (0..1000).filter_map(|_| ask(&door, &everyone(), &memory, PLAYER, now).ok()).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(come)).collect();
+        let held: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        held.iter().map(Vec::len).sum()
+    });
+    assert_eq!((admitted, door.active(), door.level()), (10, 0, Level::Full));
+}
+
+#[test]
+fn newcomers_are_shed_from_a_listeners_level_and_those_who_just_played_one_longer() {
+    let (door, memory, now) = (house(100), Memory::default(), Instant::now());
+    door.note_end(&memory, address(PLAYER), Duration::from_secs(10), now);
+    let at = |shed_at, client| {
+        let verdict = ask(&door, &Policy { shed_at, ..everyone() }, &memory, client, now);
+        verdict.map(drop).map_err(Refusal::as_str)
+    };
+    let listeners = [Level::Degraded, Level::Critical, Level::Overloaded];
+    let mut inside = Vec::new();
+    for (count, level, newcomers, players) in [
+        (69, Level::Full, [true, true, true], true),
+        (70, Level::Degraded, [false, true, true], true),
+        (85, Level::Critical, [false, false, true], true),
+        (95, Level::Overloaded, [false, false, false], false),
+    ] {
+        inside.extend(fill(&door, count - inside.len()));
+        assert_eq!(door.level(), level);
+        for (shed_at, comes_in) in listeners.into_iter().zip(newcomers) {
+            assert_eq!(at(shed_at, STRANGER), if comes_in { Ok(()) } else { Err("shed") }, "{level:?} {shed_at:?}");
+            assert_eq!(at(shed_at, PLAYER), if players { Ok(()) } else { Err("shed") }, "{level:?} {shed_at:?}");
+        }
+    }
+    // On the way down each level is left later than it was entered.
+    for (count, level) in [
+        (91, Level::Overloaded),
+        (89, Level::Critical),
+        (81, Level::Critical),
+        (79, Level::Degraded),
+        (64, Level::Full),
+    ] {
+        inside.truncate(count);
+        assert_eq!(door.level(), level, "{count}");
+    }
+}
+
+#[test]
+fn only_who_played_long_enough_and_lately_has_just_played() {
+    let (door, memory, now) = (house(10), Memory::default(), Instant::now());
+    let rule = reconnect::Rule::default();
+    door.note_end(&memory, address(STRANGER), Duration::from_millis(9999), now);
+    door.note_end(&memory, address("2001:db8:1:2::1"), Duration::from_secs(10), now);
+    assert!(!memory.has_just_played(address(STRANGER), now, rule));
+    assert!(memory.has_just_played(address("2001:db8:1:2:ffff::9"), now, rule), "the same household");
+    assert!(!memory.has_just_played(address("2001:db8:1:2::1"), now + rule.window, rule));
+}
+
+#[test]
+fn deny_wins_and_a_list_of_the_allowed_denies_the_rest() {
+    let (door, memory, now) = (house(10), Memory::default(), Instant::now());
+    let policy = Policy { allow: networks(&["192.0.2.0/24"]), deny: networks(&["192.0.2.128/25"]), ..everyone() };
+    assert!(ask(&door, &policy, &memory, PLAYER, now).is_ok());
+    for denied in [STRANGER, "192.0.2.200", "::ffff:192.0.2.200"] {
+        assert_eq!(ask(&door, &policy, &memory, denied, now).unwrap_err(), Refusal::Denied, "{denied}");
+    }
+}
+
+#[test]
+fn maintenance_is_for_staff_and_a_denied_one_is_no_staff() {
+    let (door, memory, now) = (house(10), Memory::default(), Instant::now());
+    let policy = Policy { maintenance: true, staff: networks(&["192.0.2.0/24"]), ..everyone() };
+    assert!(ask(&door, &policy, &memory, PLAYER, now).is_ok());
+    assert_eq!(ask(&door, &policy, &memory, STRANGER, now).unwrap_err(), Refusal::Denied);
+    let policy = Policy { deny: networks(&[&format!("{PLAYER}/32")]), ..policy };
+    assert_eq!(ask(&door, &policy, &memory, PLAYER, now).unwrap_err(), Refusal::Denied);
+}
+
+fn per_address(max_connections: Option<u32>, rate: Option<&str>) -> Policy {
+    let rate = rate.map(|rate| Limit { rate: rate.parse().unwrap(), burst: 2 });
+    Policy { per_address: PerAddress { max_connections, rate, ..PerAddress::default() }, ..everyone() }
+}
+
+#[test]
+fn an_address_has_its_rate_and_its_number_and_others_have_theirs() {
+    let (door, memory, now) = (house(100), Memory::default(), Instant::now());
+    let policy = per_address(Some(3), Some("10/s"));
+    let come = |client, millis| ask(&door, &policy, &memory, client, now + Duration::from_millis(millis));
+    let mut held = vec![come(PLAYER, 0).unwrap(), come(PLAYER, 0).unwrap()];
+    assert_eq!(come(PLAYER, 0).unwrap_err(), Refusal::RateLimited);
+    held.push(come(PLAYER, 100).unwrap());
+    assert_eq!(come(PLAYER, 1000).unwrap_err(), Refusal::PerIpLimit);
+    assert!(come(STRANGER, 0).is_ok());
+    held.pop();
+    assert!(come(PLAYER, 2000).is_ok(), "those who leave make room, and nobody was cut");
+    let trusting = Policy { trusted: networks(&["192.0.2.0/24"]), ..policy.clone() };
+    let many: Vec<_> = (0..20).map(|_| ask(&door, &trusting, &memory, PLAYER, now).unwrap()).collect();
+    assert_eq!(many.len(), 20);
+}
+
+#[test]
+fn who_is_refused_for_another_reason_takes_no_seat() {
+    let (door, memory, now) = (house(1), Memory::default(), Instant::now());
+    let _full = fill(&door, 1);
+    for _ in 0..5 {
+        let refusal = ask(&door, &per_address(Some(1), None), &memory, PLAYER, now).unwrap_err();
+        assert_eq!(refusal, Refusal::AtCapacity);
+    }
+    assert_eq!(memory.addresses.live(), 0);
+}
+
+#[test]
+fn a_dry_run_tells_and_lets_in() {
+    let (door, memory, now) = (house(1), Memory::default(), Instant::now());
+    let policy = Policy {
+        dry_run: true,
+        maintenance: true,
+        deny: networks(&["0.0.0.0/0"]),
+        ..per_address(Some(1), Some("1/h"))
+    };
+    let told = RefCell::new(Vec::new());
+    let come = || door.admit((&policy, &memory), address(PLAYER), || now, |refusal| told.borrow_mut().push(refusal));
+    drop(come().unwrap());
+    drop(come().unwrap());
+    let _held = come().unwrap();
+    let (denied, limited) = (Refusal::Denied, Refusal::RateLimited);
+    assert_eq!(*told.borrow(), [denied, denied, denied, denied, denied, denied, limited]);
+    assert_eq!(come().unwrap_err(), Refusal::AtCapacity, "what is full is full");
+    assert_eq!(told.borrow().last(), Some(&Refusal::PerIpLimit));
+}

@@ -1,0 +1,93 @@
+//! Whom listeners let in: `[server.levels]`, `[server.reconnect]`, and keys of `[listeners.NAME]`.
+
+use super::{Problem, networks};
+use crate::admission::addresses::PerAddress;
+use crate::admission::level::{Level, Shares};
+use crate::admission::rate::Limit;
+use crate::admission::reconnect::Rule;
+use crate::config::model::Admission;
+use crate::config::raw::{Section, Value};
+use crate::config::scalar::Rate;
+
+pub(super) fn levels(section: &mut Section<'_>) -> Shares {
+    let defaults = Shares::default();
+    let degraded = section.setting("degraded", defaults.degraded, Value::share);
+    let critical = section.setting("critical", defaults.critical, Value::share);
+    let overloaded = section.setting("overloaded", defaults.overloaded, Value::share);
+    for (lower, upper, names) in
+        [(&degraded, &critical, ["degraded", "critical"]), (&critical, &overloaded, ["critical", "overloaded"])]
+    {
+        if lower.value > upper.value && !(lower.is_refused() || upper.is_refused()) {
+            let message = format!("{} ({}) begins above {} ({})", names[0], lower.value, names[1], upper.value);
+            section.add(
+                Problem::error(lower.blamed(upper), message).hint("each begins where the one before does, or above"),
+            );
+        }
+    }
+    Shares { degraded: degraded.value, critical: critical.value, overloaded: overloaded.value }
+}
+
+pub(super) fn reconnect(section: &mut Section<'_>) -> Rule {
+    let defaults = Rule::default();
+    let min_session = section.setting("min_session", defaults.min_session, Value::duration_or_zero);
+    let window = section.setting("window", defaults.window, Value::duration);
+    Rule { min_session: min_session.value, window: window.value }
+}
+
+/// The keys of a listener.
+pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
+    let shed_at = section.setting("shed_at", Level::Overloaded, |value| value.word(&LEVELS, &[]));
+    let maintenance = section.setting("maintenance", false, Value::flag);
+    let staff = networks::read(section, "staff");
+    let trusted = networks::read(section, "trusted");
+    let allow = networks::read(section, "allow");
+    let deny = networks::read(section, "deny");
+    let per_address = per_address(section);
+    let dry_run = section.setting("dry_run", false, Value::flag);
+    if maintenance.value {
+        section.add(Problem::warning(&maintenance.place, "nobody but staff may come in"));
+    }
+    Admission {
+        shed_at: shed_at.value,
+        maintenance: maintenance.value,
+        staff: staff.value,
+        trusted: trusted.value,
+        allow: allow.value,
+        deny: deny.value,
+        per_address,
+        dry_run: dry_run.value,
+    }
+}
+
+fn per_address(section: &mut Section<'_>) -> PerAddress {
+    let max_connections = section.setting("max_connections_per_ip", None, |value| {
+        if value.is_off() { Some(None) } else { value.whole(1..=u32::MAX).map(Some) }
+    });
+    let rate = section.setting("rate_per_ip", None, |value| {
+        if value.is_off() { Some(None) } else { value.parse(str::parse::<Rate>).map(Some) }
+    });
+    let burst = section.setting("burst_per_ip", None, |value| value.whole(1..=BURST_MAX).map(Some));
+    let prefix = |section: &mut Section<'_>, key, most: u8| {
+        section.setting(key, if most == 32 { 32 } else { 64 }, |value| {
+            value.whole(1..=most.into()).and_then(|bits| u8::try_from(bits).ok())
+        })
+    };
+    let (prefix_v4, prefix_v6) = (prefix(section, "ip_prefix_v4", 32), prefix(section, "ip_prefix_v6", 128));
+    if burst.is_written() && rate.value.is_none() && !rate.is_refused() {
+        let message = "burst_per_ip is without effect while rate_per_ip is off";
+        section.add(Problem::warning(&burst.place, message).hint(r#"for example rate_per_ip = "10/s""#));
+    }
+    PerAddress {
+        max_connections: max_connections.value,
+        rate: rate.value.map(|rate| Limit { rate, burst: burst.value.unwrap_or_else(|| rate.a_second()) }),
+        prefix_v4: prefix_v4.value,
+        prefix_v6: prefix_v6.value,
+    }
+}
+
+/// Levels at which a listener may begin to shed: at `full` it would let nobody in.
+const LEVELS: [(&str, Level); 3] =
+    [("degraded", Level::Degraded), ("critical", Level::Critical), ("overloaded", Level::Overloaded)];
+
+/// More at once is no limit.
+const BURST_MAX: u32 = 1_000_000;

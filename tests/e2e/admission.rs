@@ -1,0 +1,180 @@
+//! Who is let in, seen from outside.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::Instant;
+
+use crate::support::proxy::pool;
+use crate::support::{Backend, Peer, Proxy, eventually};
+
+/// Listener `game` with these keys, before one backend; further sections.
+fn config(backend: &Backend, listener: &str, sections: &str) -> String {
+    format!(
+        "[listeners.game]\nbind = \"127.0.0.1:0\"\npool = \"game\"\n{listener}\n{sections}\n{}",
+        pool(&[backend], "")
+    )
+}
+
+/// A connection from 127.0.0.`last`.
+async fn from(proxy: &Proxy, last: u8) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(IpAddr::from([127, 0, 0, last]), 0)).unwrap();
+    socket.connect(proxy.address()).await.unwrap()
+}
+
+/// Whether a session is served: the backend greets.
+async fn is_served(stream: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    matches!(tokio::io::AsyncReadExt::read(stream, &mut byte).await, Ok(1))
+}
+
+async fn comes_in(proxy: &Proxy, last: u8) -> bool {
+    is_served(&mut from(proxy, last).await).await
+}
+
+/// A backend that greets and stays.
+fn greeting() -> Backend {
+    Backend::serving(|mut stream| async move {
+        let _gone = tokio::io::AsyncWriteExt::write_all(&mut stream, b"!").await;
+        let _end = tokio::io::AsyncReadExt::read(&mut stream, &mut [0]).await;
+    })
+}
+
+#[tokio::test]
+async fn lists_and_maintenance_follow_the_file_and_cut_nobody() {
+    let backend = greeting();
+    let proxy = Proxy::with(&config(&backend, "deny = [\"127.0.0.2\"]", ""));
+    let mut lives = from(&proxy, 1).await;
+    assert!(is_served(&mut lives).await);
+    assert!(!comes_in(&proxy, 2).await && comes_in(&proxy, 3).await);
+
+    proxy.reload_with(&config(&backend, "allow = [\"127.0.0.2\"]", "")).await;
+    assert!(comes_in(&proxy, 2).await && !comes_in(&proxy, 3).await);
+
+    proxy.reload_with(&config(&backend, "maintenance = true\nstaff = [\"127.0.0.3\"]", "")).await;
+    assert!(comes_in(&proxy, 3).await && !comes_in(&proxy, 1).await);
+    proxy.expect_ended("denied", 3).await;
+    assert!(matches!(lives.try_read(&mut [0]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock));
+
+    let dry = "maintenance = true\ndeny = [\"127.0.0.9\"]\ndry_run = true";
+    proxy.reload_with(&config(&backend, dry, "")).await;
+    assert!(comes_in(&proxy, 9).await);
+    assert_eq!(proxy.metric("portti_dry_run_refusals_total", &[("reason", "denied")]).await, 2.0);
+    proxy.expect_ended("denied", 3).await;
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_sessions_and_so_many_at_a_time() {
+    let backend = greeting();
+    let proxy = Proxy::with(&config(&backend, "max_connections_per_ip = 2\ntrusted = [\"127.0.0.7\"]", ""));
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = from(&proxy, 1).await;
+        assert!(is_served(&mut stream).await);
+        held.push(stream);
+    }
+    assert!(!comes_in(&proxy, 1).await && comes_in(&proxy, 2).await);
+    proxy.expect_ended("per_ip_limit", 1).await;
+    for _ in 0..5 {
+        let mut stream = from(&proxy, 7).await;
+        assert!(is_served(&mut stream).await, "limits do not concern it");
+        held.push(stream);
+    }
+    drop(held);
+    proxy.expect_empty().await;
+    assert!(comes_in(&proxy, 1).await);
+
+    proxy.reload_with(&config(&backend, "rate_per_ip = \"1/h\"\nburst_per_ip = 3", "")).await;
+    let mut through = 0;
+    for _ in 0..10 {
+        through += u32::from(comes_in(&proxy, 1).await);
+    }
+    assert_eq!(through, 3);
+    proxy.expect_ended("rate_limited", 7).await;
+    assert!(comes_in(&proxy, 2).await);
+}
+
+#[tokio::test]
+async fn a_house_that_fills_sheds_step_by_step_and_lets_players_back_in_first() {
+    let backend = greeting();
+    let server = "[server]\nmax_connections = 20\n[server.reconnect]\nmin_session = \"0s\"";
+    let proxy = Proxy::with(&config(&backend, "shed_at = \"degraded\"", server));
+    assert!(comes_in(&proxy, 9).await, "a player, who leaves");
+    proxy.expect_empty().await;
+
+    let mut inside = Vec::new();
+    let level = async || proxy.status().await["service_level"].as_str().unwrap().to_owned();
+    while inside.len() < 14 {
+        let mut stream = from(&proxy, 100 + u8::try_from(inside.len()).unwrap()).await;
+        assert!(is_served(&mut stream).await);
+        inside.push(stream);
+    }
+    assert_eq!(level().await, "degraded");
+    assert!(!comes_in(&proxy, 50).await, "a newcomer");
+    proxy.expect_ended("shed", 1).await;
+    for number in 0..5 {
+        let mut stream = from(&proxy, 9).await;
+        assert!(is_served(&mut stream).await, "a player who is back, number {number}");
+        inside.push(stream);
+    }
+    assert_eq!(level().await, "overloaded");
+    assert_eq!(proxy.get("/readyz").await.status, 503);
+    assert!(!comes_in(&proxy, 9).await, "nobody new");
+    proxy.expect_ended("shed", 2).await;
+
+    inside.truncate(10);
+    eventually("the level follows", async || level().await == "full").await;
+    assert!(comes_in(&proxy, 51).await);
+}
+
+#[tokio::test]
+async fn a_flood_from_one_address_costs_nobody_else_their_place() {
+    const FLOOD: usize = 3000;
+    let backend = Backend::echo();
+    let proxy = Proxy::with(&config(&backend, "rate_per_ip = \"10/s\"\nmax_connections_per_ip = 10", ""));
+    let mut players = Vec::new();
+    for number in 0..50 {
+        players.push(Peer(from(&proxy, 10 + number).await));
+    }
+    for player in &mut players {
+        player.echo(b"hello").await;
+    }
+    let flood = async {
+        let begun = Instant::now();
+        for _ in 0..FLOOD / 100 {
+            let streams: Vec<_> = (0..100).map(|_| from(&proxy, 200)).collect();
+            for stream in streams {
+                drop(stream.await);
+            }
+        }
+        begun.elapsed()
+    };
+    let play = async {
+        for _ in 0..20 {
+            for player in &mut players {
+                player.echo(b"still here").await;
+            }
+        }
+    };
+    let (took, ()) = tokio::join!(flood, play);
+    for player in &mut players {
+        player.echo(b"and here").await;
+    }
+    // A burst of ten, and ten for each second that it took.
+    eventually("all of the flood is counted", async || {
+        proxy.metric("portti_sessions_total", &[]).await >= f64::from(u32::try_from(FLOOD).unwrap())
+    })
+    .await;
+    let refused = proxy.metric("portti_sessions_total", &[("reason", "rate_limited")]).await;
+    let through = f64::from(u32::try_from(FLOOD).unwrap()) - refused;
+    let most = 10.0 * (took + Duration::from_millis(500)).as_secs_f64() + 11.0;
+    assert!(through <= most, "{through} of the flood came in, in {took:?}");
+    let newcomer = comes_in_and_echoes(&proxy, 201).await;
+    assert!(newcomer);
+}
+
+async fn comes_in_and_echoes(proxy: &Proxy, last: u8) -> bool {
+    Peer(from(proxy, last).await).try_echo(b"hello").await.unwrap_or(false)
+}
