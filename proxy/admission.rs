@@ -238,6 +238,11 @@ impl Policy {
 }
 
 impl Permit {
+    /// Whether its session's client was playing a moment ago, on the listener whose memory this is.
+    pub fn has_just_played(&self, memory: &Memory, client: IpAddr) -> bool {
+        memory.has_just_played(client, Instant::now(), self.admission.house.load().reconnect)
+    }
+
     /// Notes that its session ends now: its client may be back soon.
     pub fn note_end(&self, memory: &Memory, client: IpAddr, lasted: Duration) {
         self.admission.note_end(memory, client, lasted, Instant::now());

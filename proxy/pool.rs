@@ -31,7 +31,7 @@ pub use self::circuit::Circuit;
 use self::discovery::{Entry, Key};
 pub use self::lease::Lease;
 use self::queue::Queue;
-pub use self::queue::{Grant, Waiting};
+pub use self::queue::{Class, Grant, Waiting};
 use self::shared::Shared;
 use crate::config::model;
 use crate::config::scalar::{Name, Share};
@@ -209,10 +209,10 @@ impl Pool {
     ///
     /// # Errors
     /// The pool has no queue, or the queue is full.
-    pub fn wait(self: &Arc<Self>, client: ClientKey, now: Instant) -> Result<(Waiting, Instant), NoQueue> {
+    pub fn wait(self: &Arc<Self>, who: (Class, ClientKey), now: Instant) -> Result<(Waiting, Instant), NoQueue> {
         let queue = self.config.queue.as_ref().ok_or(NoQueue::Off)?;
         let size = usize::try_from(queue.size.get()).unwrap_or(usize::MAX);
-        let waiting = Queue::join(&self.shared, client, size, now).map_err(|queue::Full| NoQueue::Full)?;
+        let waiting = Queue::join(&self.shared, who, size, now).map_err(|queue::Full| NoQueue::Full)?;
         // A place may have become free before anybody could know that one waits.
         self.shared.pump(now);
         Ok((waiting, now + queue.timeout))

@@ -100,7 +100,7 @@ impl Session {
             () = self.place.stop().asked() => Err(self.place.stop_reason()),
             gone = broken(downstream) => Err(gone),
             // Boxed, so that a session carries it no longer than it takes.
-            connected = Box::pin(connect::dial_any(&mut self.record, downstream)) => connected,
+            connected = Box::pin(connect::dial_any(&mut self.record, &self.permit, downstream)) => connected,
         }
     }
 

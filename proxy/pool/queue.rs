@@ -1,11 +1,10 @@
-//! Where sessions wait for a place at a backend, in order of arrival.
+//! Where sessions wait for a place at a backend: those who were just playing first, each class in order of arrival.
 //!
 //! Places are handed over, not announced: whoever frees one gives it to the session in front, so that nobody who comes
 //! later can take it, and nobody wakes in vain. That a freed place and a new waiter never miss each other is the one
 //! promise to keep here: whoever joins tries once more afterwards, and whoever frees a place looks for waiters afterwards;
 //! of two that do so at the same time, at least one sees the other.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
@@ -15,6 +14,10 @@ use prometheus::Histogram;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+mod line;
+
+pub use self::line::Class;
+use self::line::{Line, Ticket};
 use super::shared::Shared;
 use super::{Lease, Pool};
 use crate::metrics;
@@ -26,22 +29,14 @@ pub type Grant = (Arc<Pool>, Lease);
 /// The sessions that wait for a place in one pool.
 #[derive(Debug)]
 pub(super) struct Queue {
-    line: Mutex<Line>,
+    line: Mutex<Line<Waiter>>,
     /// The length of the line, readable without its lock.
     length: AtomicUsize,
     wait: Histogram,
 }
 
-/// In the order of their tickets.
-#[derive(Debug, Default)]
-struct Line {
-    waiters: VecDeque<Waiter>,
-    next_ticket: u64,
-}
-
 #[derive(Debug)]
 struct Waiter {
-    ticket: u64,
     client: ClientKey,
     since: Instant,
     grant: oneshot::Sender<Grant>,
@@ -51,7 +46,7 @@ struct Waiter {
 #[derive(Debug)]
 pub struct Waiting {
     shared: Arc<Shared>,
-    ticket: u64,
+    ticket: Ticket,
     grant: oneshot::Receiver<Grant>,
 }
 
@@ -61,7 +56,7 @@ pub(super) struct Full;
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self { line: Mutex::default(), length: AtomicUsize::new(0), wait: metrics::queue_wait() }
+        Self { line: Mutex::new(Line::new()), length: AtomicUsize::new(0), wait: metrics::queue_wait() }
     }
 
     /// How many wait.
@@ -81,16 +76,19 @@ impl Queue {
     }
 
     /// Joins the end of the line. The caller has to pump afterwards.
-    pub(super) fn join(shared: &Arc<Shared>, client: ClientKey, size: usize, now: Instant) -> Result<Waiting, Full> {
+    pub(super) fn join(
+        shared: &Arc<Shared>,
+        (class, client): (Class, ClientKey),
+        size: usize,
+        now: Instant,
+    ) -> Result<Waiting, Full> {
         let queue = shared.queue();
         let mut line = queue.lock();
-        if line.waiters.len() >= size {
+        if line.len() >= size {
             return Err(Full);
         }
         let (sender, receiver) = oneshot::channel();
-        let ticket = line.next_ticket;
-        line.next_ticket += 1;
-        line.waiters.push_back(Waiter { ticket, client, since: now, grant: sender });
+        let ticket = line.join(class, Waiter { client, since: now, grant: sender });
         queue.note_length(&line);
         Ok(Waiting { shared: Arc::clone(shared), ticket, grant: receiver })
     }
@@ -100,39 +98,32 @@ impl Queue {
         // Of sessions that left in this instant. Dropped without the lock: a lease that goes pumps too.
         let mut returned = Vec::new();
         let mut line = self.lock();
-        while let Some(waiter) = line.waiters.pop_front() {
-            if waiter.grant.is_closed() {
+        while let Some(first) = line.first() {
+            if first.grant.is_closed() {
+                line.skip();
                 continue;
             }
-            let Some(grant) = find(waiter.client) else {
-                line.waiters.push_front(waiter);
-                break;
-            };
-            self.wait.observe(now.saturating_duration_since(waiter.since).as_secs_f64());
-            returned.extend(waiter.grant.send(grant).err());
+            let Some(grant) = find(first.client) else { break };
+            let Some(served) = line.serve() else { break };
+            self.wait.observe(now.saturating_duration_since(served.since).as_secs_f64());
+            returned.extend(served.grant.send(grant).err());
         }
         self.note_length(&line);
         drop(line);
         drop(returned);
     }
 
-    fn leave(&self, ticket: u64) {
+    fn leave(&self, ticket: Ticket) {
         let mut line = self.lock();
-        if let Ok(index) = line.waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
-            line.waiters.remove(index);
-            if line.waiters.is_empty() {
-                // A storm leaves no lasting mark on memory.
-                line.waiters.shrink_to_fit();
-            }
-            self.note_length(&line);
-        }
+        line.leave(ticket);
+        self.note_length(&line);
     }
 
-    fn note_length(&self, line: &Line) {
-        self.length.store(line.waiters.len(), Ordering::SeqCst);
+    fn note_length(&self, line: &Line<Waiter>) {
+        self.length.store(line.len(), Ordering::SeqCst);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Line> {
+    fn lock(&self) -> MutexGuard<'_, Line<Waiter>> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

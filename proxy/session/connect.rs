@@ -9,19 +9,28 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::record::Record;
 use super::{CloseReason, waiting};
+use crate::admission::Permit;
 use crate::net::client::ClientKey;
 use crate::net::socket;
-use crate::pool::{Failure, Lease, Pool, Request, Timeouts};
+use crate::pool::{Class, Failure, Lease, Pool, Request, Timeouts};
 
 /// Connects to a backend of the pool, and on failure to the next: as often as the pool allows, and no longer than
 /// `connect_timeout` for each try, waits included. Waits in the pool's queue first where it has to. No byte of the client's
 /// has been read, so none is ever sent twice.
-pub(super) async fn dial_any(record: &mut Record, downstream: &TcpStream) -> Result<(TcpStream, Lease), CloseReason> {
+pub(super) async fn dial_any(
+    record: &mut Record,
+    permit: &Permit,
+    downstream: &TcpStream,
+) -> Result<(TcpStream, Lease), CloseReason> {
     let pool = Arc::clone(record.pool());
     let client = ClientKey::of(record.client());
     let mut grant = match pool.lease_first(client, Instant::now()) {
         Some(grant) => grant,
-        None => waiting::for_place(&pool, client, downstream).await?,
+        None => {
+            let has_played = permit.has_just_played(record.tally().memory(), record.client());
+            let class = if has_played { Class::Reconnecting } else { Class::Newcomer };
+            waiting::for_place(&pool, (class, client), downstream).await?
+        }
     };
     let timeouts = pool.timeouts();
     let give_up_at = Instant::now() + timeouts.connect * (timeouts.retries + 1);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::CloseReason;
 use crate::net::client::ClientKey;
 use crate::net::socket;
-use crate::pool::{Grant, NoQueue, Pool};
+use crate::pool::{Class, Grant, NoQueue, Pool};
 
 /// How often it is looked whether the client is still there: often enough that one who left is out within a second.
 const LOOK: Duration = Duration::from_millis(400);
@@ -17,10 +17,10 @@ const LOOK: Duration = Duration::from_millis(400);
 /// Waits until a backend has room. A client that closes meanwhile, even only its side, does not want to play any more.
 pub(super) async fn for_place(
     pool: &Arc<Pool>,
-    client: ClientKey,
+    who: (Class, ClientKey),
     downstream: &TcpStream,
 ) -> Result<Grant, CloseReason> {
-    let (mut waiting, deadline) = pool.wait(client, Instant::now()).map_err(|refused| match refused {
+    let (mut waiting, deadline) = pool.wait(who, Instant::now()).map_err(|refused| match refused {
         NoQueue::Off => CloseReason::NoBackend,
         NoQueue::Full => CloseReason::QueueFull,
     })?;

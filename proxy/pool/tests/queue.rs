@@ -21,7 +21,7 @@ fn first(pool: &Arc<Pool>, now: Instant) -> Option<Lease> {
 }
 
 fn join(pool: &Arc<Pool>, now: Instant) -> Waiting {
-    pool.wait(client(), now).unwrap().0
+    pool.wait((Class::Newcomer, client()), now).unwrap().0
 }
 
 /// The place that one who waits has been given, if it has.
@@ -72,11 +72,11 @@ fn a_full_queue_takes_nobody_and_a_pool_without_one_neither() {
     let pool = pool_with_queue(&[1], 1);
     let _held = first(&pool, now).unwrap();
     let waiting = join(&pool, now);
-    assert_eq!(pool.wait(client(), now).unwrap_err(), NoQueue::Full);
+    assert_eq!(pool.wait((Class::Newcomer, client()), now).unwrap_err(), NoQueue::Full);
     drop(waiting);
-    assert!(pool.wait(client(), now).is_ok());
+    assert!(pool.wait((Class::Newcomer, client()), now).is_ok());
     let without = super::pool(&plain(&[A]), None);
-    assert_eq!(without.wait(client(), now).unwrap_err(), NoQueue::Off);
+    assert_eq!(without.wait((Class::Newcomer, client()), now).unwrap_err(), NoQueue::Off);
 }
 
 #[test]
