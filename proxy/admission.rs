@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 pub mod acl;
 pub mod addresses;
+pub mod ban;
 pub mod level;
 pub mod rate;
 pub mod reconnect;
@@ -18,6 +19,7 @@ mod tests;
 
 use self::acl::Networks;
 use self::addresses::{Addresses, PerAddress, Seat};
+use self::ban::Bans;
 use self::level::{Level, Marks, Shares};
 use self::reconnect::Recent;
 use crate::config::model;
@@ -58,6 +60,8 @@ pub struct Policy {
     pub per_address: PerAddress,
     /// What lists, maintenance and limits by address would refuse is counted, and let in.
     pub dry_run: bool,
+    /// When they ban an address.
+    pub ban: Option<ban::Rule>,
 }
 
 /// What a listener remembers of its clients, over all its versions.
@@ -65,6 +69,7 @@ pub struct Policy {
 pub struct Memory {
     addresses: Arc<Addresses>,
     recent: Mutex<Recent>,
+    bans: Mutex<Bans>,
 }
 
 /// Leave for one session to exist; counts while it is held.
@@ -135,6 +140,7 @@ impl Admission {
         would: impl Fn(Refusal),
     ) -> Result<Permit, Refusal> {
         let refused = |refusal| {
+            policy.note_refusal(memory, client, &now);
             if !policy.dry_run {
                 return Err(refusal);
             }
@@ -142,7 +148,10 @@ impl Admission {
             Ok(())
         };
         let mut seat = None;
-        if policy.deny.contain(client) || !(policy.allow.is_empty() || policy.allow.contain(client)) {
+        if policy.has_banned(memory, client, &now)
+            || policy.deny.contain(client)
+            || !(policy.allow.is_empty() || policy.allow.contain(client))
+        {
             refused(Refusal::Denied)?;
         }
         if policy.maintenance && !policy.staff.contain(client) {
@@ -212,7 +221,7 @@ impl Admission {
 impl Policy {
     /// What a listener's config says.
     pub fn new(config: &model::Admission) -> Self {
-        let model::Admission { shed_at, maintenance, staff, trusted, deny, allow, per_address, dry_run } = config;
+        let model::Admission { shed_at, maintenance, staff, trusted, deny, allow, per_address, dry_run, ban } = config;
         Self {
             shed_at: *shed_at,
             maintenance: *maintenance,
@@ -222,6 +231,21 @@ impl Policy {
             allow: Networks::new(allow),
             per_address: *per_address,
             dry_run: *dry_run,
+            ban: *ban,
+        }
+    }
+
+    /// Whether the client was refused too often before.
+    fn has_banned(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) -> bool {
+        self.ban.is_some() && memory.bans().has(self.per_address.network(client), now())
+    }
+
+    /// Counts a refusal that is the address's own fault.
+    fn note_refusal(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) {
+        let Some(rule) = self.ban.filter(|_| !self.trusted.contain(client)) else { return };
+        let network = self.per_address.network(client);
+        if memory.bans().refused(network, rule, now()) {
+            tracing::debug!(%network, refusals = rule.after, "banned for a while");
         }
     }
 
@@ -269,6 +293,16 @@ impl Memory {
     /// Whether a client had a session here that ended a moment ago.
     pub fn has_just_played(&self, client: IpAddr, now: Instant, rule: reconnect::Rule) -> bool {
         self.recent().has(ClientKey::of(client), now, rule)
+    }
+
+    /// Bans so far, and how many there are now.
+    pub fn bans_total_and_active(&self, now: Instant) -> (u64, usize) {
+        let bans = self.bans();
+        (bans.total(), bans.active(now))
+    }
+
+    fn bans(&self) -> std::sync::MutexGuard<'_, Bans> {
+        self.bans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {

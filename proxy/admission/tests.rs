@@ -25,6 +25,7 @@ fn everyone() -> Policy {
         deny: Vec::new(),
         per_address: PerAddress::default(),
         dry_run: false,
+        ban: None,
     })
 }
 
@@ -183,6 +184,30 @@ fn who_is_refused_for_another_reason_takes_no_seat() {
         assert_eq!(refusal, Refusal::AtCapacity);
     }
     assert_eq!(memory.addresses.live(), 0);
+}
+
+#[test]
+fn who_is_refused_too_often_is_banned_but_never_for_a_full_house() {
+    let (door, memory, now) = (house(1), Memory::default(), Instant::now());
+    let ban = ban::Rule { after: 3, within: Duration::from_secs(60), lasts: Duration::from_secs(600) };
+    let policy = Policy { ban: Some(ban), ..per_address(None, Some("1/h")) };
+    let come =
+        |policy, client, seconds| ask(&door, policy, &memory, client, now + Duration::from_secs(seconds)).map(drop);
+    for expected in [Ok(()), Ok(()), Err(Refusal::RateLimited), Err(Refusal::RateLimited), Err(Refusal::RateLimited)] {
+        assert_eq!(come(&policy, PLAYER, 0), expected);
+    }
+    assert_eq!(come(&policy, PLAYER, 1), Err(Refusal::Denied), "banned");
+    assert!(come(&policy, STRANGER, 1).is_ok());
+    let lenient = Policy { ban: Some(ban), ..everyone() };
+    assert_eq!((come(&lenient, PLAYER, 599), come(&lenient, PLAYER, 600)), (Err(Refusal::Denied), Ok(())));
+    let without = everyone();
+    assert!(come(&without, PLAYER, 1).is_ok(), "the ban has left the file");
+
+    let _full = fill(&door, 1);
+    for _ in 0..10 {
+        assert_eq!(come(&lenient, STRANGER, 2), Err(Refusal::AtCapacity));
+    }
+    assert_eq!(memory.bans_total_and_active(now + Duration::from_secs(2)), (1, 1));
 }
 
 #[test]

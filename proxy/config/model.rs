@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::scalar::{Address, Expect, Name, Share};
 use crate::admission::addresses::PerAddress;
 use crate::admission::level::{self, Level};
-use crate::admission::reconnect;
+use crate::admission::{ban, reconnect};
 use crate::pool::balance::Strategy;
 use crate::pool::{breaker, health};
 
@@ -134,6 +134,8 @@ pub struct Admission {
     pub per_address: PerAddress,
     /// What lists, maintenance and limits by address would refuse is counted, and let in.
     pub dry_run: bool,
+    /// When they ban an address; `None` is `"off"`.
+    pub ban: Option<ban::Rule>,
 }
 
 /// `[listeners.NAME.rollout]`: the part of the clients that goes to another pool.

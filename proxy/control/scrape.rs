@@ -14,13 +14,13 @@ use crate::pool::health::Verdict;
 use crate::pool::{Backend, Checkup, Failure};
 use crate::relay::Direction;
 use crate::session::CloseReason;
-use crate::snapshot::{AcceptError, Snapshot};
+use crate::snapshot::{AcceptError, Listener, Snapshot};
 
 /// The answer to a scrape.
 pub(super) fn text(state: &State, now: Instant) -> String {
     let mut exposition = Exposition::default();
     let snapshot = state.snapshot();
-    listeners(&mut exposition, &snapshot);
+    listeners(&mut exposition, &snapshot, now);
     backends(&mut exposition, &snapshot, now);
     health(&mut exposition, &snapshot);
     pools(&mut exposition, &snapshot);
@@ -28,7 +28,7 @@ pub(super) fn text(state: &State, now: Instant) -> String {
     exposition.text()
 }
 
-fn listeners(exposition: &mut Exposition, snapshot: &Snapshot) {
+fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
     let tallies = || snapshot.listeners.iter().map(|(name, listener)| (name.as_str(), &*listener.counts.tally));
 
     let mut active = exposition.family(names::SESSIONS_ACTIVE);
@@ -59,6 +59,17 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot) {
         for refusal in Refusal::ALL {
             dry_run.count(&[name.as_str(), refusal.as_str()], listener.counts.tally.refusals().would(refusal));
         }
+    }
+
+    let banning = || snapshot.listeners.iter().filter(|(_, listener)| listener.policy.ban.is_some());
+    let bans = |listener: &Listener| listener.counts.tally.memory().bans_total_and_active(now);
+    let mut total = exposition.family(names::BANS);
+    for (name, listener) in banning() {
+        total.count(&[name.as_str()], bans(listener).0);
+    }
+    let mut banned = exposition.family(names::BANNED);
+    for (name, listener) in banning() {
+        banned.count(&[name.as_str()], bans(listener).1 as u64);
     }
 
     let mut errors = exposition.family(names::ACCEPT_ERRORS);

@@ -51,6 +51,14 @@ pub const DRY_RUN: Definition = counter(
     &["listener", "reason"],
     "Clients that a listener with dry_run has let in and would have refused, by reason.",
 );
+/// Bans.
+pub const BANS: Definition = counter(
+    "portti_bans_total",
+    LISTENER,
+    "Addresses that were banned for a while because they were refused too often.",
+);
+/// Bans now.
+pub const BANNED: Definition = gauge("portti_banned_addresses", LISTENER, "Addresses that are banned now.");
 /// Failed accepts.
 pub const ACCEPT_ERRORS: Definition = counter(
     "portti_accept_errors_total",
@@ -152,6 +160,8 @@ pub const ALL: &[Definition] = &[
     SESSION_DURATION,
     BYTES,
     DRY_RUN,
+    BANS,
+    BANNED,
     ACCEPT_ERRORS,
     BACKEND_SESSIONS_ACTIVE,
     BACKEND_SESSIONS,

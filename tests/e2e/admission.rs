@@ -178,3 +178,23 @@ async fn a_flood_from_one_address_costs_nobody_else_their_place() {
 async fn comes_in_and_echoes(proxy: &Proxy, last: u8) -> bool {
     Peer(from(proxy, last).await).try_echo(b"hello").await.unwrap_or(false)
 }
+
+#[tokio::test]
+async fn who_is_refused_too_often_is_left_out_for_a_while() {
+    let backend = greeting();
+    let keys = "rate_per_ip = \"1/h\"\nburst_per_ip = 1\nban = { after = 3, for = \"1s\" }";
+    let proxy = Proxy::with(&config(&backend, keys, ""));
+    assert!(comes_in(&proxy, 1).await);
+    for _ in 0..5 {
+        assert!(!comes_in(&proxy, 1).await);
+    }
+    proxy.expect_ended("rate_limited", 3).await;
+    proxy.expect_ended("denied", 2).await;
+    assert!(comes_in(&proxy, 2).await);
+    let metrics = proxy.metrics().await;
+    assert_eq!(metrics.sum("portti_bans_total", &[("listener", "game")]), 1.0);
+    assert_eq!(metrics.sum("portti_banned_addresses", &[("listener", "game")]), 1.0);
+    eventually("the ban is over", async || proxy.metric("portti_banned_addresses", &[]).await == 0.0).await;
+    assert!(!comes_in(&proxy, 1).await, "its rate is not");
+    proxy.expect_ended("rate_limited", 4).await;
+}

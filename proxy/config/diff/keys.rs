@@ -4,7 +4,7 @@
 
 use crate::admission::addresses::PerAddress;
 use crate::admission::level::Shares;
-use crate::admission::reconnect;
+use crate::admission::{ban, reconnect};
 use crate::config::model::{
     Admission, Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Mode, OnDown, Pool, Queue,
     Rollout, Server,
@@ -60,11 +60,11 @@ pub(super) fn listener(listener: &Listener) -> Keys {
 }
 
 fn admission(admission: &Admission) -> Keys {
-    let Admission { shed_at, maintenance, staff, trusted, allow, deny, per_address, dry_run } = admission;
+    let Admission { shed_at, maintenance, staff, trusted, allow, deny, per_address, dry_run, ban } = admission;
     let PerAddress { max_connections, rate, prefix_v4, prefix_v6 } = per_address;
     let or_off = |number: Option<u32>| number.map_or_else(|| OFF.into(), |number| number.to_string());
     let (rate, burst) = (rate.map(|limit| limit.rate), rate.map(|limit| limit.burst));
-    vec![
+    let mut keys = vec![
         ("shed_at", shed_at.as_str().into()),
         ("maintenance", maintenance.to_string()),
         ("staff", list(staff)),
@@ -77,7 +77,12 @@ fn admission(admission: &Admission) -> Keys {
         ("ip_prefix_v4", prefix_v4.to_string()),
         ("ip_prefix_v6", prefix_v6.to_string()),
         ("dry_run", dry_run.to_string()),
-    ]
+    ];
+    keys.extend(part(&["ban.after", "ban.within", "ban.for"], ban.as_ref(), |ban| {
+        let ban::Rule { after, within, lasts } = ban;
+        vec![after.to_string(), Shown(*within).to_string(), Shown(*lasts).to_string()]
+    }));
+    keys
 }
 
 /// All but its backends.

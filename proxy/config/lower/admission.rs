@@ -1,7 +1,10 @@
 //! Whom listeners let in: `[server.levels]`, `[server.reconnect]`, and keys of `[listeners.NAME]`.
 
+use std::time::Duration;
+
 use super::{Problem, networks};
 use crate::admission::addresses::PerAddress;
+use crate::admission::ban;
 use crate::admission::level::{Level, Shares};
 use crate::admission::rate::Limit;
 use crate::admission::reconnect::Rule;
@@ -44,6 +47,7 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
     let deny = networks::read(section, "deny");
     let per_address = per_address(section);
     let dry_run = section.setting("dry_run", false, Value::flag);
+    let ban = section.optional("ban", ban);
     if maintenance.value {
         section.add(Problem::warning(&maintenance.place, "nobody but staff may come in"));
     }
@@ -56,7 +60,15 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
         deny: deny.value,
         per_address,
         dry_run: dry_run.value,
+        ban,
     }
+}
+
+fn ban(section: &mut Section<'_>) -> ban::Rule {
+    let after = section.setting("after", BAN_AFTER, |value| value.whole(1..=BURST_MAX));
+    let within = section.setting("within", BAN_WITHIN, Value::duration);
+    let lasts = section.setting("for", BAN_FOR, Value::duration);
+    ban::Rule { after: after.value, within: within.value, lasts: lasts.value }
 }
 
 fn per_address(section: &mut Section<'_>) -> PerAddress {
@@ -88,6 +100,15 @@ fn per_address(section: &mut Section<'_>) -> PerAddress {
 /// Levels at which a listener may begin to shed: at `full` it would let nobody in.
 const LEVELS: [(&str, Level); 3] =
     [("degraded", Level::Degraded), ("critical", Level::Critical), ("overloaded", Level::Overloaded)];
+
+/// More often than a player who cannot believe it.
+const BAN_AFTER: u32 = 20;
+
+/// A flood is there within a minute; a player's evening is longer.
+const BAN_WITHIN: Duration = Duration::from_secs(60);
+
+/// Long enough for a flood to give up, short enough for whoever gets the address next.
+const BAN_FOR: Duration = Duration::from_secs(600);
 
 /// More at once is no limit.
 const BURST_MAX: u32 = 1_000_000;
