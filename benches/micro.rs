@@ -5,11 +5,14 @@
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use divan::Bencher;
 use divan::counter::BytesCount;
+use ipnet::IpNet;
+use portti::admission::acl::Networks;
 use portti::config;
 use portti::net::client::ClientKey;
 use portti::pool::balance::{Balancer, Candidate, Strategy};
@@ -75,6 +78,19 @@ fn maglev_table(bencher: Bencher<'_, '_>, backends: usize) {
     let labels: Vec<_> = (0..backends).map(|number| format!("10.0.{}.{}:25565", number / 256, number % 256)).collect();
     let candidates: Vec<_> = labels.iter().map(|label| Candidate { weight: 1, label }).collect();
     bencher.bench_local(|| Balancer::new(Strategy::Maglev, &candidates));
+}
+
+/// Whether an address is on a list of so many networks.
+#[divan::bench(args = [100, 100_000])]
+fn deny_list(bencher: Bencher<'_, '_>, networks: u32) {
+    let step = u32::MAX / networks;
+    let network = |number: u32| IpNet::from(IpAddr::from(Ipv4Addr::from(number * step)));
+    let list = Networks::new(&(0..networks).map(network).collect::<Vec<_>>());
+    let mut client = 0_u32;
+    bencher.bench_local(|| {
+        client = client.wrapping_add(0x9e37_79b9);
+        list.contain(Ipv4Addr::from(client).into())
+    });
 }
 
 /// A file of 1,000 pools with five backends each.

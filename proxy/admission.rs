@@ -54,6 +54,8 @@ pub struct Policy {
     pub trusted: Networks,
     /// Who may not come in at all.
     pub deny: Networks,
+    /// Nor these, from a file.
+    pub deny_list: Arc<Networks>,
     /// Who may, if it is not empty.
     pub allow: Networks,
     /// What one address may have.
@@ -148,10 +150,7 @@ impl Admission {
             Ok(())
         };
         let mut seat = None;
-        if policy.has_banned(memory, client, &now)
-            || policy.deny.contain(client)
-            || !(policy.allow.is_empty() || policy.allow.contain(client))
-        {
+        if policy.has_banned(memory, client, &now) || policy.denies(client) {
             refused(Refusal::Denied)?;
         }
         if policy.maintenance && !policy.staff.contain(client) {
@@ -221,18 +220,38 @@ impl Admission {
 impl Policy {
     /// What a listener's config says.
     pub fn new(config: &model::Admission) -> Self {
-        let model::Admission { shed_at, maintenance, staff, trusted, deny, allow, per_address, dry_run, ban } = config;
+        let model::Admission {
+            shed_at,
+            maintenance,
+            staff,
+            trusted,
+            deny,
+            deny_list,
+            allow,
+            per_address,
+            dry_run,
+            ban,
+            deny_file: _,
+        } = config;
         Self {
             shed_at: *shed_at,
             maintenance: *maintenance,
             staff: Networks::new(staff),
             trusted: Networks::new(trusted),
             deny: Networks::new(deny),
+            deny_list: Arc::clone(deny_list),
             allow: Networks::new(allow),
             per_address: *per_address,
             dry_run: *dry_run,
             ban: *ban,
         }
+    }
+
+    /// By a list. Deny wins; a list of the allowed denies the rest.
+    fn denies(&self, client: IpAddr) -> bool {
+        self.deny.contain(client)
+            || self.deny_list.contain(client)
+            || !(self.allow.is_empty() || self.allow.contain(client))
     }
 
     /// Whether the client was refused too often before.

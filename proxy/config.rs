@@ -14,6 +14,7 @@ use self::problem::{Place, Problem, Problems};
 use self::raw::{Report, Section, syntax};
 
 pub mod diff;
+pub mod lists;
 mod lower;
 pub mod model;
 pub mod problem;
@@ -76,8 +77,20 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     })
 }
 
-/// Checks what was read from a file; the path is only for the messages.
+/// Checks what was read from a file, and reads the lists that it names; their paths begin at the file's folder.
 pub fn check(path: &Path, bytes: &[u8]) -> Result<Loaded, LoadError> {
+    let mut loaded = check_alone(path, bytes)?;
+    let read = lists::read(&mut loaded.config, folder_of(path));
+    read.map_err(|rendered| LoadError::Invalid { errors: rendered.lines().count(), rendered })?;
+    Ok(loaded)
+}
+
+/// Where the paths in a file begin.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().unwrap_or_else(|| Path::new(""))
+}
+
+fn check_alone(path: &Path, bytes: &[u8]) -> Result<Loaded, LoadError> {
     let file_name = path.display().to_string();
     let text = String::from_utf8_lossy(bytes);
     match parse_bytes(bytes) {

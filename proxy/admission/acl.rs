@@ -1,5 +1,7 @@
 //! Lists of networks. Pure.
 
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -26,6 +28,15 @@ impl Networks {
         let address = address.to_canonical();
         let after = self.0.partition_point(|network| network.network() <= address);
         after > 0 && self.0[after - 1].contains(&address)
+    }
+}
+
+impl fmt::Display for Networks {
+    /// How many there are, and a number that tells two lists apart.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        write!(f, "{} networks, {:08x}", self.0.len(), hasher.finish() >> 32)
     }
 }
 

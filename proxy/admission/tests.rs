@@ -23,6 +23,8 @@ fn everyone() -> Policy {
         trusted: Vec::new(),
         allow: Vec::new(),
         deny: Vec::new(),
+        deny_file: None,
+        deny_list: Arc::default(),
         per_address: PerAddress::default(),
         dry_run: false,
         ban: None,

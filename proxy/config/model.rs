@@ -5,11 +5,14 @@
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::scalar::{Address, Expect, Name, Share};
+use crate::admission::acl::Networks;
 use crate::admission::addresses::PerAddress;
 use crate::admission::level::{self, Level};
 use crate::admission::{ban, reconnect};
@@ -130,6 +133,10 @@ pub struct Admission {
     pub allow: Vec<IpNet>,
     /// Who may not.
     pub deny: Vec<IpNet>,
+    /// A file of further networks that may not.
+    pub deny_file: Option<PathBuf>,
+    /// What it holds.
+    pub deny_list: Arc<Networks>,
     /// What one address may have.
     pub per_address: PerAddress,
     /// What lists, maintenance and limits by address would refuse is counted, and let in.

@@ -33,6 +33,8 @@ pub struct Reloader {
     config: Config,
     /// What the file held when it was last read, applied or not.
     content: Vec<u8>,
+    /// The same of the lists that it names.
+    lists: u64,
     sockets: Sockets,
     names: Rc<Names>,
     checkers: Checkers,
@@ -74,7 +76,8 @@ impl Reloader {
     /// Goes on from what runs.
     pub fn new(start: Start) -> Self {
         let Start { config, content, sockets, names, checkers, snapshot, state } = start;
-        let mut reloader = Self { config, content, sockets, names, checkers, snapshot, state };
+        let lists = config::lists::stamp(&config, config::folder_of(state.config_path()));
+        let mut reloader = Self { config, content, lists, sockets, names, checkers, snapshot, state };
         reloader.checkers.follow(&reloader.state.snapshot());
         reloader
     }
@@ -87,7 +90,7 @@ impl Reloader {
     /// Reloads if the file holds something else than when it was last read.
     pub async fn reload_if_changed(&mut self, workers: &[worker::Handle]) -> Verdict {
         match config::read(self.state.config_path()) {
-            Ok(content) if content == self.content => Verdict::Unchanged,
+            Ok(content) if content == self.content && self.lists == self.lists_now() => Verdict::Unchanged,
             content => self.apply(content, workers).await,
         }
     }
@@ -99,6 +102,7 @@ impl Reloader {
     }
 
     async fn apply(&mut self, content: Result<Vec<u8>, LoadError>, workers: &[worker::Handle]) -> Verdict {
+        self.lists = self.lists_now();
         let prepared = content.map_err(|error| error.to_string()).and_then(|content| {
             self.content = content;
             let path = self.state.config_path();
@@ -117,6 +121,11 @@ impl Reloader {
             }
             Err(problem) => self.refuse(problem),
         }
+    }
+
+    /// What the lists of the config that runs hold now.
+    fn lists_now(&self) -> u64 {
+        config::lists::stamp(&self.config, config::folder_of(self.state.config_path()))
     }
 
     /// What the new file changes, and the config that can be had of it without a restart.
@@ -159,6 +168,8 @@ impl Reloader {
     fn finish(&mut self, config: Config, changes: &[diff::Change]) {
         self.state.telemetry().set_level(config.log.level);
         self.config = config;
+        // It may name other lists than the one before.
+        self.lists = self.lists_now();
         for change in changes {
             tracing::info!("config: {change}");
         }

@@ -198,3 +198,29 @@ async fn who_is_refused_too_often_is_left_out_for_a_while() {
     assert!(!comes_in(&proxy, 1).await, "its rate is not");
     proxy.expect_ended("rate_limited", 4).await;
 }
+
+#[tokio::test]
+async fn a_list_in_a_file_is_followed_and_a_bad_one_changes_nothing() {
+    let backend = greeting();
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("deny.txt");
+    std::fs::write(&list, "# nobody yet\n").unwrap();
+    let keys = format!("deny_file = {:?}", list.to_str().unwrap());
+    let proxy = Proxy::with(&config(&backend, &keys, ""));
+    assert!(comes_in(&proxy, 2).await);
+
+    std::fs::write(&list, "127.0.0.2\n127.0.0.64/27 # all of them\n").unwrap();
+    eventually("the list is followed by itself", async || !comes_in(&proxy, 2).await).await;
+    assert!(!comes_in(&proxy, 95).await && comes_in(&proxy, 96).await);
+
+    std::fs::write(&list, "127.0.0.3\nnobody\n").unwrap();
+    let problem = proxy.reload().await.unwrap_err();
+    assert!(problem.contains("listeners.game.deny_file") && problem.contains("line 2: \"nobody\""), "{problem}");
+    assert!(!comes_in(&proxy, 2).await && comes_in(&proxy, 3).await, "what ran before goes on");
+    std::fs::remove_file(&list).unwrap();
+    assert!(proxy.reload().await.unwrap_err().contains("cannot be read"));
+
+    std::fs::write(&list, "127.0.0.3").unwrap();
+    proxy.reload().await.unwrap();
+    assert!(comes_in(&proxy, 2).await && !comes_in(&proxy, 3).await);
+}

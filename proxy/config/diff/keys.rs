@@ -60,7 +60,19 @@ pub(super) fn listener(listener: &Listener) -> Keys {
 }
 
 fn admission(admission: &Admission) -> Keys {
-    let Admission { shed_at, maintenance, staff, trusted, allow, deny, per_address, dry_run, ban } = admission;
+    let Admission {
+        shed_at,
+        maintenance,
+        staff,
+        trusted,
+        allow,
+        deny,
+        deny_file,
+        deny_list,
+        per_address,
+        dry_run,
+        ban,
+    } = admission;
     let PerAddress { max_connections, rate, prefix_v4, prefix_v6 } = per_address;
     let or_off = |number: Option<u32>| number.map_or_else(|| OFF.into(), |number| number.to_string());
     let (rate, burst) = (rate.map(|limit| limit.rate), rate.map(|limit| limit.burst));
@@ -71,6 +83,7 @@ fn admission(admission: &Admission) -> Keys {
         ("trusted", list(trusted)),
         ("allow", list(allow)),
         ("deny", list(deny)),
+        ("deny_file", deny_file.as_ref().map_or_else(|| OFF.into(), |path| format!("{path:?} ({deny_list})"))),
         ("max_connections_per_ip", or_off(*max_connections)),
         ("rate_per_ip", rate.map_or_else(|| OFF.into(), |rate| rate.to_string())),
         ("burst_per_ip", or_off(burst)),

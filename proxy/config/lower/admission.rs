@@ -1,5 +1,6 @@
 //! Whom listeners let in: `[server.levels]`, `[server.reconnect]`, and keys of `[listeners.NAME]`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Problem, networks};
@@ -45,6 +46,7 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
     let trusted = networks::read(section, "trusted");
     let allow = networks::read(section, "allow");
     let deny = networks::read(section, "deny");
+    let deny_file = section.setting("deny_file", None, |value| value.any_text().map(|path| Some(path.into())));
     let per_address = per_address(section);
     let dry_run = section.setting("dry_run", false, Value::flag);
     let ban = section.optional("ban", ban);
@@ -58,6 +60,8 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
         trusted: trusted.value,
         allow: allow.value,
         deny: deny.value,
+        deny_file: deny_file.value,
+        deny_list: Arc::default(),
         per_address,
         dry_run: dry_run.value,
         ban,
