@@ -4,8 +4,8 @@
 //!
 //! - [`session`]: the life of one client connection. Start here.
 //! - [`relay`]: how its bytes pass, in both directions.
-//! - [`pool`]: which backend it gets: [`pool::balance`] chooses, [`pool::breaker`] keeps away from broken ones, and who finds
-//!   no place waits in [`pool`]'s queue.
+//! - [`pool`]: which backend it gets: [`pool::balance`] chooses, [`pool::breaker`] keeps away from broken ones.
+//! - [`queue`]: where it waits for a place, if there is none.
 //! - [`probe`]: a health check: one dialogue with a backend.
 //! - [`admission`]: whether it may exist at all.
 //! - [`listener`] and [`worker`]: where it is accepted, and the thread it lives on.
@@ -28,6 +28,7 @@ pub mod metrics;
 pub mod net;
 pub mod pool;
 pub mod probe;
+pub mod queue;
 pub mod relay;
 pub mod session;
 pub mod signal;

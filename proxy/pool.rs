@@ -17,7 +17,6 @@ mod circuit;
 pub mod discovery;
 pub mod health;
 mod lease;
-mod queue;
 mod ramp;
 mod shared;
 #[cfg(test)]
@@ -30,12 +29,11 @@ pub use self::choose::Request;
 pub use self::circuit::Circuit;
 use self::discovery::{Entry, Key};
 pub use self::lease::Lease;
-use self::queue::Queue;
-pub use self::queue::{Class, Grant, Waiting};
 use self::shared::Shared;
 use crate::config::model;
 use crate::config::scalar::{Name, Share};
 use crate::net::client::ClientKey;
+use crate::queue::{self, Class};
 use crate::relay::Limits;
 
 /// One version of a pool: which backends, and how to treat them. What was counted passes to the next version.
@@ -75,6 +73,12 @@ pub struct Timeouts {
     /// The wait before the first of them.
     pub retry_backoff: Duration,
 }
+
+/// A place at a backend, and the version of the pool that gave it.
+pub type Grant = (Arc<Pool>, Lease);
+
+/// A session's place in the queue.
+pub type Waiting = queue::Waiting<ClientKey, Grant>;
 
 /// Why a session may not wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,7 +216,7 @@ impl Pool {
     pub fn wait(self: &Arc<Self>, who: (Class, ClientKey), now: Instant) -> Result<(Waiting, Instant), NoQueue> {
         let queue = self.config.queue.as_ref().ok_or(NoQueue::Off)?;
         let size = usize::try_from(queue.size.get()).unwrap_or(usize::MAX);
-        let waiting = Queue::join(&self.shared, who, size, now).map_err(|queue::Full| NoQueue::Full)?;
+        let waiting = self.shared.queue().join(who, size, now).map_err(|queue::Full| NoQueue::Full)?;
         // A place may have become free before anybody could know that one waits.
         self.shared.pump(now);
         Ok((waiting, now + queue.timeout))

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use prometheus::Histogram;
 use tokio::time::Instant;
 
-use super::Pool;
-use super::queue::Queue;
+use super::{Grant, Pool};
 use crate::config::scalar::Name;
 use crate::metrics;
+use crate::net::client::ClientKey;
+use crate::queue::Queue;
 
 /// What passes from version to version of a pool: its counts, its queue, and the way to the newest version.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) struct Shared {
     latest: Mutex<Weak<Pool>>,
     /// Taken while it is decided whether a backend may be out.
     outs: Mutex<()>,
-    queue: Queue,
+    queue: Arc<Queue<ClientKey, Grant>>,
     pub(super) connect: Histogram,
     pub(super) retries: AtomicU64,
 }
@@ -29,7 +30,7 @@ impl Shared {
             name,
             latest: Mutex::default(),
             outs: Mutex::default(),
-            queue: Queue::new(),
+            queue: Arc::new(Queue::new(metrics::queue_wait())),
             connect: metrics::connect_duration(),
             retries: AtomicU64::new(0),
         }
@@ -39,7 +40,7 @@ impl Shared {
         &self.name
     }
 
-    pub(super) fn queue(&self) -> &Queue {
+    pub(super) fn queue(&self) -> &Arc<Queue<ClientKey, Grant>> {
         &self.queue
     }
 
@@ -73,7 +74,7 @@ impl Shared {
         if self.queue.is_waited_in()
             && let Some(pool) = self.latest()
         {
-            self.queue.pump(now, |client| pool.lease(&super::Request::new(client), now));
+            self.queue.pump(now, |&client| pool.lease(&super::Request::new(client), now));
         }
     }
 

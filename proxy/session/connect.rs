@@ -12,7 +12,8 @@ use super::{CloseReason, waiting};
 use crate::admission::Permit;
 use crate::net::client::ClientKey;
 use crate::net::socket;
-use crate::pool::{Class, Failure, Lease, Pool, Request, Timeouts};
+use crate::pool::{Failure, Lease, Pool, Request, Timeouts};
+use crate::queue::Class;
 
 /// Connects to a backend of the pool, and on failure to the next: as often as the pool allows, and no longer than
 /// `connect_timeout` for each try, waits included. Waits in the pool's queue first where it has to. No byte of the client's

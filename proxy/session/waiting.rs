@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use super::CloseReason;
 use crate::net::client::ClientKey;
 use crate::net::socket;
-use crate::pool::{Class, Grant, NoQueue, Pool};
+use crate::pool::{Grant, NoQueue, Pool};
+use crate::queue::Class;
 
 /// How often it is looked whether the client is still there: often enough that one who left is out within a second.
 const LOOK: Duration = Duration::from_millis(400);
