@@ -12,17 +12,17 @@ pub mod acl;
 pub mod addresses;
 pub mod ban;
 pub mod level;
+mod policy;
 pub mod rate;
 pub mod reconnect;
 #[cfg(test)]
 mod tests;
 
-use self::acl::Networks;
-use self::addresses::{Addresses, PerAddress, Seat};
+use self::addresses::{Addresses, Seat};
 use self::ban::Bans;
 use self::level::{Level, Marks, Shares};
+pub use self::policy::Policy;
 use self::reconnect::Recent;
-use crate::config::model;
 use crate::net::client::ClientKey;
 
 /// The door of the whole process. Outlives reloads.
@@ -39,31 +39,6 @@ pub struct Admission {
 pub struct House {
     marks: Marks,
     reconnect: reconnect::Rule,
-}
-
-/// What one listener lets in, in one version of the config.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// From this level on, newcomers are shed.
-    pub shed_at: Level,
-    /// Only `staff` may come in.
-    pub maintenance: bool,
-    /// Who may come in during maintenance.
-    pub staff: Networks,
-    /// Whom limits by address do not concern.
-    pub trusted: Networks,
-    /// Who may not come in at all.
-    pub deny: Networks,
-    /// Nor these, from a file.
-    pub deny_list: Arc<Networks>,
-    /// Who may, if it is not empty.
-    pub allow: Networks,
-    /// What one address may have.
-    pub per_address: PerAddress,
-    /// What lists, maintenance and limits by address would refuse is counted, and let in.
-    pub dry_run: bool,
-    /// When they ban an address.
-    pub ban: Option<ban::Rule>,
 }
 
 /// What a listener remembers of its clients, over all its versions.
@@ -214,69 +189,6 @@ impl Admission {
                 tracing::info!(level, active, capacity, "service level: emptier");
             }
         }
-    }
-}
-
-impl Policy {
-    /// What a listener's config says.
-    pub fn new(config: &model::Admission) -> Self {
-        let model::Admission {
-            shed_at,
-            maintenance,
-            staff,
-            trusted,
-            deny,
-            deny_list,
-            allow,
-            per_address,
-            dry_run,
-            ban,
-            deny_file: _,
-        } = config;
-        Self {
-            shed_at: *shed_at,
-            maintenance: *maintenance,
-            staff: Networks::new(staff),
-            trusted: Networks::new(trusted),
-            deny: Networks::new(deny),
-            deny_list: Arc::clone(deny_list),
-            allow: Networks::new(allow),
-            per_address: *per_address,
-            dry_run: *dry_run,
-            ban: *ban,
-        }
-    }
-
-    /// By a list. Deny wins; a list of the allowed denies the rest.
-    fn denies(&self, client: IpAddr) -> bool {
-        self.deny.contain(client)
-            || self.deny_list.contain(client)
-            || !(self.allow.is_empty() || self.allow.contain(client))
-    }
-
-    /// Whether the client was refused too often before.
-    fn has_banned(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) -> bool {
-        self.ban.is_some() && memory.bans().has(self.per_address.network(client), now())
-    }
-
-    /// Counts a refusal that is the address's own fault.
-    fn note_refusal(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) {
-        let Some(rule) = self.ban.filter(|_| !self.trusted.contain(client)) else { return };
-        let network = self.per_address.network(client);
-        if memory.bans().refused(network, rule, now()) {
-            tracing::debug!(%network, refusals = rule.after, "banned for a while");
-        }
-    }
-
-    fn lets_come(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) -> bool {
-        let Some(limit) = &self.per_address.rate else { return true };
-        memory.addresses.take(self.per_address.network(client), limit, now())
-    }
-
-    fn seat(&self, memory: &Memory, client: IpAddr) -> Result<Option<Box<Seat>>, Refusal> {
-        let Some(most) = self.per_address.max_connections else { return Ok(None) };
-        let seat = memory.addresses.seat(self.per_address.network(client), most);
-        seat.map(|seat| Some(Box::new(seat))).ok_or(Refusal::PerIpLimit)
     }
 }
 

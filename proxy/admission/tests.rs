@@ -4,8 +4,11 @@ use std::cell::RefCell;
 
 use ipnet::IpNet;
 
+use super::acl::Networks;
+use super::addresses::PerAddress;
 use super::rate::Limit;
 use super::*;
+use crate::config::model;
 use crate::config::scalar::Share;
 
 const PLAYER: &str = "192.0.2.1";
