@@ -10,8 +10,10 @@ use tokio::time::Instant;
 
 pub mod acl;
 pub mod addresses;
+mod arrivals;
 pub mod ban;
 pub mod level;
+pub mod pace;
 mod policy;
 pub mod rate;
 pub mod reconnect;
@@ -19,11 +21,13 @@ pub mod reconnect;
 mod tests;
 
 use self::addresses::{Addresses, Seat};
+pub use self::arrivals::{Arrivals, Turn};
 use self::ban::Bans;
 use self::level::{Level, Marks, Shares};
 pub use self::policy::Policy;
 use self::reconnect::Recent;
 use crate::net::client::ClientKey;
+use crate::queue::Class;
 
 /// The door of the whole process. Outlives reloads.
 #[derive(Debug)]
@@ -47,21 +51,32 @@ pub struct Memory {
     addresses: Arc<Addresses>,
     recent: Mutex<Recent>,
     bans: Mutex<Bans>,
+    arrivals: Arrivals,
 }
 
 /// Leave for one session to exist; counts while it is held.
 #[derive(Debug)]
 pub struct Permit {
     admission: Arc<Admission>,
-    /// Boxed, for most listeners count no addresses, and sessions are mostly memory.
-    _seat: Option<Box<Seat>>,
+    /// Boxed, for most listeners have no such limits, and sessions are mostly memory.
+    claims: Option<Box<Claims>>,
+}
+
+/// What a permit holds beside its place in the house.
+#[derive(Debug)]
+struct Claims {
+    _seat: Option<Seat>,
+    /// Taken when the session waits for it.
+    turn: Option<Turn>,
 }
 
 /// Why a client may not come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// By a list, or by maintenance.
+    /// By a list, or a ban.
     Denied,
+    /// Only staff may come in.
+    Maintenance,
     /// Its address comes too often.
     RateLimited,
     /// Its address has as many sessions as it may.
@@ -70,6 +85,8 @@ pub enum Refusal {
     Shed,
     /// As many sessions live as may.
     AtCapacity,
+    /// As many wait for their turn as may.
+    QueueFull,
 }
 
 impl Admission {
@@ -105,7 +122,7 @@ impl Admission {
         Level::ALL[usize::from(self.level.load(Relaxed))]
     }
 
-    /// Lets a client in.
+    /// Lets a client in, or into the line before the door: then its permit has a turn to wait for.
     ///
     /// # Errors
     /// Why not. With `dry_run`, `would` hears of it instead where the address is to blame.
@@ -129,7 +146,7 @@ impl Admission {
             refused(Refusal::Denied)?;
         }
         if policy.maintenance && !policy.staff.contain(client) {
-            refused(Refusal::Denied)?;
+            refused(Refusal::Maintenance)?;
         }
         if !policy.trusted.contain(client) {
             if !policy.lets_come(memory, client, &now) {
@@ -143,7 +160,19 @@ impl Admission {
         if self.sheds(policy, memory, client, &now) {
             return Err(Refusal::Shed);
         }
-        self.enter().map(|()| Permit { admission: Arc::clone(self), _seat: seat })
+        self.enter()?;
+        let mut permit = Permit { admission: Arc::clone(self), claims: None };
+        let turn = policy.turn(memory, || self.class(memory, client, now()), &now)?;
+        if seat.is_some() || turn.is_some() {
+            permit.claims = Some(Box::new(Claims { _seat: seat, turn }));
+        }
+        Ok(permit)
+    }
+
+    /// How soon a client's turn is in any line.
+    fn class(&self, memory: &Memory, client: IpAddr, now: Instant) -> Class {
+        let has_played = memory.has_just_played(client, now, self.house.load().reconnect);
+        if has_played { Class::Reconnecting } else { Class::Newcomer }
     }
 
     /// Whether the house is too full for this client. Those who were just playing are let in one level longer than
@@ -193,30 +222,19 @@ impl Admission {
 }
 
 impl Permit {
-    /// Whether its session's client was playing a moment ago, on the listener whose memory this is.
-    pub fn has_just_played(&self, memory: &Memory, client: IpAddr) -> bool {
-        memory.has_just_played(client, Instant::now(), self.admission.house.load().reconnect)
+    /// How soon its session's client is served in a line, on the listener whose memory this is.
+    pub fn class(&self, memory: &Memory, client: IpAddr) -> Class {
+        self.admission.class(memory, client, Instant::now())
+    }
+
+    /// The turn that its session has to wait for first, if there is one.
+    pub fn take_turn(&mut self) -> Option<Turn> {
+        self.claims.as_mut()?.turn.take()
     }
 
     /// Notes that its session ends now: its client may be back soon.
     pub fn note_end(&self, memory: &Memory, client: IpAddr, lasted: Duration) {
         self.admission.note_end(memory, client, lasted, Instant::now());
-    }
-}
-
-impl Refusal {
-    /// Every refusal, in the order of declaration.
-    pub const ALL: [Self; 5] = [Self::Denied, Self::RateLimited, Self::PerIpLimit, Self::Shed, Self::AtCapacity];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Denied => "denied",
-            Self::RateLimited => "rate_limited",
-            Self::PerIpLimit => "per_ip_limit",
-            Self::Shed => "shed",
-            Self::AtCapacity => "at_capacity",
-        }
     }
 }
 
@@ -230,6 +248,11 @@ impl Memory {
     pub fn bans_total_and_active(&self, now: Instant) -> (u64, usize) {
         let bans = self.bans();
         (bans.total(), bans.active(now))
+    }
+
+    /// Who waits for a turn.
+    pub fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
     }
 
     fn bans(&self) -> std::sync::MutexGuard<'_, Bans> {

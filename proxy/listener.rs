@@ -46,13 +46,13 @@ pub struct Acceptor {
 /// Asks at the door of the house, and tells the log of who is not let in.
 fn admit(door: &Arc<Admission>, listener: &Listener, client: IpAddr) -> Result<Permit, Refusal> {
     let tally = &listener.counts.tally;
-    let would = |refusal| {
-        tally.refusals().count_would(refusal);
-        tally.refusals().tell(tally.listener(), refusal, client, true);
+    let would = |refusal: Refusal| {
+        tally.refusals().count_would(refusal.into());
+        tally.refusals().tell(tally.listener(), refusal.into(), client, true);
     };
     let permit = door.admit((&listener.policy, tally.memory()), client, Instant::now, would);
     if let Err(refusal) = permit {
-        tally.refusals().tell(tally.listener(), refusal, client, false);
+        tally.refusals().tell(tally.listener(), refusal.into(), client, false);
     }
     permit
 }

@@ -31,7 +31,7 @@ const SESSION_SECONDS: &[f64] =
 /// Bounds of `portti_backend_connect_seconds`: from the same rack to the default connect timeout and a retry after it.
 const CONNECT_SECONDS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Bounds of `portti_queue_wait_seconds`: from what nobody notices to what nobody waits for.
+/// Bounds of `portti_queue_wait_seconds` and `portti_arrival_wait_seconds`: from what nobody notices to what nobody waits for.
 const QUEUE_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
 /// How long sessions of a listener last.
@@ -47,6 +47,11 @@ pub fn connect_duration() -> Histogram {
 /// How long sessions waited in a pool's queue.
 pub fn queue_wait() -> Histogram {
     histogram(names::QUEUE_WAIT, QUEUE_SECONDS)
+}
+
+/// How long clients waited for their turn at a listener.
+pub fn arrival_wait() -> Histogram {
+    histogram(names::ARRIVAL_WAIT, QUEUE_SECONDS)
 }
 
 fn histogram(definition: Definition, bounds: &[f64]) -> Histogram {

@@ -1,7 +1,7 @@
 //! One client connection, from accept to the access log line.
 //!
-//! [`Session::run`] is its whole life: connect to a backend (after waiting in line, if need be), pass bytes, finish. There is one way out, its record,
-//! which counts and logs whatever happened, a panic included.
+//! [`Session::run`] is its whole life: connect to a backend (after waiting in line, if need be), pass bytes, finish. There is
+//! one way out, its record, which counts and logs whatever happened, a panic included.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -100,7 +100,7 @@ impl Session {
             () = self.place.stop().asked() => Err(self.place.stop_reason()),
             gone = broken(downstream) => Err(gone),
             // Boxed, so that a session carries it no longer than it takes.
-            connected = Box::pin(connect::dial_any(&mut self.record, &self.permit, downstream)) => connected,
+            connected = Box::pin(reach(&mut self.record, &mut self.permit, downstream)) => connected,
         }
     }
 
@@ -132,6 +132,18 @@ impl Session {
         self.record.finish(reason, &Last { bytes: self.place.bytes(), quality });
         self.permit.note_end(self.record.tally().memory(), self.record.client(), self.record.accepted_at.elapsed());
     }
+}
+
+/// Waits for the session's turn, if it has to, and connects.
+async fn reach(
+    record: &mut Record,
+    permit: &mut Permit,
+    downstream: &TcpStream,
+) -> Result<(TcpStream, Lease), CloseReason> {
+    if let Some(turn) = permit.take_turn() {
+        waiting::for_turn(turn, downstream).await?;
+    }
+    connect::dial_any(record, permit, downstream).await
 }
 
 /// Resolves when the client's connection breaks. One that only closes its side may well wait for the backend to speak.

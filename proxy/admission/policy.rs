@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use super::acl::Networks;
 use super::addresses::{PerAddress, Seat};
 use super::level::Level;
-use super::{Memory, Refusal, ban};
+use super::{Memory, Refusal, Turn, ban, pace};
 use crate::config::model;
+use crate::queue::{Class, Full};
 
 /// What one listener lets in, in one version of the config.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Policy {
     pub allow: Networks,
     /// What one address may have.
     pub per_address: PerAddress,
+    /// How fast clients are let in; `None` is as they come.
+    pub arrivals: Option<pace::Rule>,
     /// What lists, maintenance and limits by address would refuse is counted, and let in.
     pub dry_run: bool,
     /// When they ban an address.
@@ -48,6 +51,7 @@ impl Policy {
             deny_list,
             allow,
             per_address,
+            arrivals,
             dry_run,
             ban,
             deny_file: _,
@@ -61,6 +65,7 @@ impl Policy {
             deny_list: Arc::clone(deny_list),
             allow: Networks::new(allow),
             per_address: *per_address,
+            arrivals: *arrivals,
             dry_run: *dry_run,
             ban: *ban,
         }
@@ -92,9 +97,19 @@ impl Policy {
         memory.addresses.take(self.per_address.network(client), limit, now())
     }
 
-    pub(super) fn seat(&self, memory: &Memory, client: IpAddr) -> Result<Option<Box<Seat>>, Refusal> {
+    pub(super) fn seat(&self, memory: &Memory, client: IpAddr) -> Result<Option<Seat>, Refusal> {
         let Some(most) = self.per_address.max_connections else { return Ok(None) };
         let seat = memory.addresses.seat(self.per_address.network(client), most);
-        seat.map(|seat| Some(Box::new(seat))).ok_or(Refusal::PerIpLimit)
+        seat.map(Some).ok_or(Refusal::PerIpLimit)
+    }
+
+    pub(super) fn turn(
+        &self,
+        memory: &Memory,
+        class: impl FnOnce() -> Class,
+        now: impl Fn() -> Instant,
+    ) -> Result<Option<Turn>, Refusal> {
+        let Some(rule) = &self.arrivals else { return Ok(None) };
+        memory.arrivals.come(rule, class, now()).map_err(|Full| Refusal::QueueFull)
     }
 }

@@ -21,13 +21,23 @@ pub struct Limit {
 
 impl Limit {
     /// Lets one happen now, or says no. `paid_until` is the bucket: `None` where nothing has happened lately.
-    fn take(&self, paid_until: Option<Instant>, now: Instant) -> Option<Instant> {
-        let from = paid_until.map_or(now, |until| until.max(now));
+    pub(super) fn take(&self, paid_until: Option<Instant>, now: Instant) -> Option<Instant> {
+        self.take_from(paid_until.map_or(now, |until| until.max(now)), now)
+    }
+
+    /// The same for a bucket whose past counts too: `from` may lie before `now`.
+    pub(super) fn take_from(&self, from: Instant, now: Instant) -> Option<Instant> {
         let interval = self.rate.interval();
         let ahead = interval.saturating_mul(self.burst.saturating_sub(1));
+        // A debt that this limit cannot have made is another's, from before a reload, and void.
+        let is_foreign = from.saturating_duration_since(now) > ahead + interval + FOREIGN;
+        let from = if is_foreign { now } else { from };
         (from.saturating_duration_since(now) <= ahead).then(|| from + interval)
     }
 }
+
+/// Debts are compared by clocks of several threads: they are not void for a moment's difference.
+const FOREIGN: Duration = Duration::from_secs(1);
 
 /// A bucket for each of many, such as addresses.
 #[derive(Debug)]
@@ -93,6 +103,17 @@ mod tests {
         let moments = [(0, 10), (99, 5), (100, 5), (250, 5), (300, 5), (10_000, 10)];
         assert_eq!(taken(ten_a_second(), &moments), [3, 0, 1, 1, 1, 3]);
         assert_eq!(taken(Limit { burst: 1, ..ten_a_second() }, &[(0, 5), (100, 5)]), [1, 1]);
+    }
+
+    #[test]
+    fn what_is_owed_under_a_slower_rate_is_forgotten_with_it() {
+        let (mut buckets, now) = (Buckets::default(), Instant::now());
+        let slow = Limit { rate: "1/m".parse().unwrap(), burst: 2 };
+        let taken = |buckets: &mut Buckets<u8>, limit| (0..10).filter(|_| buckets.take(0, &limit, now)).count();
+        assert_eq!(taken(&mut buckets, slow), 2);
+        assert_eq!(taken(&mut buckets, slow), 0);
+        assert_eq!(taken(&mut buckets, ten_a_second()), 3);
+        assert_eq!(taken(&mut buckets, slow), 1, "and a little debt is one");
     }
 
     #[test]

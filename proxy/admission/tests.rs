@@ -29,6 +29,7 @@ fn everyone() -> Policy {
         deny_file: None,
         deny_list: Arc::default(),
         per_address: PerAddress::default(),
+        arrivals: None,
         dry_run: false,
         ban: None,
     })
@@ -50,7 +51,7 @@ fn ask(door: &Arc<Admission>, policy: &Policy, memory: &Memory, client: &str, no
 fn fill(door: &Arc<Admission>, count: usize) -> Vec<Permit> {
     let enter = |_| {
         door.enter().unwrap();
-        Permit { admission: Arc::clone(door), _seat: None }
+        Permit { admission: Arc::clone(door), claims: None }
     };
     (0..count).map(enter).collect()
 }
@@ -97,7 +98,7 @@ fn newcomers_are_shed_from_a_listeners_level_and_those_who_just_played_one_longe
     door.note_end(&memory, address(PLAYER), Duration::from_secs(10), now);
     let at = |shed_at, client| {
         let verdict = ask(&door, &Policy { shed_at, ..everyone() }, &memory, client, now);
-        verdict.map(drop).map_err(Refusal::as_str)
+        verdict.map(drop)
     };
     let listeners = [Level::Degraded, Level::Critical, Level::Overloaded];
     let mut inside = Vec::new();
@@ -110,8 +111,12 @@ fn newcomers_are_shed_from_a_listeners_level_and_those_who_just_played_one_longe
         inside.extend(fill(&door, count - inside.len()));
         assert_eq!(door.level(), level);
         for (shed_at, comes_in) in listeners.into_iter().zip(newcomers) {
-            assert_eq!(at(shed_at, STRANGER), if comes_in { Ok(()) } else { Err("shed") }, "{level:?} {shed_at:?}");
-            assert_eq!(at(shed_at, PLAYER), if players { Ok(()) } else { Err("shed") }, "{level:?} {shed_at:?}");
+            assert_eq!(
+                at(shed_at, STRANGER),
+                if comes_in { Ok(()) } else { Err(Refusal::Shed) },
+                "{level:?} {shed_at:?}"
+            );
+            assert_eq!(at(shed_at, PLAYER), if players { Ok(()) } else { Err(Refusal::Shed) }, "{level:?} {shed_at:?}");
         }
     }
     // On the way down each level is left later than it was entered.
@@ -153,7 +158,7 @@ fn maintenance_is_for_staff_and_a_denied_one_is_no_staff() {
     let (door, memory, now) = (house(10), Memory::default(), Instant::now());
     let policy = Policy { maintenance: true, staff: networks(&["192.0.2.0/24"]), ..everyone() };
     assert!(ask(&door, &policy, &memory, PLAYER, now).is_ok());
-    assert_eq!(ask(&door, &policy, &memory, STRANGER, now).unwrap_err(), Refusal::Denied);
+    assert_eq!(ask(&door, &policy, &memory, STRANGER, now).unwrap_err(), Refusal::Maintenance);
     let policy = Policy { deny: networks(&[&format!("{PLAYER}/32")]), ..policy };
     assert_eq!(ask(&door, &policy, &memory, PLAYER, now).unwrap_err(), Refusal::Denied);
 }
@@ -230,7 +235,8 @@ fn a_dry_run_tells_and_lets_in() {
     drop(come().unwrap());
     let _held = come().unwrap();
     let (denied, limited) = (Refusal::Denied, Refusal::RateLimited);
-    assert_eq!(*told.borrow(), [denied, denied, denied, denied, denied, denied, limited]);
+    let closed = Refusal::Maintenance;
+    assert_eq!(*told.borrow(), [denied, closed, denied, closed, denied, closed, limited]);
     assert_eq!(come().unwrap_err(), Refusal::AtCapacity, "what is full is full");
     assert_eq!(told.borrow().last(), Some(&Refusal::PerIpLimit));
 }

@@ -15,7 +15,7 @@ use super::scalar::{Address, Expect, Name, Share};
 use crate::admission::acl::Networks;
 use crate::admission::addresses::PerAddress;
 use crate::admission::level::{self, Level};
-use crate::admission::{ban, reconnect};
+use crate::admission::{ban, pace, reconnect};
 use crate::pool::balance::Strategy;
 use crate::pool::{breaker, health};
 
@@ -139,6 +139,8 @@ pub struct Admission {
     pub deny_list: Arc<Networks>,
     /// What one address may have.
     pub per_address: PerAddress,
+    /// How fast clients are let in; `None` is `"off"`.
+    pub arrivals: Option<pace::Rule>,
     /// What lists, maintenance and limits by address would refuse is counted, and let in.
     pub dry_run: bool,
     /// When they ban an address; `None` is `"off"`.

@@ -1,22 +1,56 @@
-//! Sessions that wait for a place are served whenever one is freed; here also when time alone has made one.
+//! Serves sessions that wait for what time alone brings: their turn at a listener, or a place that has become free without
+//! anybody leaving it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::state::State;
+use crate::admission::Arrivals;
+use crate::snapshot::{Listener, Snapshot};
 
 /// How often it is looked: a circuit may have become half open, or a pool that stands in for another may have room again.
 const EVERY: Duration = Duration::from_millis(100);
+/// While clients wait for their turn, so that they come in one after the other rather than in heaps. The rate itself does
+/// not depend on it.
+const EVERY_TURN: Duration = Duration::from_millis(10);
 
 /// Serves those who wait, for as long as the process lives.
 pub async fn serve(state: Rc<State>) {
+    let mut last = Arc::clone(&state.snapshot());
+    let mut gone = Vec::new();
+    let mut served_pools = Instant::now();
     loop {
-        sleep(EVERY).await;
-        let now = Instant::now();
-        for pool in state.snapshot().pools.values() {
-            pool.serve_waiting(now);
+        let someone_waits = last.listeners.values().any(|listener| arrivals(listener).waiting() > 0);
+        sleep(if someone_waits { EVERY_TURN } else { EVERY }).await;
+        let (now, snapshot) = (Instant::now(), Arc::clone(&state.snapshot()));
+        if !Arc::ptr_eq(&snapshot, &last) {
+            gone.extend(removed(&last, &snapshot));
+            last = snapshot;
+        }
+        for listener in last.listeners.values() {
+            arrivals(listener).serve(listener.policy.arrivals.as_ref(), now);
+        }
+        // What is left of their rate is nobody's business any more.
+        gone.retain(|listener| {
+            arrivals(listener).serve(None, now);
+            listener.counts.tally.active() > 0
+        });
+        if now - served_pools >= EVERY {
+            served_pools = now;
+            for pool in last.pools.values() {
+                pool.serve_waiting(now);
+            }
         }
     }
+}
+
+fn removed<'a>(before: &'a Snapshot, now: &'a Snapshot) -> impl Iterator<Item = Arc<Listener>> + use<'a> {
+    before.listeners.values().filter(|listener| !now.listeners.contains_key(&listener.name)).map(Arc::clone)
+}
+
+fn arrivals(listener: &Listener) -> &Arrivals {
+    listener.counts.tally.memory().arrivals()
 }

@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::state::State;
-use crate::admission::Refusal;
 use crate::config::scalar::Name;
 use crate::drain::Phase;
 use crate::metrics::{Definition, Exposition, names};
@@ -13,7 +12,7 @@ use crate::pool::breaker::State as Circuit;
 use crate::pool::health::Verdict;
 use crate::pool::{Backend, Checkup, Failure};
 use crate::relay::Direction;
-use crate::session::CloseReason;
+use crate::session::{CloseReason, Refusals};
 use crate::snapshot::{AcceptError, Listener, Snapshot};
 
 /// The answer to a scrape.
@@ -56,8 +55,8 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
 
     let mut dry_run = exposition.family(names::DRY_RUN);
     for (name, listener) in snapshot.listeners.iter().filter(|(_, listener)| listener.policy.dry_run) {
-        for refusal in Refusal::ALL {
-            dry_run.count(&[name.as_str(), refusal.as_str()], listener.counts.tally.refusals().would(refusal));
+        for reason in Refusals::DRY {
+            dry_run.count(&[name.as_str(), reason.as_str()], listener.counts.tally.refusals().would(reason));
         }
     }
 
@@ -70,6 +69,16 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
     let mut banned = exposition.family(names::BANNED);
     for (name, listener) in banning() {
         banned.count(&[name.as_str()], bans(listener).1 as u64);
+    }
+
+    let pacing = || snapshot.listeners.iter().filter(|(_, listener)| listener.policy.arrivals.is_some());
+    let mut waiting = exposition.family(names::ARRIVALS_WAITING);
+    for (name, listener) in pacing() {
+        waiting.count(&[name.as_str()], listener.counts.tally.memory().arrivals().waiting() as u64);
+    }
+    let mut wait = exposition.family(names::ARRIVAL_WAIT);
+    for (name, listener) in pacing() {
+        wait.histogram(&[name.as_str()], listener.counts.tally.memory().arrivals().wait());
     }
 
     let mut errors = exposition.family(names::ACCEPT_ERRORS);

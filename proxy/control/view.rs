@@ -56,6 +56,9 @@ struct ListenerStatus {
     rollout_pool: Option<String>,
     sessions_active: u64,
     sessions_total: u64,
+    /// Of the active ones: clients that wait for their turn, where they may have to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<usize>,
 }
 
 /// As the file has it: one address, or a list.
@@ -164,6 +167,7 @@ impl ListenerStatus {
             rollout_pool: listener.rollout.as_ref().map(|rollout| rollout.pool.name().to_string()),
             sessions_active: tally.active(),
             sessions_total: tally.total(),
+            waiting: listener.policy.arrivals.as_ref().map(|_| tally.memory().arrivals().waiting()),
         }
     }
 }

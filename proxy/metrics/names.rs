@@ -59,6 +59,12 @@ pub const BANS: Definition = counter(
 );
 /// Bans now.
 pub const BANNED: Definition = gauge("portti_banned_addresses", LISTENER, "Addresses that are banned now.");
+/// Arrivals.
+pub const ARRIVALS_WAITING: Definition =
+    gauge("portti_arrivals_waiting", LISTENER, "Clients that wait until accept_rate lets them in.");
+/// Their waiting time.
+pub const ARRIVAL_WAIT: Definition =
+    histogram("portti_arrival_wait_seconds", LISTENER, "How long clients waited that accept_rate then let in.");
 /// Failed accepts.
 pub const ACCEPT_ERRORS: Definition = counter(
     "portti_accept_errors_total",
@@ -162,6 +168,8 @@ pub const ALL: &[Definition] = &[
     DRY_RUN,
     BANS,
     BANNED,
+    ARRIVALS_WAITING,
+    ARRIVAL_WAIT,
     ACCEPT_ERRORS,
     BACKEND_SESSIONS_ACTIVE,
     BACKEND_SESSIONS,

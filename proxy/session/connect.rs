@@ -13,7 +13,6 @@ use crate::admission::Permit;
 use crate::net::client::ClientKey;
 use crate::net::socket;
 use crate::pool::{Failure, Lease, Pool, Request, Timeouts};
-use crate::queue::Class;
 
 /// Connects to a backend of the pool, and on failure to the next: as often as the pool allows, and no longer than
 /// `connect_timeout` for each try, waits included. Waits in the pool's queue first where it has to. No byte of the client's
@@ -28,8 +27,7 @@ pub(super) async fn dial_any(
     let mut grant = match pool.lease_first(client, Instant::now()) {
         Some(grant) => grant,
         None => {
-            let has_played = permit.has_just_played(record.tally().memory(), record.client());
-            let class = if has_played { Class::Reconnecting } else { Class::Newcomer };
+            let class = permit.class(record.tally().memory(), record.client());
             waiting::for_place(&pool, (class, client), downstream).await?
         }
     };

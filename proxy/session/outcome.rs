@@ -33,9 +33,9 @@ pub enum CloseReason {
     ConnectFailed,
     /// The pool had no backend to try.
     NoBackend,
-    /// No place became free in the pool's `queue.timeout`.
+    /// No place became free in the pool's `queue.timeout`, or its turn did not come in the listener's `wait_timeout`.
     QueueTimeout,
-    /// As many sessions wait as the pool's `queue.size` allows.
+    /// As many sessions wait as the pool's `queue.size` or the listener's `max_waiting` allows.
     QueueFull,
     /// Refused by a list, or by maintenance.
     Denied,
@@ -90,11 +90,11 @@ impl CloseReason {
             Self::NoBackend => "no_backend",
             Self::QueueTimeout => "queue_timeout",
             Self::QueueFull => "queue_full",
-            Self::Denied => Refusal::Denied.as_str(),
-            Self::RateLimited => Refusal::RateLimited.as_str(),
-            Self::PerIpLimit => Refusal::PerIpLimit.as_str(),
-            Self::Shed => Refusal::Shed.as_str(),
-            Self::AtCapacity => Refusal::AtCapacity.as_str(),
+            Self::Denied => "denied",
+            Self::RateLimited => "rate_limited",
+            Self::PerIpLimit => "per_ip_limit",
+            Self::Shed => "shed",
+            Self::AtCapacity => "at_capacity",
             Self::Drained => "drained",
             Self::Killed => "killed",
         }
@@ -104,11 +104,12 @@ impl CloseReason {
 impl From<Refusal> for CloseReason {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Denied => Self::Denied,
+            Refusal::Denied | Refusal::Maintenance => Self::Denied,
             Refusal::RateLimited => Self::RateLimited,
             Refusal::PerIpLimit => Self::PerIpLimit,
             Refusal::Shed => Self::Shed,
             Refusal::AtCapacity => Self::AtCapacity,
+            Refusal::QueueFull => Self::QueueFull,
         }
     }
 }

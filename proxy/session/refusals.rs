@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::admission::Refusal;
+use super::CloseReason;
 use crate::config::scalar::Name;
 
 /// A flood must not become one of the log.
@@ -17,8 +17,8 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Refusals {
     /// Those that a dry run has let in.
-    would: [AtomicU64; Refusal::ALL.len()],
-    told: Mutex<[Told; Refusal::ALL.len()]>,
+    would: [AtomicU64; CloseReason::ALL.len()],
+    told: Mutex<[Told; CloseReason::ALL.len()]>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,28 +29,31 @@ struct Told {
 }
 
 impl Refusals {
+    /// What a dry run does not refuse for.
+    pub const DRY: [CloseReason; 3] = [CloseReason::Denied, CloseReason::RateLimited, CloseReason::PerIpLimit];
+
     /// How often a dry run would have refused for this reason.
-    pub fn would(&self, refusal: Refusal) -> u64 {
-        self.would[refusal as usize].load(Relaxed)
+    pub fn would(&self, reason: CloseReason) -> u64 {
+        self.would[reason as usize].load(Relaxed)
     }
 
     /// Counts one that a dry run lets in.
-    pub fn count_would(&self, refusal: Refusal) {
-        self.would[refusal as usize].fetch_add(1, Relaxed);
+    pub fn count_would(&self, reason: CloseReason) {
+        self.would[reason as usize].fetch_add(1, Relaxed);
     }
 
     /// Tells the log, at most once a second for each reason.
-    pub fn tell(&self, listener: &Name, refusal: Refusal, client: IpAddr, dry_run: bool) {
-        if let Some(more) = self.is_due(refusal, Instant::now()) {
-            let reason = refusal.as_str();
+    pub fn tell(&self, listener: &Name, reason: CloseReason, client: IpAddr, dry_run: bool) {
+        if let Some(more) = self.is_due(reason, Instant::now()) {
+            let reason = reason.as_str();
             tracing::info!(%listener, reason, %client, more, dry_run, "clients are refused");
         }
     }
 
     /// How many were left untold since the last time, if it is time again.
-    fn is_due(&self, refusal: Refusal, now: Instant) -> Option<u64> {
+    fn is_due(&self, reason: CloseReason, now: Instant) -> Option<u64> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = &mut told[refusal as usize];
+        let told = &mut told[reason as usize];
         if told.last.is_some_and(|last| now.saturating_duration_since(last) < TELL_EVERY) {
             told.more += 1;
             return None;
@@ -67,9 +70,9 @@ mod tests {
     #[test]
     fn each_reason_is_told_once_a_second_with_the_number_of_those_between() {
         let (refusals, now) = (Refusals::default(), Instant::now());
-        let at = |millis, refusal| refusals.is_due(refusal, now + Duration::from_millis(millis));
-        assert_eq!([0, 10, 999].map(|millis| at(millis, Refusal::Shed)), [Some(0), None, None]);
-        assert_eq!(at(500, Refusal::Denied), Some(0));
-        assert_eq!([1000, 1001, 2000].map(|millis| at(millis, Refusal::Shed)), [Some(2), None, Some(1)]);
+        let at = |millis, reason| refusals.is_due(reason, now + Duration::from_millis(millis));
+        assert_eq!([0, 10, 999].map(|millis| at(millis, CloseReason::Shed)), [Some(0), None, None]);
+        assert_eq!(at(500, CloseReason::Denied), Some(0));
+        assert_eq!([1000, 1001, 2000].map(|millis| at(millis, CloseReason::Shed)), [Some(2), None, Some(1)]);
     }
 }

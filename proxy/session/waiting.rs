@@ -1,5 +1,6 @@
-//! A session in its pool's queue.
+//! A session in a line: for its turn at the listener, or for a place in its pool.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::CloseReason;
+use crate::admission::Turn;
 use crate::net::client::ClientKey;
 use crate::net::socket;
 use crate::pool::{Grant, NoQueue, Pool};
@@ -15,7 +17,13 @@ use crate::queue::Class;
 /// How often it is looked whether the client is still there: often enough that one who left is out within a second.
 const LOOK: Duration = Duration::from_millis(400);
 
-/// Waits until a backend has room. A client that closes meanwhile, even only its side, does not want to play any more.
+/// Waits until the listener lets the session in.
+pub(super) async fn for_turn(mut turn: Turn, downstream: &TcpStream) -> Result<(), CloseReason> {
+    let deadline = turn.deadline;
+    in_line(turn.granted(), deadline, downstream).await
+}
+
+/// Waits until a backend has room.
 pub(super) async fn for_place(
     pool: &Arc<Pool>,
     who: (Class, ClientKey),
@@ -25,6 +33,16 @@ pub(super) async fn for_place(
         NoQueue::Off => CloseReason::NoBackend,
         NoQueue::Full => CloseReason::QueueFull,
     })?;
+    in_line(waiting.granted(), deadline, downstream).await
+}
+
+/// Waits for what is granted. A client that closes meanwhile, even only its side, does not want to play any more.
+async fn in_line<G>(
+    granted: impl Future<Output = Option<G>>,
+    deadline: Instant,
+    downstream: &TcpStream,
+) -> Result<G, CloseReason> {
+    let mut granted = pin!(granted);
     loop {
         let now = Instant::now();
         if now >= deadline {
@@ -35,7 +53,7 @@ pub(super) async fn for_place(
         }
         tokio::select! {
             biased;
-            granted = waiting.granted() => return granted.ok_or(CloseReason::Killed),
+            granted = &mut granted => return granted.ok_or(CloseReason::Killed),
             () = sleep_until((now + LOOK).min(deadline)) => {}
         }
     }

@@ -1,9 +1,8 @@
 //! Who is let in, seen from outside.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::support::proxy::pool;
@@ -19,9 +18,7 @@ fn config(backend: &Backend, listener: &str, sections: &str) -> String {
 
 /// A connection from 127.0.0.`last`.
 async fn from(proxy: &Proxy, last: u8) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::new(IpAddr::from([127, 0, 0, last]), 0)).unwrap();
-    socket.connect(proxy.address()).await.unwrap()
+    proxy.connect_from([127, 0, 0, last]).await.0
 }
 
 /// Whether a session is served: the backend greets.

@@ -9,6 +9,7 @@ mod support;
 
 mod admin;
 mod admission;
+mod arrivals;
 mod backpressure;
 mod balance;
 mod bytes;

@@ -43,26 +43,19 @@ async fn those_who_wait_are_served_in_order() {
     assert_eq!(metrics.sum("portti_backend_sessions_total", &[]), 4.0);
 }
 
-/// A client at 127.0.0.`last`.
-async fn from(proxy: &Proxy, last: u8) -> Peer {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind(([127, 0, 0, last], 0).into()).unwrap();
-    Peer(socket.connect(proxy.address()).await.unwrap())
-}
-
 #[tokio::test]
 async fn those_who_were_just_playing_are_served_before_newcomers() {
     let backend = Backend::echo();
     let reconnect = "\n[server]\n[server.reconnect]\nmin_session = \"0s\"\n";
     let proxy = Proxy::with(&(queued(&backend, 1, "timeout = \"1m\"") + reconnect));
-    from(&proxy, 9).await.echo(b"plays").await;
+    proxy.connect_from([127, 0, 0, 9]).await.echo(b"plays").await;
     proxy.expect_empty().await;
 
-    let mut playing = from(&proxy, 1).await;
+    let mut playing = proxy.connect_from([127, 0, 0, 1]).await;
     playing.echo(b"first").await;
-    let mut newcomer = from(&proxy, 50).await;
+    let mut newcomer = proxy.connect_from([127, 0, 0, 50]).await;
     waiting(&proxy, 1).await;
-    let mut back = from(&proxy, 9).await;
+    let mut back = proxy.connect_from([127, 0, 0, 9]).await;
     waiting(&proxy, 2).await;
     drop(playing);
     back.echo(b"back again").await;

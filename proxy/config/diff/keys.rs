@@ -4,7 +4,7 @@
 
 use crate::admission::addresses::PerAddress;
 use crate::admission::level::Shares;
-use crate::admission::{ban, reconnect};
+use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
     Admission, Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Mode, OnDown, Pool, Queue,
     Rollout, Server,
@@ -70,6 +70,7 @@ fn admission(admission: &Admission) -> Keys {
         deny_file,
         deny_list,
         per_address,
+        arrivals,
         dry_run,
         ban,
     } = admission;
@@ -91,6 +92,14 @@ fn admission(admission: &Admission) -> Keys {
         ("ip_prefix_v6", prefix_v6.to_string()),
         ("dry_run", dry_run.to_string()),
     ];
+    keys.extend(part(
+        &["accept_rate", "accept_burst", "max_waiting", "wait_timeout"],
+        arrivals.as_ref(),
+        |pace::Rule { limit, max_waiting, wait_timeout }| {
+            let (rate, burst) = (limit.rate.to_string(), limit.burst.to_string());
+            vec![rate, burst, max_waiting.to_string(), Shown(*wait_timeout).to_string()]
+        },
+    ));
     keys.extend(part(&["ban.after", "ban.within", "ban.for"], ban.as_ref(), |ban| {
         let ban::Rule { after, within, lasts } = ban;
         vec![after.to_string(), Shown(*within).to_string(), Shown(*lasts).to_string()]

@@ -7,6 +7,7 @@ use super::{Problem, networks};
 use crate::admission::addresses::PerAddress;
 use crate::admission::ban;
 use crate::admission::level::{Level, Shares};
+use crate::admission::pace;
 use crate::admission::rate::Limit;
 use crate::admission::reconnect::Rule;
 use crate::config::model::Admission;
@@ -48,6 +49,7 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
     let deny = networks::read(section, "deny");
     let deny_file = section.setting("deny_file", None, |value| value.any_text().map(|path| Some(path.into())));
     let per_address = per_address(section);
+    let arrivals = arrivals(section);
     let dry_run = section.setting("dry_run", false, Value::flag);
     let ban = section.optional("ban", ban);
     if maintenance.value {
@@ -63,6 +65,7 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
         deny_file: deny_file.value,
         deny_list: Arc::default(),
         per_address,
+        arrivals,
         dry_run: dry_run.value,
         ban,
     }
@@ -101,6 +104,31 @@ fn per_address(section: &mut Section<'_>) -> PerAddress {
     }
 }
 
+fn arrivals(section: &mut Section<'_>) -> Option<pace::Rule> {
+    let rate = section.setting("accept_rate", None, |value| {
+        if value.is_off() { Some(None) } else { value.parse(str::parse::<Rate>).map(Some) }
+    });
+    let burst = section.setting("accept_burst", None, |value| value.whole(1..=BURST_MAX).map(Some));
+    let max_waiting = section.setting("max_waiting", MAX_WAITING, |value| value.whole(0..=WAITING_MAX));
+    let wait_timeout = section.setting("wait_timeout", WAIT_TIMEOUT, Value::duration);
+    let keys = [
+        ("accept_burst", burst.is_written(), &burst.place),
+        ("max_waiting", max_waiting.is_written(), &max_waiting.place),
+        ("wait_timeout", wait_timeout.is_written(), &wait_timeout.place),
+    ];
+    for (key, _, place) in keys.into_iter().filter(|(_, is_written, _)| *is_written) {
+        if rate.value.is_none() && !rate.is_refused() {
+            let message = format!("{key} is without effect while accept_rate is off");
+            section.add(Problem::warning(place, message).hint(r#"for example accept_rate = "200/s""#));
+        }
+    }
+    rate.value.map(|rate| pace::Rule {
+        limit: Limit { rate, burst: burst.value.unwrap_or_else(|| rate.a_second()) },
+        max_waiting: usize::try_from(max_waiting.value).unwrap_or(usize::MAX),
+        wait_timeout: wait_timeout.value,
+    })
+}
+
 /// Levels at which a listener may begin to shed: at `full` it would let nobody in.
 const LEVELS: [(&str, Level); 3] =
     [("degraded", Level::Degraded), ("critical", Level::Critical), ("overloaded", Level::Overloaded)];
@@ -113,6 +141,15 @@ const BAN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Long enough for a flood to give up, short enough for whoever gets the address next.
 const BAN_FOR: Duration = Duration::from_secs(600);
+
+/// Ten seconds of a rate of 200, which is as long as they wait.
+const MAX_WAITING: u32 = 2000;
+
+/// More than any process has descriptors for.
+const WAITING_MAX: u32 = 1_000_000;
+
+/// What players and games wait for a connection before they give up is rarely less.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// More at once is no limit.
 const BURST_MAX: u32 = 1_000_000;

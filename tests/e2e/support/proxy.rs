@@ -1,6 +1,6 @@
 //! A proxy in this process.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use portti::config;
 use portti::telemetry::Telemetry;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 use tokio::task::spawn_blocking;
 
 use super::admin::{self, Answer, Metrics};
@@ -72,6 +73,13 @@ impl Proxy {
     /// A new client.
     pub(crate) async fn connect(&self) -> Peer {
         Peer::connect(self.address()).await
+    }
+
+    /// A new client at an address of this machine: all of 127.0.0.0/8 are.
+    pub(crate) async fn connect_from(&self, address: impl Into<IpAddr>) -> Peer {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(address.into(), 0)).unwrap();
+        Peer(soon("a connection", socket.connect(self.address())).await.unwrap())
     }
 
     /// Both ends of a new session.
