@@ -1,5 +1,6 @@
 //! Sockets: how they are made and what the kernel knows of them; and who is at the other end.
 
 pub mod client;
+pub mod minecraft;
 pub mod socket;
 pub mod tcp_info;

@@ -1,10 +1,9 @@
 //! Packets of the game's protocol, as far as a question for the status needs them.
-//!
-//! A packet is its length, its kind and its content. Length, kind and the lengths of texts are written as VarInt: seven
-//! bits a byte, the lowest first, with the highest bit set in all but the last.
 
 use std::fmt;
 use std::net::SocketAddr;
+
+use crate::net::minecraft::{NUMBER_MAX, Overlong, framed, number, put_number, put_text};
 
 /// Bytes that are worth reading, at most: a reply and the number in front of it.
 pub(super) const READ_MAX: usize = NUMBER_MAX + REPLY_MAX;
@@ -40,17 +39,13 @@ pub(super) fn status_request(address: SocketAddr) -> Vec<u8> {
     let mut handshake = Vec::new();
     put_number(&mut handshake, KIND);
     put_number(&mut handshake, NO_VERSION);
-    put_length(&mut handshake, host.len());
-    handshake.extend(host.as_bytes());
+    put_text(&mut handshake, host.as_bytes());
     handshake.extend(address.port().to_be_bytes());
     put_number(&mut handshake, WANTS_STATUS);
 
-    let mut bytes = Vec::new();
-    put_length(&mut bytes, handshake.len());
-    bytes.extend(handshake);
-    put_length(&mut bytes, 1);
-    put_number(&mut bytes, KIND);
-    bytes
+    let mut request = Vec::new();
+    put_number(&mut request, KIND);
+    [framed(&handshake), framed(&request)].concat()
 }
 
 /// The JSON of a status reply; `None` while more of it has to come.
@@ -76,45 +71,11 @@ pub(super) fn status_reply(bytes: &[u8]) -> Result<Option<&[u8]>, Malformed> {
     Ok(text.get(..length))
 }
 
-/// The number that bytes begin with, and what follows it; `None` while more of it has to come.
-fn number(bytes: &[u8]) -> Result<Option<(i32, &[u8])>, Malformed> {
-    let mut number = 0u32;
-    for (index, byte) in bytes.iter().take(NUMBER_MAX).enumerate() {
-        // The last byte has room for four bits, and none follows it.
-        if index == NUMBER_MAX - 1 && *byte > 0x0f {
-            return Err(Malformed::Number);
-        }
-        number |= u32::from(byte & !MORE) << (7 * index);
-        if byte & MORE == 0 {
-            return Ok(Some((number.cast_signed(), &bytes[index + 1..])));
-        }
-    }
-    Ok(None)
-}
-
-fn put_number(bytes: &mut Vec<u8>, number: i32) {
-    let mut rest = number.cast_unsigned();
-    loop {
-        let [lowest, ..] = rest.to_le_bytes();
-        rest >>= 7;
-        if rest == 0 {
-            bytes.push(lowest);
-            return;
-        }
-        bytes.push(lowest | MORE);
+impl From<Overlong> for Malformed {
+    fn from(_overlong: Overlong) -> Self {
+        Self::Number
     }
 }
-
-/// Lengths of what is sent here fit: an address in text form has less than a hundred bytes.
-fn put_length(bytes: &mut Vec<u8>, length: usize) {
-    put_number(bytes, i32::try_from(length).unwrap_or(i32::MAX));
-}
-
-/// Bytes of a number, at most.
-const NUMBER_MAX: usize = 5;
-
-/// Set in a byte of a number when another one follows.
-const MORE: u8 = 0x80;
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,50 +8,14 @@ pub(in crate::probe::minecraft) const TEXT_MAX: usize = REPLY_MAX - 1 - 3;
 /// A status reply as a server writes it.
 pub(in crate::probe::minecraft) fn reply(json: &[u8]) -> Vec<u8> {
     let mut packet = encoded(KIND);
-    put_length(&mut packet, json.len());
-    packet.extend(json);
+    put_text(&mut packet, json);
     framed(&packet)
-}
-
-fn framed(packet: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    put_length(&mut bytes, packet.len());
-    bytes.extend(packet);
-    bytes
 }
 
 fn encoded(number: i32) -> Vec<u8> {
     let mut bytes = Vec::new();
     put_number(&mut bytes, number);
     bytes
-}
-
-#[test]
-fn numbers_are_written_as_the_protocol_says() {
-    // The samples of the protocol's description.
-    let samples: [(i32, &[u8]); 10] = [
-        (0, &[0]),
-        (1, &[1]),
-        (127, &[0x7f]),
-        (128, &[0x80, 1]),
-        (255, &[0xff, 1]),
-        (25565, &[0xdd, 0xc7, 1]),
-        (2_097_151, &[0xff, 0xff, 0x7f]),
-        (i32::MAX, &[0xff, 0xff, 0xff, 0xff, 7]),
-        (-1, &[0xff, 0xff, 0xff, 0xff, 0xf]),
-        (i32::MIN, &[0x80, 0x80, 0x80, 0x80, 8]),
-    ];
-    for (number, bytes) in samples {
-        assert_eq!(encoded(number), bytes);
-        assert_eq!(super::number(bytes), Ok(Some((number, [].as_slice()))));
-    }
-}
-
-#[test]
-fn numbers_of_more_than_32_bits_are_none() {
-    assert_eq!(number(&[0xff, 0xff, 0xff, 0xff, 0x10]), Err(Malformed::Number));
-    assert_eq!(number(&[0x80, 0x80, 0x80, 0x80, 0x80, 0]), Err(Malformed::Number));
-    assert_eq!(number(&[0x80, 0x80, 0x80, 0x80]), Ok(None));
 }
 
 #[test]
@@ -89,12 +53,6 @@ fn another_kind_is_refused_before_its_content_has_come() {
 }
 
 proptest! {
-    #[test]
-    fn numbers_come_back_and_leave_the_rest(number: i32, rest: Vec<u8>) {
-        let bytes = [encoded(number), rest.clone()].concat();
-        prop_assert_eq!(super::number(&bytes), Ok(Some((number, rest.as_slice()))));
-    }
-
     #[test]
     fn a_reply_is_understood_as_soon_as_it_is_whole(json: Vec<u8>, beyond: Vec<u8>, cut: prop::sample::Index) {
         let mut bytes = reply(&json);
