@@ -136,6 +136,10 @@ async fn one_session(buffer: &Buffer) {
 struct Count(Cell<usize>);
 
 impl Observe for Count {
+    fn notice(&self) -> Option<String> {
+        None
+    }
+
     fn passed(&self, _direction: Direction, bytes: usize) {
         self.0.set(self.0.get() + bytes);
     }

@@ -112,7 +112,7 @@ impl Control {
             () = sleep(shutdown_delay) => false,
             () = next_shutdown(&mut self.signals, &mut self.requests) => true,
         };
-        self.trigger.advance(Phase::Draining);
+        self.trigger.drain_until(Instant::now() + drain_timeout);
         if !in_a_hurry {
             tokio::select! {
                 () = all_ended(&mut self.workers) => {}

@@ -111,7 +111,7 @@ impl Acceptor {
         };
         match admit(&snapshot.admission, &listener, client.ip()) {
             Ok(permit) => self.spread.place(stream, origin, permit, &self.local),
-            Err(refusal) => Session::refuse(origin, refusal.into(), &self.local),
+            Err(refusal) => Session::turn_away(stream, origin, refusal, &self.local),
         }
     }
 

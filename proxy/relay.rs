@@ -22,7 +22,7 @@ mod stop;
 mod tests;
 mod watchdog;
 
-pub use self::stop::Stop;
+pub use self::stop::{Asked, Stop};
 pub use self::watchdog::Limits;
 use self::{flow::Flow, watchdog::Watchdog};
 
@@ -74,6 +74,8 @@ pub trait Observe {
     fn passed(&self, direction: Direction, bytes: usize);
     /// The backend's first byte has come.
     fn answered(&self);
+    /// What the client is to be told, now that the relay was asked to; goes between the bytes of the backend.
+    fn notice(&self) -> Option<String>;
 }
 
 /// A byte stream between two peers.
@@ -145,8 +147,10 @@ struct Relay<'a, D, U, O> {
 
 impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
     fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<End> {
-        if self.stop.poll(cx).is_ready() {
-            return Poll::Ready(End::Stopped);
+        match self.stop.poll(cx) {
+            Asked::Nothing => {}
+            Asked::Notice => self.tell(),
+            Asked::End => return Poll::Ready(End::Stopped),
         }
         if let Some(end) = self.poll_flows(cx) {
             return Poll::Ready(end);
@@ -161,6 +165,13 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
             timer.as_mut().reset(self.watchdog.next_look());
         }
         Poll::Pending
+    }
+
+    /// Has the client told what there is to tell.
+    fn tell(&mut self) {
+        if let Some(notice) = self.observer.notice() {
+            self.down.insert(notice.as_bytes());
+        }
     }
 
     /// Passes all that can pass now.

@@ -3,7 +3,7 @@
 //! [`Session::run`] is its whole life: connect to a backend (after waiting in line, if need be), pass bytes, finish. There is
 //! one way out, its record, which counts and logs whatever happened, a panic included.
 
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 mod connect;
+mod farewell;
 mod local;
 mod outcome;
 mod record;
@@ -19,12 +20,14 @@ mod refusals;
 mod tests;
 mod waiting;
 
+use self::farewell::Farewell;
 use self::local::Place;
 pub use self::local::{Burden, Load, Local, SessionId};
 pub use self::outcome::{CloseReason, Tally};
 use self::record::{Last, Record};
 pub use self::refusals::Refusals;
-use crate::admission::Permit;
+use crate::admission::{Permit, Refusal};
+use crate::config::model::{Language, Occasion};
 use crate::net::{socket, tcp_info};
 use crate::pool::{Failure, Lease, Pool};
 use crate::relay::{self, Direction, Side};
@@ -58,9 +61,18 @@ impl Session {
         Self { record: Record::new(origin, place.id()), place, permit }
     }
 
-    /// Counts and logs a session that may not begin. The client is closed when the caller drops its connection.
+    /// Counts and logs a session that cannot begin. The client is closed when the caller drops its connection.
     pub fn refuse(origin: Origin, reason: CloseReason, local: &Local) {
         Record::new(origin, local.next_id()).finish(reason, &Last::default());
+    }
+
+    /// The same for one that may not begin; its client is told why, if its listener has words for it.
+    pub fn turn_away(downstream: net::TcpStream, origin: Origin, refusal: Refusal, local: &Rc<Local>) {
+        let farewell = Farewell::on(refusal.into(), origin.tally.messages().as_deref());
+        Self::refuse(origin, refusal.into(), local);
+        if let Some(farewell) = farewell {
+            farewell.begin(downstream, local);
+        }
     }
 
     /// Lives the session. Both connections are closed when it is over.
@@ -72,7 +84,27 @@ impl Session {
         async move {
             let reason = self.serve(&mut downstream).await;
             self.finish(reason, &downstream);
-            drop(downstream);
+            if let Some(farewell) = self.farewell(reason) {
+                Box::pin(self.part(farewell, downstream)).await;
+            }
+        }
+    }
+
+    /// What the client is told at the end.
+    fn farewell(&self, reason: CloseReason) -> Option<Farewell> {
+        let (occasion, messages) = (farewell::occasion(reason)?, self.record.tally().messages());
+        if self.record.has_connected() {
+            return Farewell::silent(messages.as_deref());
+        }
+        Farewell::on(occasion, messages.as_deref())
+    }
+
+    /// Gives up everything but the connection, and tells the client.
+    async fn part(self, farewell: Farewell, downstream: TcpStream) {
+        let Self { place, permit, record } = self;
+        drop((permit, record));
+        if let Some(_counted) = place.farewell() {
+            farewell.say(downstream).await;
         }
     }
 
@@ -171,5 +203,12 @@ impl relay::Observe for Observer<'_> {
         let now = Instant::now();
         self.record.note_first_byte(now);
         self.lease.succeeded(now);
+    }
+
+    fn notice(&self) -> Option<String> {
+        let ((left, told_before), messages) = (self.place.time_left()?, self.record.tally().messages());
+        let messages = messages.as_ref().filter(|messages| messages.language == Language::Text)?;
+        let words = messages.on(Occasion::Drain)?;
+        (told_before == 0 || words.counts_down()).then(|| words.filled(messages.retry_after, left))
     }
 }

@@ -11,7 +11,7 @@ mod rollout;
 
 pub use self::rollout::Rollout;
 use crate::admission::{Admission, Policy};
-use crate::config::model::{self, Config, Mode};
+use crate::config::model::{self, Config, Mode, Occasion};
 use crate::config::scalar::Name;
 use crate::pool::Pool;
 use crate::pool::discovery::{self, Answers};
@@ -92,6 +92,8 @@ impl Snapshot {
         let listener = |config: &model::Listener, workers| {
             let before = before.and_then(|before| before.listeners.get(&config.name));
             let counts = before.map(|before| Arc::clone(&before.counts));
+            let counts = counts.unwrap_or_else(|| Arc::new(Counts::new(&config.name, workers)));
+            counts.tally.set_messages(config.messages.clone());
             let listener = Listener {
                 name: config.name.clone(),
                 mode: config.mode,
@@ -99,7 +101,7 @@ impl Snapshot {
                 pool: Arc::clone(&pools[&config.pool]),
                 rollout: config.rollout.as_ref().map(|rollout| Rollout::new(rollout, &config.name, &pools)),
                 policy: Policy::new(&config.admission),
-                counts: counts.unwrap_or_else(|| Arc::new(Counts::new(&config.name, workers))),
+                counts,
             };
             (config.name.clone(), Arc::new(listener))
         };
@@ -112,6 +114,12 @@ impl Snapshot {
         );
         admission.set_capacity(server.max_connections, server.levels, server.reconnect);
         Self { listeners, pools, admission, access_log: config.log.access }
+    }
+
+    /// Whether any listener has something to say when the process shuts down.
+    pub fn speaks_of_drains(&self) -> bool {
+        let speaks = |messages: &model::Messages| messages.on(Occasion::Drain).is_some();
+        self.listeners.values().any(|listener| listener.counts.tally.messages().as_deref().is_some_and(speaks))
     }
 
     /// The addresses of each listener.

@@ -17,9 +17,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::scalar::Name;
-use crate::drain::{Phase, Watch};
+use crate::drain::{Phase, Watch, next_notice};
 use crate::listener::{Acceptor, Newcomer, Spread};
 use crate::pool::Backend;
 use crate::relay::Stop;
@@ -179,17 +180,13 @@ impl Worker {
         for (_, listening) in self.sockets.drain() {
             listening.close().await;
         }
-        let Self { local, spread, mut newcomers, .. } = self;
+        let Self { snapshot, local, spread, mut newcomers, .. } = self;
         drop(spread);
         // Until the last worker has closed its sockets, others may hand on what they took from their queues.
         while let Some(newcomer) = newcomers.recv().await {
             newcomer.begin(&local);
         }
-        tokio::select! {
-            () = local.emptied() => return,
-            () = drain.reached(Phase::Cutting) => local.stop_all(CloseReason::Drained),
-        }
-        local.emptied().await;
+        drain_out(&local, &snapshot, drain).await;
     }
 
     async fn obey(&mut self, command: Command) {
@@ -225,6 +222,36 @@ impl Worker {
             stop: Rc::clone(&stop),
         };
         self.sockets.insert(key, Listening { stop, loops: spawn_local(acceptor.run(socket)) });
+    }
+}
+
+/// Lets the sessions that live go on until they have ended or must, and tells their clients.
+async fn drain_out(local: &Local, snapshot: &ArcSwap<Snapshot>, mut drain: Watch) {
+    let ends_at = drain.ends_at().filter(|_| snapshot.load().speaks_of_drains());
+    let mut notice = ends_at.map(|_| Instant::now());
+    loop {
+        tokio::select! {
+            biased;
+            () = local.emptied() => return,
+            () = drain.reached(Phase::Cutting) => break,
+            (now, ends_at) = due(notice, ends_at) => {
+                local.announce_end(ends_at);
+                notice = next_notice(now, ends_at);
+            }
+        }
+    }
+    local.stop_all(CloseReason::Drained);
+    local.emptied().await;
+}
+
+/// Resolves when a notice is due; never without one.
+async fn due(notice: Option<Instant>, ends_at: Option<Instant>) -> (Instant, Instant) {
+    match notice.zip(ends_at) {
+        Some((notice, ends_at)) => {
+            sleep_until(notice).await;
+            (notice, ends_at)
+        }
+        None => std::future::pending().await,
     }
 }
 

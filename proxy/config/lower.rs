@@ -16,6 +16,7 @@ mod breaker;
 mod dns;
 mod health;
 mod listener;
+mod messages;
 mod networks;
 mod pool;
 mod queue;

@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+mod messages;
+
+pub use self::messages::{Language, Messages, Occasion};
 use super::scalar::{Address, Expect, Name, Share};
 use crate::admission::acl::Networks;
 use crate::admission::addresses::PerAddress;
@@ -116,6 +119,8 @@ pub struct Listener {
     pub rollout: Option<Rollout>,
     /// Whom it lets in.
     pub admission: Admission,
+    /// What it says to those who may not stay; `None` is nothing.
+    pub messages: Option<Arc<Messages>>,
 }
 
 /// Whom a listener lets in: keys of `[listeners.NAME]`.

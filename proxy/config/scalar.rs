@@ -9,10 +9,12 @@ pub mod duration;
 mod expect;
 mod rate;
 mod share;
+mod words;
 
 pub use self::expect::{Expect, ExpectError, Pattern, bytes};
 pub use self::rate::{Rate, RateError};
 pub use self::share::{Share, ShareError};
+pub use self::words::{WORDS_MAX, Words, WordsError};
 
 /// Why a text is no value of its kind: the message says what is wrong, the hint what would be right.
 pub trait Explain: fmt::Display {

@@ -82,6 +82,13 @@ impl Flow {
         self.stage == Stage::Refused
     }
 
+    /// Sends something that the reader has not said, unless the end is near. It goes out with the next poll.
+    pub(super) fn insert(&mut self, bytes: &[u8]) {
+        if self.stage == Stage::Open {
+            self.unsent.add(bytes);
+        }
+    }
+
     /// Passes what can pass now. Ready when the direction is done.
     pub(super) fn poll<R, W, S>(
         &mut self,
@@ -234,6 +241,10 @@ impl Unsent {
         debug_assert!(self.bytes.is_empty(), "a stalled direction does not read");
         self.bytes = bytes.to_vec();
         self.start = 0;
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
     }
 
     fn taken(&mut self, count: usize) {

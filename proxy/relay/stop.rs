@@ -1,39 +1,62 @@
-//! Asks one session to end.
+//! What one session is asked from outside.
 
 use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
-/// Asks one task of the same thread to end. Costs its owner a load per poll.
+/// Asks one task of the same thread to end, or to say something to its client first. Costs its owner a load per poll.
 #[derive(Default)]
 pub struct Stop {
-    asked: Cell<bool>,
+    asked: Cell<Asked>,
     waker: Cell<Option<Waker>>,
 }
 
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Asked {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// To tell the client what [`super::Observe::notice`] has for it.
+    Notice,
+    /// To end.
+    End,
+}
+
 impl Stop {
-    /// Asks. What is asked cannot be taken back.
+    /// Asks to end. What is asked cannot be taken back.
     pub fn ask(&self) {
-        self.asked.set(true);
+        self.set(Asked::End);
+    }
+
+    /// Asks to tell the client something.
+    pub fn ask_to_tell(&self) {
+        self.set(Asked::Notice);
+    }
+
+    /// What is asked, once: it wakes the task of `cx` when more is. To end is asked for ever.
+    pub fn poll(&self, cx: &Context<'_>) -> Asked {
+        let asked = self.asked.get();
+        if asked == Asked::End {
+            return asked;
+        }
+        self.asked.set(Asked::Nothing);
+        let waker = self.waker.take().filter(|waker| waker.will_wake(cx.waker()));
+        self.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
+        asked
+    }
+
+    /// Resolves when it is asked to end. One task at a time may wait.
+    pub async fn asked(&self) {
+        poll_fn(|cx| if self.poll(cx) == Asked::End { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    fn set(&self, asked: Asked) {
+        self.asked.set(asked.max(self.asked.get()));
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
-    }
-
-    /// Whether it was asked; if not, wakes the task of `cx` when it is.
-    pub fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.asked.get() {
-            return Poll::Ready(());
-        }
-        let waker = self.waker.take().filter(|waker| waker.will_wake(cx.waker()));
-        self.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
-        Poll::Pending
-    }
-
-    /// Resolves when it is asked. One task at a time may wait.
-    pub async fn asked(&self) {
-        poll_fn(|cx| self.poll(cx)).await;
     }
 }
 

@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 mod fragments;
+mod notices;
 mod order;
 mod turns;
 
@@ -37,6 +38,7 @@ struct Seen {
     up: Cell<usize>,
     down: Cell<usize>,
     answers: Cell<usize>,
+    notice: Cell<Option<&'static str>>,
     stop: Stop,
 }
 
@@ -51,6 +53,10 @@ impl Observe for Seen {
 
     fn answered(&self) {
         self.answers.set(self.answers.get() + 1);
+    }
+
+    fn notice(&self) -> Option<String> {
+        self.notice.take().map(str::to_owned)
     }
 }
 

@@ -5,10 +5,11 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use slab::Slab;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::CloseReason;
 use crate::pool::Backend;
@@ -23,7 +24,20 @@ pub struct Local {
     sessions: RefCell<Slab<Rc<Handle>>>,
     /// Tells that the last session has gone.
     emptied: Notify,
+    /// Clients that are being told why they may not stay.
+    farewells: Cell<usize>,
+    /// When the sessions that are left will be ended, once it is known.
+    ends_at: Cell<Option<Instant>>,
+    /// How often sessions have been told of that.
+    announced: Cell<u32>,
 }
+
+/// One client that is being told why it may not stay.
+#[derive(Debug)]
+pub(super) struct Spoken(Rc<Local>);
+
+/// Clients that one worker speaks to at once, before it closes them. In a flood it has better things to do.
+const FAREWELLS: usize = 256;
 
 /// The name of a session in logs: unlike any other of this process, and of the processes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +91,9 @@ impl Local {
             ids: Ids::new(worker, workers),
             sessions: RefCell::default(),
             emptied: Notify::new(),
+            farewells: Cell::new(0),
+            ends_at: Cell::new(None),
+            announced: Cell::new(0),
         })
     }
 
@@ -93,6 +110,24 @@ impl Local {
     /// Asks the sessions that are connected to a backend to end, and says why.
     pub fn stop_on(&self, backend: &Arc<Backend>, reason: CloseReason) {
         self.stop_those(reason, |handle| handle.backend.get().is_some_and(|its| Arc::ptr_eq(its, backend)));
+    }
+
+    /// Has every session tell its client that all end then, as far as there is something to tell.
+    pub fn announce_end(&self, at: Instant) {
+        self.ends_at.set(Some(at));
+        self.announced.set(self.announced.get() + 1);
+        for (_, handle) in &*self.sessions.borrow() {
+            handle.stop.ask_to_tell();
+        }
+    }
+
+    /// Leave to speak to one more client that may not stay.
+    pub(super) fn farewell(self: &Rc<Self>) -> Option<Spoken> {
+        let spoken = self.farewells.get();
+        (spoken < FAREWELLS).then(|| {
+            self.farewells.set(spoken + 1);
+            Spoken(Rc::clone(self))
+        })
     }
 
     fn stop_those(&self, reason: CloseReason, wanted: impl Fn(&Handle) -> bool) {
@@ -146,6 +181,12 @@ impl Load {
     }
 }
 
+impl Drop for Spoken {
+    fn drop(&mut self) {
+        self.0.farewells.set(self.0.farewells.get() - 1);
+    }
+}
+
 impl Drop for Burden {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Relaxed);
@@ -171,6 +212,16 @@ impl Place {
 
     pub(super) fn stop_reason(&self) -> CloseReason {
         self.handle.reason.get()
+    }
+
+    /// What is left until all sessions are ended, and how often sessions were told before.
+    pub(super) fn time_left(&self) -> Option<(Duration, u32)> {
+        let left = self.local.ends_at.get()?.saturating_duration_since(Instant::now());
+        Some((left, self.local.announced.get().saturating_sub(1)))
+    }
+
+    pub(super) fn farewell(&self) -> Option<Spoken> {
+        self.local.farewell()
     }
 
     pub(super) fn connected_to(&self, backend: &Arc<Backend>) {

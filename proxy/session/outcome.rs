@@ -1,13 +1,16 @@
 //! How a session ended: the closed set of reasons, and the counts of a listener's sessions by it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use arc_swap::{ArcSwapOption, Guard};
 use prometheus::Histogram;
 
 use super::refusals::Refusals;
 use crate::admission::{Memory, Refusal};
+use crate::config::model::Messages;
 use crate::config::scalar::Name;
 use crate::metrics;
 use crate::relay::{self, Direction, Side};
@@ -130,6 +133,7 @@ pub struct Tally {
     duration: Histogram,
     memory: Memory,
     refusals: Refusals,
+    messages: ArcSwapOption<Messages>,
 }
 
 /// Bytes passed by one worker. In cache lines of their own: each is written for every message, by one thread.
@@ -151,6 +155,7 @@ impl Tally {
             duration: metrics::session_duration(),
             memory: Memory::default(),
             refusals: Refusals::default(),
+            messages: ArcSwapOption::empty(),
         }
     }
 
@@ -167,6 +172,16 @@ impl Tally {
     /// Who was not let in.
     pub fn refusals(&self) -> &Refusals {
         &self.refusals
+    }
+
+    /// What is said to those who may not stay, in the newest version.
+    pub fn messages(&self) -> Guard<Option<Arc<Messages>>> {
+        self.messages.load()
+    }
+
+    /// Changes that.
+    pub fn set_messages(&self, messages: Option<Arc<Messages>>) {
+        self.messages.store(messages);
     }
 
     /// Sessions that live now.

@@ -75,6 +75,11 @@ impl Record {
         self.connect = Some(Micros::of(took));
     }
 
+    /// Whether it ever was connected to a backend.
+    pub(super) fn has_connected(&self) -> bool {
+        self.connect.is_some()
+    }
+
     /// Notes when the backend's first byte came.
     pub(super) fn note_first_byte(&self, now: Instant) {
         self.first_byte.set(Some(Micros::of(now.duration_since(self.accepted_at))));

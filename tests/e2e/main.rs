@@ -19,6 +19,7 @@ mod connect;
 mod drain;
 mod health;
 mod limits;
+mod messages;
 mod names;
 mod process;
 mod queue;

@@ -6,11 +6,11 @@ use crate::admission::addresses::PerAddress;
 use crate::admission::level::Shares;
 use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
-    Admission, Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Mode, OnDown, Pool, Queue,
-    Rollout, Server,
+    Admission, Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Messages, Mode, Occasion,
+    OnDown, Pool, Queue, Rollout, Server,
 };
-use crate::config::scalar::Name;
 use crate::config::scalar::duration::{Shown, ShownOrOff};
+use crate::config::scalar::{Name, Words};
 use crate::pool::breaker::{FailureRate, Rule};
 use crate::pool::health;
 
@@ -46,7 +46,7 @@ pub(super) fn process(config: &Config) -> Keys {
 
 /// All but its addresses.
 pub(super) fn listener(listener: &Listener) -> Keys {
-    let Listener { name: _, bind: _, mode, pool, reuse_port, rollout, admission } = listener;
+    let Listener { name: _, bind: _, mode, pool, reuse_port, rollout, admission, messages } = listener;
     let mode = match mode {
         Mode::Tcp => "tcp",
     };
@@ -56,8 +56,35 @@ pub(super) fn listener(listener: &Listener) -> Keys {
         vec![pool.to_string(), share.to_string(), list(clients)]
     }));
     keys.extend(self::admission(admission));
+    keys.extend(self::messages(messages.as_deref()));
     keys
 }
+
+fn messages(messages: Option<&Messages>) -> Keys {
+    let language = messages.map_or("none", |messages| messages.language.as_str());
+    let retry_after = messages.map(|messages| messages.retry_after);
+    let said =
+        |occasion| messages.and_then(|messages| messages.on(occasion)).map_or_else(|| OFF.into(), Words::to_string);
+    let mut keys =
+        vec![("messages.protocol", language.to_owned()), ("messages.retry_after", ShownOrOff(retry_after).to_string())];
+    keys.extend(MESSAGES.into_iter().zip(Occasion::ALL.map(said)));
+    keys
+}
+
+/// In the order of [`Occasion::ALL`].
+const MESSAGES: [&str; Occasion::ALL.len()] = [
+    "messages.denied",
+    "messages.maintenance",
+    "messages.rate_limited",
+    "messages.per_ip_limit",
+    "messages.shed",
+    "messages.at_capacity",
+    "messages.queue_full",
+    "messages.queue_timeout",
+    "messages.no_backend",
+    "messages.connect_failed",
+    "messages.drain",
+];
 
 fn admission(admission: &Admission) -> Keys {
     let Admission {

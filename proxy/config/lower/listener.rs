@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use super::{Problem, admission, rollout};
+use super::{Problem, admission, messages, rollout};
 use crate::config::model::{self, Mode};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::{self, Name};
@@ -25,6 +26,7 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     let pool = pool(section);
     let reuse_port = section.setting("reuse_port", false, Value::flag);
     let admission = admission::of_listener(section);
+    let messages = section.optional("messages", messages::read).flatten();
     let rollout = section.optional("rollout", rollout::read).flatten();
     if let (Some(main), Some(other)) = (&pool, &rollout)
         && main.value == other.pool.value
@@ -41,6 +43,7 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
         pool: pool.value.clone(),
         reuse_port: reuse_port.value,
         admission,
+        messages: messages.map(Arc::new),
         rollout: rollout.as_ref().map(|rollout| rollout.model.clone()),
     });
     Listener { bind, pool, rollout_pool: rollout.map(|rollout| rollout.pool), model }

@@ -57,8 +57,11 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["protocol", "type", "proto"], r#""mode""#),
             (&["reuseport", "so_reuseport"], r#""reuse_port""#),
             (&["canary", "split", "traffic_split"], r#""rollout""#),
+            (&["message", "texts", "errors", "kick_messages"], r#""messages""#),
+            (&["connection_rate", "max_connection_rate", "connect_rate"], r#""accept_rate""#),
         ],
     ),
+    ("listeners.*.messages", &[(&["language", "type", "kind", "mode"], r#""protocol""#), (&["motd"], r#""default""#)]),
     (
         "listeners.*.rollout",
         &[
