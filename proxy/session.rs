@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 mod connect;
 mod farewell;
+mod id;
 mod local;
 mod outcome;
 mod record;
@@ -21,8 +22,9 @@ mod tests;
 mod waiting;
 
 use self::farewell::Farewell;
+pub use self::id::{Ids, SessionId};
 use self::local::Place;
-pub use self::local::{Burden, Load, Local, SessionId};
+pub use self::local::{Burden, Load, Local};
 pub use self::outcome::{CloseReason, Tally};
 use self::record::{Last, Record};
 pub use self::refusals::Refusals;

@@ -24,7 +24,7 @@ use crate::drain::{Phase, Watch, next_notice};
 use crate::listener::{Acceptor, Newcomer, Spread};
 use crate::pool::Backend;
 use crate::relay::Stop;
-use crate::session::{CloseReason, Local};
+use crate::session::{CloseReason, Ids, Local};
 use crate::snapshot::{Listener, Snapshot};
 
 /// Commands that wait in a worker's mailbox; the control thread sends a few per reload and waits when it is full.
@@ -111,8 +111,15 @@ impl Handle {
 /// A thread could not be made. Those that were end by themselves when `drain`'s trigger is dropped.
 pub fn spawn_all(count: usize, snapshot: &Arc<ArcSwap<Snapshot>>, drain: &Watch) -> io::Result<Vec<Handle>> {
     let (spread, doors) = Spread::new(count);
+    let ids = Arc::new(Ids::new());
     let spawn = |(index, newcomers)| {
-        let parts = Parts { index, count, snapshot: Arc::clone(snapshot), spread: Arc::clone(&spread), newcomers };
+        let parts = Parts {
+            index,
+            ids: Arc::clone(&ids),
+            snapshot: Arc::clone(snapshot),
+            spread: Arc::clone(&spread),
+            newcomers,
+        };
         spawn(parts, drain.clone())
     };
     doors.into_iter().enumerate().map(spawn).collect()
@@ -121,7 +128,7 @@ pub fn spawn_all(count: usize, snapshot: &Arc<ArcSwap<Snapshot>>, drain: &Watch)
 /// What a worker is made of, on its way to its thread.
 struct Parts {
     index: usize,
-    count: usize,
+    ids: Arc<Ids>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     spread: Arc<Spread>,
     newcomers: mpsc::Receiver<Newcomer>,
@@ -159,8 +166,8 @@ struct Listening {
 
 impl Worker {
     fn new(parts: Parts) -> Self {
-        let Parts { index, count, snapshot, spread, newcomers } = parts;
-        Self { snapshot, local: Local::new(index, count), sockets: HashMap::new(), spread, newcomers }
+        let Parts { index, ids, snapshot, spread, newcomers } = parts;
+        Self { snapshot, local: Local::new(index, ids), sockets: HashMap::new(), spread, newcomers }
     }
 
     /// Serves until the process drains; returns when the last session has ended.

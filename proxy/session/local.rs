@@ -1,17 +1,16 @@
 //! What a worker lends to its sessions, and how it reaches them. All on one thread: no locks.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::CloseReason;
+use super::{CloseReason, Ids, SessionId};
 use crate::pool::Backend;
 use crate::relay::{Buffer, Direction, Stop};
 
@@ -20,7 +19,7 @@ use crate::relay::{Buffer, Direction, Stop};
 pub struct Local {
     worker: usize,
     buffer: Buffer,
-    ids: Ids,
+    ids: Arc<Ids>,
     sessions: RefCell<Slab<Rc<Handle>>>,
     /// Tells that the last session has gone.
     emptied: Notify,
@@ -38,10 +37,6 @@ pub(super) struct Spoken(Rc<Local>);
 
 /// Clients that one worker speaks to at once, before it closes them. In a flood it has better things to do.
 const FAREWELLS: usize = 256;
-
-/// The name of a session in logs: unlike any other of this process, and of the processes before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(u64);
 
 /// How many sessions a worker has, those on their way to it included. Read by the other workers.
 #[derive(Debug, Default)]
@@ -74,21 +69,13 @@ struct Handle {
     bytes_down: Cell<u64>,
 }
 
-/// Makes session ids: the second of the start in the upper half, and below it a count that each of `step` workers
-/// makes its own way through.
-#[derive(Debug)]
-struct Ids {
-    next: Cell<u64>,
-    step: u64,
-}
-
 impl Local {
-    /// The side of worker number `worker` of `workers`.
-    pub fn new(worker: usize, workers: usize) -> Rc<Self> {
+    /// The side of worker number `worker`.
+    pub fn new(worker: usize, ids: Arc<Ids>) -> Rc<Self> {
         Rc::new(Self {
             worker,
             buffer: Buffer::new(),
-            ids: Ids::new(worker, workers),
+            ids,
             sessions: RefCell::default(),
             emptied: Notify::new(),
             farewells: Cell::new(0),
@@ -255,40 +242,13 @@ impl Drop for Place {
     }
 }
 
-impl Ids {
-    fn new(worker: usize, workers: usize) -> Self {
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { next: Cell::new((started << 32) + worker as u64), step: workers as u64 }
-    }
-
-    fn next(&self) -> SessionId {
-        let id = self.next.get();
-        self.next.set(id.wrapping_add(self.step));
-        SessionId(id)
-    }
-}
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn ids_of_two_workers_never_meet() {
-        let (first, second) = (Ids::new(0, 2), Ids::new(1, 2));
-        let ids: std::collections::BTreeSet<_> = (0..100).flat_map(|_| [first.next(), second.next()]).collect();
-        assert_eq!(ids.len(), 200);
-        assert_eq!(first.next().to_string().len(), 16);
-    }
-
     #[tokio::test]
     async fn the_last_to_leave_is_noticed() {
-        let local = Local::new(0, 1);
+        let local = Local::new(0, Arc::default());
         local.emptied().await;
         let load = Arc::new(Load::default());
         let places = [Local::seat(&local, load.take_on()), Local::seat(&local, load.take_on())];

@@ -176,7 +176,7 @@ mod tests {
     fn record(tally: &Arc<Tally>) -> Record {
         let pool = crate::pool::tests::pool(&crate::pool::tests::plain(&["127.0.0.1:1"]), None);
         let origin = Origin { client: ([127, 0, 0, 1], 1).into(), tally: Arc::clone(tally), pool, access_log: true };
-        Record::new(origin, Local::new(0, 1).next_id())
+        Record::new(origin, Local::new(0, Arc::default()).next_id())
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ async fn an_idle_session_stays_small() {
     let origin = Origin { client, tally, pool, access_log: true };
     let permit = admitted();
     let burden = Arc::new(Load::default()).take_on();
-    let life = Session::new(origin, permit, burden, &Local::new(0, 1)).run(downstream);
+    let life = Session::new(origin, permit, burden, &Local::new(0, Arc::default())).run(downstream);
     let bytes = size_of_val(&life);
     assert!(bytes <= FUTURE_BYTES, "a session's future has grown to {bytes} bytes");
 }
