@@ -4,13 +4,12 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
 
 pub mod admin;
 mod api;
+mod drain;
 pub mod health;
 pub mod names;
 pub mod queues;
@@ -23,13 +22,9 @@ pub mod watch;
 
 use self::reload::{Reloader, Verdict};
 use self::state::State;
-use crate::drain::{Phase, Trigger};
-use crate::session::CloseReason;
+use crate::drain::Trigger;
 use crate::signal::{Signal, Signals};
-use crate::{telemetry, worker};
-
-/// How long workers may take to end their sessions once they are told to: closing takes no longer than a loop over them.
-const CUT_GRACE: Duration = Duration::from_secs(2);
+use crate::worker;
 
 /// What the program that runs the proxy may ask of it, beside what signals ask.
 #[derive(Debug)]
@@ -98,42 +93,6 @@ impl Control {
                 }
             }
         }
-    }
-
-    /// The way down: not ready, then no new sessions, then none at all. A second signal skips what is left of it.
-    async fn drain(&mut self) {
-        let (shutdown_delay, drain_timeout) = self.reloader.shutdown_times();
-        let started = Instant::now();
-        let before = self.drained_sessions();
-        tracing::info!(sessions = self.state.admission().active(), "draining");
-
-        self.trigger.advance(Phase::Leaving);
-        let in_a_hurry = tokio::select! {
-            () = sleep(shutdown_delay) => false,
-            () = next_shutdown(&mut self.signals, &mut self.requests) => true,
-        };
-        self.trigger.drain_until(Instant::now() + drain_timeout);
-        if !in_a_hurry {
-            tokio::select! {
-                () = all_ended(&mut self.workers) => {}
-                () = sleep(drain_timeout) => {}
-                () = next_shutdown(&mut self.signals, &mut self.requests) => tracing::warn!("asked again: ending now"),
-            }
-        }
-        self.trigger.advance(Phase::Cutting);
-        let _overdue = timeout_at(Instant::now() + CUT_GRACE, all_ended(&mut self.workers)).await;
-
-        let took = telemetry::shown(started.elapsed());
-        match self.drained_sessions() - before {
-            0 => tracing::info!(%took, "drained: every session has ended by itself"),
-            cut => tracing::warn!(cut, %took, "drained: the sessions that were left have been cut"),
-        }
-    }
-
-    /// Sessions that a drain has cut so far.
-    fn drained_sessions(&self) -> u64 {
-        let snapshot = self.state.snapshot();
-        snapshot.listeners.values().map(|listener| listener.counts.tally.ended(CloseReason::Drained)).sum()
     }
 }
 

@@ -24,7 +24,7 @@ use crate::drain::{Phase, Watch, next_notice};
 use crate::listener::{Acceptor, Newcomer, Spread};
 use crate::pool::Backend;
 use crate::relay::Stop;
-use crate::session::{CloseReason, Ids, Local};
+use crate::session::{CloseReason, Ids, Local, SessionId};
 use crate::snapshot::{Listener, Snapshot};
 
 /// Commands that wait in a worker's mailbox; the control thread sends a few per reload and waits when it is full.
@@ -37,8 +37,19 @@ pub enum Command {
     Listen(Listen),
     /// Accept no more on a socket.
     Close(Close),
-    /// End the sessions that are connected to this backend.
+    /// What concerns its sessions.
+    Sessions(Ask),
+}
+
+/// What the control thread asks about a worker's sessions.
+#[derive(Debug)]
+pub enum Ask {
+    /// End those that are connected to this backend.
     StopOn(Arc<Backend>),
+    /// Which there are.
+    List(oneshot::Sender<Vec<SessionId>>),
+    /// End these, which a drain has not seen end, and say how many of them were still there.
+    Drain(Vec<SessionId>, oneshot::Sender<usize>),
 }
 
 /// A listening socket to accept on, and for whom.
@@ -193,7 +204,7 @@ impl Worker {
         while let Some(newcomer) = newcomers.recv().await {
             newcomer.begin(&local);
         }
-        drain_out(&local, &snapshot, drain).await;
+        drain_out(&local, &snapshot, commands, drain).await;
     }
 
     async fn obey(&mut self, command: Command) {
@@ -205,7 +216,7 @@ impl Worker {
                 }
                 drop(closed);
             }
-            Command::StopOn(backend) => self.local.stop_on(&backend, CloseReason::Killed),
+            Command::Sessions(ask) => answer(&self.local, ask),
         }
     }
 
@@ -232,8 +243,22 @@ impl Worker {
     }
 }
 
+fn answer(local: &Local, ask: Ask) {
+    // Whoever asked may have gone.
+    match ask {
+        Ask::StopOn(backend) => local.stop_on(&backend, CloseReason::Killed),
+        Ask::List(tell) => drop(tell.send(local.session_ids())),
+        Ask::Drain(sessions, tell) => drop(tell.send(local.stop_these(&sessions, CloseReason::Drained))),
+    }
+}
+
 /// Lets the sessions that live go on until they have ended or must, and tells their clients.
-async fn drain_out(local: &Local, snapshot: &ArcSwap<Snapshot>, mut drain: Watch) {
+async fn drain_out(
+    local: &Local,
+    snapshot: &ArcSwap<Snapshot>,
+    mut commands: mpsc::Receiver<Command>,
+    mut drain: Watch,
+) {
     let ends_at = drain.ends_at().filter(|_| snapshot.load().speaks_of_drains());
     let mut notice = ends_at.map(|_| Instant::now());
     loop {
@@ -241,6 +266,10 @@ async fn drain_out(local: &Local, snapshot: &ArcSwap<Snapshot>, mut drain: Watch
             biased;
             () = local.emptied() => return,
             () = drain.reached(Phase::Cutting) => break,
+            // There are no sockets to open or close any more.
+            Some(command) = commands.recv() => if let Command::Sessions(ask) = command {
+                answer(local, ask);
+            },
             (now, ends_at) = due(notice, ends_at) => {
                 local.announce_end(ends_at);
                 notice = next_notice(now, ends_at);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::model::{Config, Log, LogFormat, LogLevel, Server};
 use super::problem::{Place, Problem};
 use super::raw::{Section, Setting, Value};
-use super::scalar::{self, Explain as _, Name};
+use super::scalar::{self, Explain as _, Name, Rate};
 
 mod addresses;
 mod admission;
@@ -68,10 +68,14 @@ fn server(section: &mut Section<'_>) -> Server {
         let message = "on SIGTERM every session is cut at once";
         section.add(Problem::warning(&drain_timeout.place, message).hint(r#"for example "30s""#));
     }
+    let drain_pace = section.setting("drain_pace", None, |value| {
+        if value.is_off() { Some(None) } else { value.parse(str::parse::<Rate>).map(Some) }
+    });
     Server {
         workers: workers.value,
         max_connections: max_connections.value as usize,
         drain_timeout: drain_timeout.value,
+        drain_pace: drain_pace.value,
         shutdown_delay: shutdown_delay.value,
         levels: section.section("levels", admission::levels),
         reconnect: section.section("reconnect", admission::reconnect),

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 mod messages;
 
 pub use self::messages::{Language, Messages, Occasion};
-use super::scalar::{Address, Expect, Name, Share};
+use super::scalar::{Address, Expect, Name, Rate, Share};
 use crate::admission::acl::Networks;
 use crate::admission::addresses::PerAddress;
 use crate::admission::level::{self, Level};
@@ -48,6 +48,8 @@ pub struct Server {
     pub max_connections: usize,
     /// After SIGTERM: how long sessions may go on once the listeners have closed.
     pub drain_timeout: Duration,
+    /// After SIGTERM: how fast the sessions that are left at half time are ended, at most; `None` is all at the end.
+    pub drain_pace: Option<Rate>,
     /// After SIGTERM: how long `/readyz` answers 503 before the listeners close.
     pub shutdown_delay: Duration,
     /// How full the house is called what.

@@ -16,7 +16,7 @@ use crate::pool::discovery::Key;
 use crate::pool::health::Verdict;
 use crate::probe;
 use crate::snapshot::Snapshot;
-use crate::worker::{Command, Mailbox};
+use crate::worker::{Ask, Command, Mailbox};
 
 /// Checks that run at once: enough for a thousand backends that time out after 2 s to be seen twice a minute, few enough to
 /// be nothing beside what sessions take.
@@ -144,7 +144,7 @@ impl Round {
         let is_down = self.backend.checkup().verdict() == Verdict::Down && !self.backend.is_held_in();
         if self.health.on_down == OnDown::Close && is_down {
             for worker in &*self.workers {
-                worker.send(Command::StopOn(Arc::clone(&self.backend))).await;
+                worker.send(Command::Sessions(Ask::StopOn(Arc::clone(&self.backend)))).await;
             }
         }
     }

@@ -82,9 +82,9 @@ impl Reloader {
         reloader
     }
 
-    /// `shutdown_delay` and `drain_timeout` as they stand.
-    pub fn shutdown_times(&self) -> (Duration, Duration) {
-        (self.config.server.shutdown_delay, self.config.server.drain_timeout)
+    /// `[server]` as it stands.
+    pub fn server(&self) -> &model::Server {
+        &self.config.server
     }
 
     /// Reloads if the file holds something else than when it was last read.

@@ -97,6 +97,11 @@ impl State {
         Arc::clone(&self.snapshot.load().admission)
     }
 
+    /// When the sessions that a drain has left will be ended, once it has begun.
+    pub fn drain_ends_at(&self) -> Option<Instant> {
+        self.drain.ends_at()
+    }
+
     /// How far the process is on its way down.
     pub fn phase(&self) -> Phase {
         self.drain.phase()

@@ -25,9 +25,19 @@ pub(super) struct Status {
     service_level: &'static str,
     sessions_active: usize,
     max_connections: usize,
+    /// While the process shuts down, from the moment that its listeners are closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain: Option<DrainStatus>,
     config: ConfigStatus,
     listeners: Vec<ListenerStatus>,
     pools: Vec<PoolStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct DrainStatus {
+    sessions_left: usize,
+    /// Until those are ended.
+    seconds_left: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -131,6 +141,10 @@ impl Status {
             service_level: admission.level().as_str(),
             sessions_active: admission.active(),
             max_connections: admission.capacity(),
+            drain: state.drain_ends_at().map(|ends_at| DrainStatus {
+                sessions_left: admission.active(),
+                seconds_left: ends_at.saturating_duration_since(now).as_secs(),
+            }),
             config: ConfigStatus::of(state.config_path().display(), state.loads()),
             listeners: snapshot.listeners.iter().map(|(name, listener)| ListenerStatus::of(name, listener)).collect(),
             pools: snapshot.pools.values().map(|pool| PoolStatus::of(pool, now)).collect(),

@@ -117,11 +117,24 @@ impl Local {
         })
     }
 
-    fn stop_those(&self, reason: CloseReason, wanted: impl Fn(&Handle) -> bool) {
+    /// Asks these sessions to end, and says why. Returns how many of them there were.
+    pub fn stop_these(&self, sessions: &[SessionId], reason: CloseReason) -> usize {
+        self.stop_those(reason, |handle| sessions.contains(&handle.id))
+    }
+
+    /// Live sessions of this worker, by name.
+    pub fn session_ids(&self) -> Vec<SessionId> {
+        self.sessions.borrow().iter().map(|(_, handle)| handle.id).collect()
+    }
+
+    fn stop_those(&self, reason: CloseReason, wanted: impl Fn(&Handle) -> bool) -> usize {
+        let mut found = 0;
         for (_, handle) in self.sessions.borrow().iter().filter(|(_, handle)| wanted(handle)) {
             handle.reason.set(reason);
             handle.stop.ask();
+            found += 1;
         }
+        found
     }
 
     /// Resolves when no session is left. One task at a time may wait.

@@ -168,3 +168,70 @@ async fn a_reload_on_the_way_down_is_refused() {
     drop(client);
     proxy.ended().await;
 }
+
+#[tokio::test]
+async fn those_who_are_left_go_one_after_the_other_the_youngest_first() {
+    let backend = Backend::echo();
+    let mut proxy = with_server(&backend, "drain_timeout = \"4s\"\ndrain_pace = \"100/s\"");
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut client = proxy.connect().await;
+        client.echo(b"hello").await;
+        clients.push(client);
+    }
+    proxy.shut_down();
+    let asked = Instant::now();
+    eventually("it says how many are left", async || {
+        let drain = &proxy.status().await["drain"];
+        drain["sessions_left"] == 10 && drain["seconds_left"].as_u64().is_some_and(|left| left <= 4)
+    })
+    .await;
+    let mut ends = JoinSet::new();
+    for (number, mut client) in clients.into_iter().enumerate() {
+        ends.spawn(async move {
+            client.expect_end().await;
+            (asked.elapsed(), number)
+        });
+    }
+    let mut ends = ends.join_all().await;
+    ends.sort_unstable();
+    let order: Vec<_> = ends.iter().map(|(_, number)| *number).collect();
+    assert!(order.iter().rev().is_sorted(), "{order:?}");
+    let (first, last) = (ends[0].0, ends[9].0);
+    // Evenly over the second half: one each 200 ms.
+    assert_took(first, 2100 * MILLIS, LATE);
+    assert!(last <= 4 * Duration::from_secs(1) + LATE && last - first >= 1400 * MILLIS, "{ends:?}");
+    proxy.ended().await;
+}
+
+#[tokio::test]
+async fn a_pace_that_is_too_slow_leaves_the_rest_to_the_deadline() {
+    let backend = Backend::echo();
+    let mut proxy = with_server(&backend, "drain_timeout = \"2s\"\ndrain_pace = \"2/s\"");
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut client = proxy.connect().await;
+        client.echo(b"hello").await;
+        clients.push(client);
+    }
+    proxy.shut_down();
+    let asked = Instant::now();
+    // One of them leaves by itself meanwhile, and is nobody's turn.
+    drop(clients.pop());
+    let mut eldest = clients.remove(0);
+    while asked.elapsed() < 1700 * MILLIS {
+        eldest.echo(b"still here").await;
+        tokio::time::sleep(50 * MILLIS).await;
+    }
+    let mut gone = 0;
+    for client in &clients {
+        gone += usize::from(!client.is_quiet());
+    }
+    assert!((1..=2).contains(&gone), "{gone} went before the end");
+    for client in &mut clients {
+        client.expect_end().await;
+    }
+    eldest.expect_end().await;
+    assert_took(asked.elapsed(), 1990 * MILLIS, LATE);
+    proxy.ended().await;
+}

@@ -20,7 +20,7 @@ pub(super) type Keys = Vec<(&'static str, String)>;
 /// `[server]`, `[admin]`, `[log]` and `[dns]`.
 pub(super) fn process(config: &Config) -> Keys {
     let Config { server, admin, log, dns, listeners: _, pools: _ } = config;
-    let Server { workers, max_connections, drain_timeout, shutdown_delay, levels, reconnect } = server;
+    let Server { workers, max_connections, drain_timeout, drain_pace, shutdown_delay, levels, reconnect } = server;
     let Shares { degraded, critical, overloaded } = levels;
     let reconnect::Rule { min_session, window } = reconnect;
     let Log { level, format, access } = log;
@@ -29,6 +29,7 @@ pub(super) fn process(config: &Config) -> Keys {
         ("server.workers", workers.to_string()),
         ("server.max_connections", max_connections.to_string()),
         ("server.drain_timeout", Shown(*drain_timeout).to_string()),
+        ("server.drain_pace", drain_pace.map_or_else(|| OFF.into(), |pace| pace.to_string())),
         ("server.shutdown_delay", Shown(*shutdown_delay).to_string()),
         ("server.levels.degraded", degraded.to_string()),
         ("server.levels.critical", critical.to_string()),
