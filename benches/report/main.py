@@ -10,7 +10,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from . import contestants, install, machine, observed, page, plot, reloads, rounds, summary, workloads
+from . import contestants, floods, install, machine, observed, page, plot, reloads, rounds, summary, workloads
 from .processes import Failed, can_be_apart
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +50,7 @@ def _parser():
     add("--variant", choices=["observed"], help="instead: portti with access log and scrapes beside portti without")
     add("--scrape", action="store_true", help="instead: time a scrape with 1,000 backends and 8,000 sessions")
     add("--reload", action="store_true", help="instead: rr64 while a file of 1,000 pools and 5,000 backends is reloaded")
+    add("--flood", action="store_true", help="instead: 200 players while one address connects 5,000 times a second")
     add("--self-check", action="store_true", help="instead: test this script's arithmetic")
     return parser
 
@@ -72,6 +73,8 @@ def _bench(options):
         return observed.time_scrapes(setting, portti)
     if options.reload:
         return reloads.compare(setting, portti)
+    if options.flood:
+        return floods.compare(setting, portti)
     wanted = contestants.PEERS if options.peers is None else [name for name in options.peers.split(",") if name]
     peers = {name: install.find_peer(name, ROOT) for name in wanted}
     everyone = (contestants.DIRECT, portti, *(peer for peer in peers.values() if peer))
@@ -97,7 +100,7 @@ def _setting(options, load):
         warm_up=0.2 if options.quick else 1.0,
         sessions=sessions,
         # Scrapes come from this script, which stays where it is.
-        apart=can_be_apart() and not (options.variant or options.scrape or options.reload),
+        apart=can_be_apart() and not (options.variant or options.scrape or options.reload or options.flood),
     )
 
 

@@ -41,7 +41,8 @@ impl Marks {
     pub fn new(shares: Shares, capacity: usize) -> Self {
         let enter = [shares.degraded, shares.critical, shares.overloaded].map(|share| at_least(share, capacity));
         let slack = SLACK.of(capacity);
-        Self { enter, leave: enter.map(|mark| mark.saturating_sub(slack)) }
+        // At least one: an empty house has left every level.
+        Self { enter, leave: enter.map(|mark| mark.saturating_sub(slack).max(1)) }
     }
 }
 
@@ -96,6 +97,15 @@ mod tests {
                 level
             })
             .collect()
+    }
+
+    #[test]
+    fn an_empty_house_is_full_service_however_low_the_marks() {
+        let low = Shares { degraded: Share::percent(1), critical: Share::percent(3), overloaded: Share::percent(5) };
+        let marks = Marks::new(low, 1000);
+        assert_eq!(Level::Full.next(50, &marks), Level::Overloaded);
+        assert_eq!(Level::Overloaded.next(1, &marks), Level::Overloaded, "within the slack");
+        assert_eq!(Level::Overloaded.next(0, &marks), Level::Full);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a worker lends to its sessions, and how it reaches them. All on one thread: no locks.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,6 +12,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{CloseReason, Ids, SessionId};
+use crate::admission::pace::Pace;
+use crate::admission::rate::Limit;
+use crate::config::scalar::Rate;
 use crate::pool::Backend;
 use crate::relay::{Buffer, Direction, Stop};
 
@@ -25,6 +29,7 @@ pub struct Local {
     emptied: Notify,
     /// Clients that are being told why they may not stay.
     farewells: Cell<usize>,
+    farewell_pace: RefCell<Pace>,
     /// When the sessions that are left will be ended, once it is known.
     ends_at: Cell<Option<Instant>>,
     /// How often sessions have been told of that.
@@ -37,6 +42,9 @@ pub(super) struct Spoken(Rc<Local>);
 
 /// Clients that one worker speaks to at once, before it closes them. In a flood it has better things to do.
 const FAREWELLS: usize = 256;
+
+/// And how often it begins to: words cost twice as much as a refusal without them.
+const FAREWELL_LIMIT: Limit = Limit { rate: Rate::per_second(NonZeroU32::new(500).expect("500 is not 0")), burst: 256 };
 
 /// How many sessions a worker has, those on their way to it included. Read by the other workers.
 #[derive(Debug, Default)]
@@ -79,6 +87,7 @@ impl Local {
             sessions: RefCell::default(),
             emptied: Notify::new(),
             farewells: Cell::new(0),
+            farewell_pace: RefCell::default(),
             ends_at: Cell::new(None),
             announced: Cell::new(0),
         })
@@ -111,7 +120,8 @@ impl Local {
     /// Leave to speak to one more client that may not stay.
     pub(super) fn farewell(self: &Rc<Self>) -> Option<Spoken> {
         let spoken = self.farewells.get();
-        (spoken < FAREWELLS).then(|| {
+        let may = spoken < FAREWELLS && self.farewell_pace.borrow_mut().pass(&FAREWELL_LIMIT, Instant::now());
+        may.then(|| {
             self.farewells.set(spoken + 1);
             Spoken(Rc::clone(self))
         })

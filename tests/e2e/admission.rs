@@ -1,12 +1,9 @@
 //! Who is let in, seen from outside.
 
-use std::time::Duration;
-
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
 use crate::support::proxy::pool;
-use crate::support::{Backend, Peer, Proxy, eventually};
+use crate::support::{Backend, Proxy, eventually};
 
 /// Listener `game` with these keys, before one backend; further sections.
 fn config(backend: &Backend, listener: &str, sections: &str) -> String {
@@ -91,89 +88,6 @@ async fn an_address_has_so_many_sessions_and_so_many_at_a_time() {
     assert_eq!(through, 3);
     proxy.expect_ended("rate_limited", 7).await;
     assert!(comes_in(&proxy, 2).await);
-}
-
-#[tokio::test]
-async fn a_house_that_fills_sheds_step_by_step_and_lets_players_back_in_first() {
-    let backend = greeting();
-    let server = "[server]\nmax_connections = 20\n[server.reconnect]\nmin_session = \"0s\"";
-    let proxy = Proxy::with(&config(&backend, "shed_at = \"degraded\"", server));
-    assert!(comes_in(&proxy, 9).await, "a player, who leaves");
-    proxy.expect_empty().await;
-
-    let mut inside = Vec::new();
-    let level = async || proxy.status().await["service_level"].as_str().unwrap().to_owned();
-    while inside.len() < 14 {
-        let mut stream = from(&proxy, 100 + u8::try_from(inside.len()).unwrap()).await;
-        assert!(is_served(&mut stream).await);
-        inside.push(stream);
-    }
-    assert_eq!(level().await, "degraded");
-    assert!(!comes_in(&proxy, 50).await, "a newcomer");
-    proxy.expect_ended("shed", 1).await;
-    for number in 0..5 {
-        let mut stream = from(&proxy, 9).await;
-        assert!(is_served(&mut stream).await, "a player who is back, number {number}");
-        inside.push(stream);
-    }
-    assert_eq!(level().await, "overloaded");
-    assert_eq!(proxy.get("/readyz").await.status, 503);
-    assert!(!comes_in(&proxy, 9).await, "nobody new");
-    proxy.expect_ended("shed", 2).await;
-
-    inside.truncate(10);
-    eventually("the level follows", async || level().await == "full").await;
-    assert!(comes_in(&proxy, 51).await);
-}
-
-#[tokio::test]
-async fn a_flood_from_one_address_costs_nobody_else_their_place() {
-    const FLOOD: usize = 3000;
-    let backend = Backend::echo();
-    let proxy = Proxy::with(&config(&backend, "rate_per_ip = \"10/s\"\nmax_connections_per_ip = 10", ""));
-    let mut players = Vec::new();
-    for number in 0..50 {
-        players.push(Peer(from(&proxy, 10 + number).await));
-    }
-    for player in &mut players {
-        player.echo(b"hello").await;
-    }
-    let flood = async {
-        let begun = Instant::now();
-        for _ in 0..FLOOD / 100 {
-            let streams: Vec<_> = (0..100).map(|_| from(&proxy, 200)).collect();
-            for stream in streams {
-                drop(stream.await);
-            }
-        }
-        begun.elapsed()
-    };
-    let play = async {
-        for _ in 0..20 {
-            for player in &mut players {
-                player.echo(b"still here").await;
-            }
-        }
-    };
-    let (took, ()) = tokio::join!(flood, play);
-    for player in &mut players {
-        player.echo(b"and here").await;
-    }
-    // A burst of ten, and ten for each second that it took.
-    eventually("all of the flood is counted", async || {
-        proxy.metric("portti_sessions_total", &[]).await >= f64::from(u32::try_from(FLOOD).unwrap())
-    })
-    .await;
-    let refused = proxy.metric("portti_sessions_total", &[("reason", "rate_limited")]).await;
-    let through = f64::from(u32::try_from(FLOOD).unwrap()) - refused;
-    let most = 10.0 * (took + Duration::from_millis(500)).as_secs_f64() + 11.0;
-    assert!(through <= most, "{through} of the flood came in, in {took:?}");
-    let newcomer = comes_in_and_echoes(&proxy, 201).await;
-    assert!(newcomer);
-}
-
-async fn comes_in_and_echoes(proxy: &Proxy, last: u8) -> bool {
-    Peer(from(proxy, last).await).try_echo(b"hello").await.unwrap_or(false)
 }
 
 #[tokio::test]

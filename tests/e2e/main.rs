@@ -21,6 +21,7 @@ mod health;
 mod limits;
 mod messages;
 mod names;
+mod overload;
 mod process;
 mod queue;
 mod reload;

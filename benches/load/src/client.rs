@@ -4,6 +4,7 @@ mod bulk;
 mod burst;
 mod cps;
 mod cycle;
+mod flood;
 mod game;
 mod idle;
 mod ping_pong;
@@ -93,6 +94,12 @@ enum Workload {
         #[arg(long, value_delimiter = ',')]
         sessions: Vec<u32>,
     },
+    /// One address that connects again and again, and says nothing.
+    Flood {
+        /// Connections a second.
+        #[arg(long)]
+        rate: f64,
+    },
     /// Opens all connections at once, with one round trip each.
     Burst {
         #[arg(long)]
@@ -119,6 +126,7 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
         Workload::Cps { connections, size } => cps::run(target, &plan, connections, size),
         Workload::Game { players, size, rate } => game::run(target, &plan, game::Pace { players, rate }, size),
         Workload::Idle { ref sessions } => return idle::run(target, sessions),
+        Workload::Flood { rate } => flood::run(target, &plan, rate),
         Workload::Burst { connections, size } => burst::run(target, &plan, connections, size),
     }?;
     writeln!(io::stdout(), "{}", recorder.result())

@@ -77,8 +77,13 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<Option<TcpStream>> {
 
 /// Begins a connection and does not wait for it: it is there once the socket is writable and has no error.
 pub(crate) fn begin_connect(target: SocketAddrV4, number: u32) -> io::Result<TcpStream> {
+    begin_connect_from(source(number), target)
+}
+
+/// The same, from this address.
+pub(crate) fn begin_connect_from(source: Ipv4Addr, target: SocketAddrV4) -> io::Result<TcpStream> {
     let socket = new_socket(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-    rustix::net::bind(&socket, &SocketAddrV4::new(source(number), 0))?;
+    rustix::net::bind(&socket, &SocketAddrV4::new(source, 0))?;
     match rustix::net::connect(&socket, &target) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket.into()),
         Err(error) => Err(error.into()),

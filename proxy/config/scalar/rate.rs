@@ -34,6 +34,11 @@ pub enum RateError {
 const COUNT_MAX: u32 = 1_000_000;
 
 impl Rate {
+    /// So many in a second.
+    pub const fn per_second(count: NonZeroU32) -> Self {
+        Self { count, unit: Unit::Second }
+    }
+
     /// The time for one.
     pub fn interval(self) -> Duration {
         self.unit.length() / self.count.get()

@@ -77,9 +77,14 @@ impl Proxy {
 
     /// A new client at an address of this machine: all of 127.0.0.0/8 are.
     pub(crate) async fn connect_from(&self, address: impl Into<IpAddr>) -> Peer {
+        self.connect_from_to("game", address).await
+    }
+
+    /// The same, to this listener.
+    pub(crate) async fn connect_from_to(&self, listener: &str, address: impl Into<IpAddr>) -> Peer {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::new(address.into(), 0)).unwrap();
-        Peer(soon("a connection", socket.connect(self.address())).await.unwrap())
+        Peer(soon("a connection", socket.connect(self.address_of(listener))).await.unwrap())
     }
 
     /// Both ends of a new session.
