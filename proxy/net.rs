@@ -2,5 +2,6 @@
 
 pub mod client;
 pub mod minecraft;
+pub mod proxy_protocol;
 pub mod socket;
 pub mod tcp_info;
