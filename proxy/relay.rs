@@ -5,7 +5,8 @@
 //!
 //! Bytes pass through one buffer that all sessions of a worker share, so an idle session owns none. Only what the far
 //! side would not take is copied into a buffer of the session's own ([`BUFFER_BYTES`] a direction at most), and nothing
-//! more is read in that direction until it is gone: that is the backpressure.
+//! more is read in that direction until it is gone: that is the backpressure. What a client is told from outside comes on
+//! top.
 
 use std::cell::RefCell;
 use std::fmt;

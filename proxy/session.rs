@@ -24,7 +24,7 @@ mod waiting;
 use self::farewell::Farewell;
 pub use self::id::{Ids, SessionId};
 use self::local::Place;
-pub use self::local::{Burden, Load, Local};
+pub use self::local::{Burden, FAREWELLS, Load, Local};
 pub use self::outcome::{CloseReason, Tally};
 use self::record::{Last, Record};
 pub use self::refusals::Refusals;
@@ -70,11 +70,9 @@ impl Session {
 
     /// The same for one that may not begin; its client is told why, if its listener has words for it.
     pub fn turn_away(downstream: net::TcpStream, origin: Origin, refusal: Refusal, local: &Rc<Local>) {
-        let farewell = Farewell::on(refusal.into(), origin.tally.messages().as_deref());
+        let tally = Arc::clone(&origin.tally);
         Self::refuse(origin, refusal.into(), local);
-        if let Some(farewell) = farewell {
-            farewell.begin(downstream, local);
-        }
+        farewell::begin(downstream, refusal.into(), tally.messages().as_deref(), local);
     }
 
     /// Lives the session. Both connections are closed when it is over.
@@ -95,10 +93,13 @@ impl Session {
     /// What the client is told at the end.
     fn farewell(&self, reason: CloseReason) -> Option<Farewell> {
         let (occasion, messages) = (farewell::occasion(reason)?, self.record.tally().messages());
-        if self.record.has_connected() {
-            return Farewell::silent(messages.as_deref());
+        let messages = messages.as_deref();
+        if !self.record.has_connected() {
+            return Farewell::on(occasion, messages);
         }
-        Farewell::on(occasion, messages.as_deref())
+        // Behind the bytes of a backend only plain text has a place.
+        let messages = messages.filter(|messages| messages.language == Language::Text);
+        if self.place.was_told() { Farewell::silent(messages) } else { Farewell::on(occasion, messages) }
     }
 
     /// Gives up everything but the connection, and tells the client.
@@ -164,7 +165,10 @@ impl Session {
     fn finish(&mut self, reason: CloseReason, downstream: &TcpStream) {
         let quality = if self.record.is_logged() { tcp_info::read(downstream).ok() } else { None };
         self.record.finish(reason, &Last { bytes: self.place.bytes(), quality });
-        self.permit.note_end(self.record.tally().memory(), self.record.client(), self.record.accepted_at.elapsed());
+        // Who only waited did not play.
+        if self.record.has_connected() {
+            self.permit.note_end(self.record.tally().memory(), self.record.client(), self.record.accepted_at.elapsed());
+        }
     }
 }
 
@@ -208,9 +212,11 @@ impl relay::Observe for Observer<'_> {
     }
 
     fn notice(&self) -> Option<String> {
-        let ((left, told_before), messages) = (self.place.time_left()?, self.record.tally().messages());
+        let (left, messages) = (self.place.time_left()?, self.record.tally().messages());
         let messages = messages.as_ref().filter(|messages| messages.language == Language::Text)?;
         let words = messages.on(Occasion::Drain)?;
-        (told_before == 0 || words.counts_down()).then(|| words.filled(messages.retry_after, left))
+        let is_due = !self.place.was_told() || words.counts_down();
+        self.place.note_told();
+        is_due.then(|| words.filled(messages.retry_after, left))
     }
 }

@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::model::Config;
+use crate::session::FAREWELLS;
 
 /// Descriptors beside those of sessions: the log, runtimes, admin clients, watches, and some to spare.
 const SPARE: u64 = 256;
@@ -30,7 +31,9 @@ pub(super) fn make_room(config: &Config) {
 fn needed(config: &Config) -> u64 {
     let addresses: usize = config.listeners.iter().map(|listener| listener.bind.len()).sum();
     let sockets = addresses * config.server.workers.get();
-    sessions(config) + sockets as u64 + SPARE
+    let speaks = config.listeners.iter().any(|listener| listener.messages.is_some());
+    let spoken_to = if speaks { config.server.workers.get() * FAREWELLS } else { 0 };
+    sessions(config) + (sockets + spoken_to) as u64 + SPARE
 }
 
 fn sessions(config: &Config) -> u64 {

@@ -15,7 +15,8 @@ use crate::session::{CloseReason, SessionId};
 use crate::telemetry;
 use crate::worker::{Ask, Command, Mailbox};
 
-/// How long workers may take to end their sessions once they are told to: closing takes no longer than a loop over them.
+/// How long workers may take to end their sessions once they are told to: closing is a loop over them, and the last words that
+/// are still being said then have this long.
 const CUT_GRACE: Duration = Duration::from_secs(2);
 
 /// Between two looks at how many sessions are due.

@@ -48,7 +48,9 @@ pub async fn serve(state: Rc<State>) {
 }
 
 fn removed<'a>(before: &'a Snapshot, now: &'a Snapshot) -> impl Iterator<Item = Arc<Listener>> + use<'a> {
-    before.listeners.values().filter(|listener| !now.listeners.contains_key(&listener.name)).map(Arc::clone)
+    // By what it counts: one of the same name may have come after it.
+    let lives = |old: &Listener| now.listeners.get(&old.name).is_some_and(|new| Arc::ptr_eq(&new.counts, &old.counts));
+    before.listeners.values().filter(move |listener| !lives(listener)).map(Arc::clone)
 }
 
 fn arrivals(listener: &Listener) -> &Arrivals {

@@ -33,11 +33,7 @@ impl Pace {
         #[allow(clippy::cast_precision_loss, reason = "sessions are far fewer than 2^52")]
         let even = left as f64 / remained.as_secs_f64();
         self.owed += even.min(1.0 / self.most.interval().as_secs_f64()) * seconds;
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "never negative, and no more than left"
-        )]
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "never negative, and small")]
         let due = self.owed as usize;
         self.owed = self.owed.fract();
         due

@@ -49,7 +49,15 @@ impl Stop {
 
     /// Resolves when it is asked to end. One task at a time may wait.
     pub async fn asked(&self) {
-        poll_fn(|cx| if self.poll(cx) == Asked::End { Poll::Ready(()) } else { Poll::Pending }).await;
+        poll_fn(|cx| match self.poll(cx) {
+            Asked::End => Poll::Ready(()),
+            // What is to be told stays for the relay, which alone can.
+            asked => {
+                self.asked.set(asked);
+                Poll::Pending
+            }
+        })
+        .await;
     }
 
     fn set(&self, asked: Asked) {

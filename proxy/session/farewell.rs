@@ -49,19 +49,6 @@ impl Farewell {
         (language == Language::Text).then(|| Self { language, text: String::new() })
     }
 
-    /// Says it on a task of its own, unless too many are being spoken to.
-    pub(super) fn begin(self, downstream: net::TcpStream, local: &Rc<Local>) {
-        // What cannot be watched cannot be told anything either.
-        if let Some(counted) = local.farewell()
-            && let Ok(downstream) = TcpStream::from_std(downstream)
-        {
-            spawn_local(async move {
-                self.say(downstream).await;
-                drop(counted);
-            });
-        }
-    }
-
     /// Says it, and closes. However the client takes it, this is over within seconds.
     pub(super) async fn say<S: AsyncRead + AsyncWrite + Unpin>(self, mut stream: S) {
         let said = match self.language {
@@ -71,6 +58,22 @@ impl Farewell {
         if matches!(said, Ok(Ok(()))) {
             let _took_too_long = timeout(LINGER, close(stream)).await;
         }
+    }
+}
+
+/// Says on a task of its own what there is to say, unless too many are being spoken to.
+pub(super) fn begin(downstream: net::TcpStream, occasion: Occasion, messages: Option<&Messages>, local: &Rc<Local>) {
+    // Asked in the order of cost: a flood gets no further than the second.
+    if messages.is_some_and(|messages| messages.on(occasion).is_some())
+        && let Some(counted) = local.farewell()
+        && let Some(farewell) = Farewell::on(occasion, messages)
+        // What cannot be watched cannot be told anything either.
+        && let Ok(downstream) = TcpStream::from_std(downstream)
+    {
+        spawn_local(async move {
+            farewell.say(downstream).await;
+            drop(counted);
+        });
     }
 }
 

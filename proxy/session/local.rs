@@ -32,8 +32,6 @@ pub struct Local {
     farewell_pace: RefCell<Pace>,
     /// When the sessions that are left will be ended, once it is known.
     ends_at: Cell<Option<Instant>>,
-    /// How often sessions have been told of that.
-    announced: Cell<u32>,
 }
 
 /// One client that is being told why it may not stay.
@@ -41,7 +39,7 @@ pub struct Local {
 pub(super) struct Spoken(Rc<Local>);
 
 /// Clients that one worker speaks to at once, before it closes them. In a flood it has better things to do.
-const FAREWELLS: usize = 256;
+pub const FAREWELLS: usize = 256;
 
 /// And how often it begins to: words cost twice as much as a refusal without them.
 const FAREWELL_LIMIT: Limit = Limit { rate: Rate::per_second(NonZeroU32::new(500).expect("500 is not 0")), burst: 256 };
@@ -71,6 +69,8 @@ struct Handle {
     stop: Stop,
     /// Why it was asked to stop.
     reason: Cell<CloseReason>,
+    /// Its client has been told that all end.
+    told: Cell<bool>,
     /// Where it is connected to.
     backend: OnceCell<Arc<Backend>>,
     bytes_up: Cell<u64>,
@@ -89,7 +89,6 @@ impl Local {
             farewells: Cell::new(0),
             farewell_pace: RefCell::default(),
             ends_at: Cell::new(None),
-            announced: Cell::new(0),
         })
     }
 
@@ -111,7 +110,6 @@ impl Local {
     /// Has every session tell its client that all end then, as far as there is something to tell.
     pub fn announce_end(&self, at: Instant) {
         self.ends_at.set(Some(at));
-        self.announced.set(self.announced.get() + 1);
         for (_, handle) in &*self.sessions.borrow() {
             handle.stop.ask_to_tell();
         }
@@ -129,7 +127,7 @@ impl Local {
 
     /// Asks these sessions to end, and says why. Returns how many of them there were.
     pub fn stop_these(&self, sessions: &[SessionId], reason: CloseReason) -> usize {
-        self.stop_those(reason, |handle| sessions.contains(&handle.id))
+        self.stop_those(reason, |handle| sessions.binary_search(&handle.id).is_ok())
     }
 
     /// Live sessions of this worker, by name.
@@ -149,7 +147,7 @@ impl Local {
 
     /// Resolves when no session is left. One task at a time may wait.
     pub async fn emptied(&self) {
-        while self.sessions() > 0 {
+        while self.sessions() > 0 || self.farewells.get() > 0 {
             self.emptied.notified().await;
         }
     }
@@ -169,6 +167,7 @@ impl Local {
             id: local.next_id(),
             stop: Stop::default(),
             reason: Cell::new(CloseReason::Killed),
+            told: Cell::new(false),
             backend: OnceCell::new(),
             bytes_up: Cell::new(0),
             bytes_down: Cell::new(0),
@@ -194,6 +193,7 @@ impl Load {
 impl Drop for Spoken {
     fn drop(&mut self) {
         self.0.farewells.set(self.0.farewells.get() - 1);
+        self.0.emptied.notify_one();
     }
 }
 
@@ -224,10 +224,18 @@ impl Place {
         self.handle.reason.get()
     }
 
-    /// What is left until all sessions are ended, and how often sessions were told before.
-    pub(super) fn time_left(&self) -> Option<(Duration, u32)> {
-        let left = self.local.ends_at.get()?.saturating_duration_since(Instant::now());
-        Some((left, self.local.announced.get().saturating_sub(1)))
+    /// What is left until all sessions are ended, once that is known.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        Some(self.local.ends_at.get()?.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the client has been told of that.
+    pub(super) fn was_told(&self) -> bool {
+        self.handle.told.get()
+    }
+
+    pub(super) fn note_told(&self) {
+        self.handle.told.set(true);
     }
 
     pub(super) fn farewell(&self) -> Option<Spoken> {

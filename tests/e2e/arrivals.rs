@@ -171,12 +171,34 @@ async fn a_listener_that_is_removed_lets_those_in_who_wait() {
 #[tokio::test]
 async fn those_who_wait_when_a_drain_begins_are_let_in() {
     let backend = Backend::echo();
-    let mut proxy = Proxy::with(&config(&backend, "accept_rate = \"5/s\"\naccept_burst = 1"));
+    let mut proxy = Proxy::with(&config(&backend, "accept_rate = \"1/s\"\naccept_burst = 1"));
     let mut clients = [proxy.connect().await, proxy.connect().await, proxy.connect().await];
+    waiting(&proxy, 2).await;
     proxy.shut_down();
     for client in &mut clients {
         client.echo(b"hello").await;
     }
     drop(clients);
     proxy.ended().await;
+}
+
+#[tokio::test]
+async fn who_only_waited_did_not_play() {
+    let backend = Backend::echo();
+    let listener = |keys: &str| {
+        format!("[listeners.game]\nbind = \"127.0.0.1:0\"\npool = \"game\"\n{keys}\n{}", pool(&[&backend], ""))
+    };
+    let reconnect = "[server]\n[server.reconnect]\nmin_session = \"500ms\"\n";
+    let keys = "accept_rate = \"1/h\"\naccept_burst = 1\nwait_timeout = \"600ms\"";
+    let proxy = Proxy::with(&(listener(keys) + reconnect));
+    let mut inside = proxy.connect_from([127, 0, 0, 9]).await;
+    inside.echo(b"in").await;
+    proxy.connect_from([127, 0, 0, 50]).await.expect_end().await;
+    proxy.expect_ended("queue_timeout", 1).await;
+    let sheds = format!("{reconnect}[server.levels]\ndegraded = \"0%\"\ncritical = \"100%\"\noverloaded = \"100%\"\n");
+    proxy.reload_with(&(listener("shed_at = \"degraded\"") + &sheds)).await;
+    for newcomer in [51, 50] {
+        proxy.connect_from([127, 0, 0, newcomer]).await.expect_end().await;
+    }
+    proxy.expect_ended("shed", 2).await;
 }

@@ -113,10 +113,12 @@ async fn a_flood_of_those_who_do_not_listen_leaves_the_others_alone() {
     let proxy = Proxy::with(&config("text", listener, "denied = \"No.\\n\"", &pool(&[&backend], "")));
     let mut player = proxy.connect().await;
     let mut deaf = Vec::new();
+    let begun = Instant::now();
     for _ in 0..FLOOD {
         deaf.push(proxy.connect_from([127, 0, 0, 200]).await);
     }
     proxy.expect_ended("denied", FLOOD.try_into().unwrap()).await;
+    let took = begun.elapsed();
     player.echo(b"still here").await;
     assert_eq!(proxy.status().await["sessions_active"], 1, "they are no sessions");
     // Two workers speak to 256 each, at the most, and to each for a second, at the most.
@@ -126,7 +128,8 @@ async fn a_flood_of_those_who_do_not_listen_leaves_the_others_alone() {
         let _reset = client.0.read_to_end(&mut heard).await;
         told += usize::from(heard == b"No.\n");
     }
-    assert!((200..=512).contains(&told), "{told} were told");
+    // On a machine so busy that it took longer, the first have been let go before the last came.
+    assert!(told >= 200 && (told <= 512 || took > Duration::from_millis(900)), "{told} were told, in {took:?}");
     drop(deaf);
     eventually("there is room again", async || heard(&mut proxy.connect_from([127, 0, 0, 200]).await).await == "No.\n")
         .await;
@@ -186,6 +189,58 @@ async fn who_still_waits_at_the_end_is_told_too() {
     assert_eq!(heard(&mut waits).await, "Closed.\n");
     assert_eq!(heard(&mut playing).await, "Closed.\n");
     drop((playing, waits));
+    proxy.ended().await;
+}
+
+#[tokio::test]
+async fn who_waits_when_the_drain_begins_and_then_plays_is_told() {
+    let backend = Backend::echo();
+    let server = format!("[server]\nworkers = 1\ndrain_timeout = \"3s\"\n{}", pool(&[&backend], ""));
+    let config = config("text", "accept_rate = \"1/s\"\naccept_burst = 1", "drain = \"Bye.\\n\"", &server);
+    let mut proxy = Proxy::with(&config);
+    let mut playing = proxy.connect().await;
+    playing.echo(b"hello").await;
+    let mut waits = proxy.connect().await;
+    eventually("it waits", async || proxy.metric("portti_arrivals_waiting", &[]).await == 1.0).await;
+    proxy.shut_down();
+    playing.expect(b"Bye.\n").await;
+    waits.expect(b"Bye.\n").await;
+    waits.echo(b"in at last").await;
+    assert_eq!((heard(&mut playing).await, heard(&mut waits).await), (String::new(), String::new()), "once is enough");
+    drop((playing, waits));
+    proxy.ended().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_in_a_hurry_is_told_too() {
+    let backend = Backend::echo();
+    for (server, twice) in [("drain_timeout = \"0s\"", false), ("shutdown_delay = \"30s\"", true)] {
+        let server = format!("[server]\n{server}\n{}", pool(&[&backend], ""));
+        let mut proxy = Proxy::with(&config("text", "", "drain = \"Bye.\\n\"", &server));
+        let mut playing = proxy.connect().await;
+        playing.echo(b"hello").await;
+        proxy.shut_down();
+        if twice {
+            eventually("the way down", async || proxy.get("/readyz").await.status == 503).await;
+            proxy.shut_down();
+        }
+        assert_eq!(heard(&mut playing).await, "Bye.\n", "{server}");
+        drop(playing);
+        proxy.ended().await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_being_told_is_waited_for() {
+    let backend = Backend::echo();
+    let mut proxy = Proxy::with(&config("minecraft", "maintenance = true", "default = \"No\"", &pool(&[&backend], "")));
+    let mut client = proxy.connect().await;
+    proxy.expect_ended("denied", 1).await;
+    proxy.shut_down();
+    eventually("the way down", async || Peer::is_refused(client.0.peer_addr().unwrap()).await).await;
+    client.send(&handshake(2)).await;
+    assert_eq!(heard(&mut client).await, "\u{f}\0\u{d}{\"text\":\"No\"}");
+    drop(client);
     proxy.ended().await;
 }
 
