@@ -113,7 +113,7 @@ pub fn run<'a, D: Socket, U: Socket, O: Observe>(
         stop,
     };
     async move {
-        let mut timer = pin!(sleep_until(relay.watchdog.next_look()));
+        let mut timer = pin!(sleep_until(relay.watchdog.plan(Instant::now(), false)));
         poll_fn(|cx| relay.poll(cx, timer.as_mut())).await
     }
 }
@@ -156,14 +156,14 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
         if let Some(end) = self.poll_flows(cx) {
             return Poll::Ready(end);
         }
-        if let Some(sooner) = self.watchdog.sooner(self.is_stalled()) {
+        if let Some(sooner) = self.watchdog.sooner(timer.deadline(), self.is_stalled()) {
             timer.as_mut().reset(sooner);
         }
         while timer.as_mut().poll(cx).is_ready() {
-            if let Some(end) = self.look() {
-                return Poll::Ready(end);
+            match self.look() {
+                Ok(next) => timer.as_mut().reset(next),
+                Err(end) => return Poll::Ready(end),
             }
-            timer.as_mut().reset(self.watchdog.next_look());
         }
         Poll::Pending
     }
@@ -223,13 +223,13 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
         self.up.is_stalled() || self.down.is_stalled()
     }
 
-    /// The timer has fired: has a limit passed, or a side that may not be read from broken?
-    fn look(&mut self) -> Option<End> {
+    /// The timer has fired: has a limit passed, or a side that may not be read from broken? If not, when it is to fire next.
+    fn look(&mut self) -> Result<Instant, End> {
         if self.up.is_stalled() && self.downstream.is_broken() {
-            return Some(self.broken(Side::Downstream));
+            return Err(self.broken(Side::Downstream));
         }
         if self.down.is_stalled() && self.upstream.is_broken() {
-            return Some(self.broken(Side::Upstream));
+            return Err(self.broken(Side::Upstream));
         }
         let now = Instant::now();
         if self.watchdog.settles(now) {

@@ -47,15 +47,13 @@ pub(super) struct Watchdog<'a> {
     answer_due: Option<Instant>,
     /// The session has lasted for [`SETTLE_AFTER`].
     settled: bool,
-    /// When the timer is to fire.
-    next_look: Instant,
     /// A look within [`STALL_LOOK`] is planned already.
     watches_stall: bool,
 }
 
 impl<'a> Watchdog<'a> {
     pub(super) fn new(limits: &'a Limits, began: Instant, now: Instant) -> Self {
-        let mut watchdog = Self {
+        Self {
             limits,
             began,
             moved: false,
@@ -63,16 +61,8 @@ impl<'a> Watchdog<'a> {
             answered: false,
             answer_due: None,
             settled: false,
-            next_look: now,
             watches_stall: false,
-        };
-        watchdog.plan(now, false);
-        watchdog
-    }
-
-    /// When the timer should fire next.
-    pub(super) fn next_look(&self) -> Instant {
-        self.next_look
+        }
     }
 
     /// Bytes have passed. Reads the clock only while the backend owes its first byte.
@@ -89,16 +79,11 @@ impl<'a> Watchdog<'a> {
         !std::mem::replace(&mut self.answered, true)
     }
 
-    /// When to fire instead, if what has happened since the timer was set cannot wait that long.
-    pub(super) fn sooner(&mut self, stalled: bool) -> Option<Instant> {
+    /// When to fire instead of at `planned`, if what has happened since cannot wait that long.
+    pub(super) fn sooner(&mut self, planned: Instant, stalled: bool) -> Option<Instant> {
         let stall_look = (stalled && !self.watches_stall).then(|| Instant::now() + STALL_LOOK);
         self.watches_stall |= stalled;
-        let sooner = stall_look.into_iter().chain(self.answer_due).min()?;
-        if sooner >= self.next_look {
-            return None;
-        }
-        self.next_look = sooner;
-        Some(sooner)
+        stall_look.into_iter().chain(self.answer_due).min().filter(|&sooner| sooner < planned)
     }
 
     /// Whether the session has just settled. True once.
@@ -108,31 +93,34 @@ impl<'a> Watchdog<'a> {
         settles
     }
 
-    /// The timer has fired: the limit that has passed, if one has. Plans the next look.
-    pub(super) fn look(&mut self, now: Instant, stalled: bool) -> Option<End> {
+    /// The timer has fired: when it is to fire next.
+    ///
+    /// # Errors
+    /// The limit that has passed.
+    pub(super) fn look(&mut self, now: Instant, stalled: bool) -> Result<Instant, End> {
         if std::mem::take(&mut self.moved) {
             self.quiet_since = now;
         }
         if self.limits.lifetime.is_some_and(|lifetime| now >= self.began + lifetime) {
-            return Some(End::MaxLifetime);
+            return Err(End::MaxLifetime);
         }
         if self.answer_due.is_some_and(|at| now >= at) {
-            return Some(End::RequestTimeout);
+            return Err(End::RequestTimeout);
         }
         if self.limits.idle.is_some_and(|idle| now >= self.quiet_since + idle) {
-            return Some(End::IdleTimeout);
+            return Err(End::IdleTimeout);
         }
-        self.plan(now, stalled);
-        None
+        Ok(self.plan(now, stalled))
     }
 
-    fn plan(&mut self, now: Instant, stalled: bool) {
+    /// When the timer is to fire next.
+    pub(super) fn plan(&mut self, now: Instant, stalled: bool) -> Instant {
         self.watches_stall = stalled;
         let stall_look = stalled.then(|| now + STALL_LOOK);
         let idle_look = self.limits.idle.map(|idle| now + idle / IDLE_PARTS);
         let end = self.limits.lifetime.map(|lifetime| self.began + lifetime);
         let settling = (!self.settled).then(|| self.began + SETTLE_AFTER);
         let looks = [stall_look, idle_look, end, self.answer_due, settling];
-        self.next_look = looks.into_iter().flatten().min().unwrap_or(now + FAR);
+        looks.into_iter().flatten().min().unwrap_or(now + FAR)
     }
 }
