@@ -124,12 +124,15 @@ impl Admission {
 
     /// Lets a client in, or into the line before the door: then its permit has a turn to wait for.
     ///
+    /// `held` is the place that it has in the house already, if it does.
+    ///
     /// # Errors
     /// Why not. With `dry_run`, `would` hears of it instead where the address is to blame.
     pub fn admit(
         self: &Arc<Self>,
         (policy, memory): (&Policy, &Memory),
         client: IpAddr,
+        held: Option<Permit>,
         now: impl Fn() -> Instant,
         would: impl Fn(Refusal),
     ) -> Result<Permit, Refusal> {
@@ -160,13 +163,21 @@ impl Admission {
         if self.sheds(policy, memory, client, &now) {
             return Err(Refusal::Shed);
         }
-        self.enter()?;
-        let mut permit = Permit { admission: Arc::clone(self), claims: None };
+        let mut permit = held.map_or_else(|| self.hold(), Ok)?;
         let turn = policy.turn(memory, || self.class(memory, client, now()), &now)?;
         if seat.is_some() || turn.is_some() {
             permit.claims = Some(Box::new(Claims { _seat: seat, turn }));
         }
         Ok(permit)
+    }
+
+    /// A place in the house for a client of whom nothing is known yet.
+    ///
+    /// # Errors
+    /// There is none left.
+    pub fn hold(self: &Arc<Self>) -> Result<Permit, Refusal> {
+        self.enter()?;
+        Ok(Permit { admission: Arc::clone(self), claims: None })
     }
 
     /// How soon a client's turn is in any line.

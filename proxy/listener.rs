@@ -1,25 +1,23 @@
 //! The accept loop: accepts, asks for a permit, begins the session. It waits for no client.
 
-use std::cell::{Ref, RefCell};
 use std::io;
-use std::net::{self, IpAddr, SocketAddr};
+use std::net;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
+mod door;
+mod preread;
 mod spread;
 
+pub use self::door::Door;
 pub use self::spread::{Newcomer, Spread};
-use crate::admission::{Admission, Permit, Refusal};
 use crate::net::socket;
 use crate::relay::Stop;
-use crate::session::{Local, Origin, Session};
-use crate::snapshot::{AcceptError, Listener, Snapshot};
+use crate::snapshot::AcceptError;
 
 /// The wait after an accept that failed for want of descriptors or memory; doubles while that lasts, up to
 /// [`MAX_BACKOFF`]. Long enough not to spin, short enough for players not to notice one.
@@ -30,31 +28,10 @@ const MAX_BACKOFF: Duration = Duration::from_secs(1);
 /// One worker's accept loop on one address of a listener.
 #[derive(Debug)]
 pub struct Acceptor {
-    /// The listener's policy. Follows the snapshot; a listener that is not in it any more keeps what it had, for the
-    /// connections that still wait in its queue.
-    pub listener: RefCell<Arc<Listener>>,
-    /// Where the listener's policy is found at each accept.
-    pub snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Finds the worker for each session.
-    pub spread: Arc<Spread>,
-    /// What the worker lends to sessions.
-    pub local: Rc<Local>,
+    /// Where those go who come.
+    pub door: Rc<Door>,
     /// Ends the loop.
     pub stop: Rc<Stop>,
-}
-
-/// Asks at the door of the house, and tells the log of who is not let in.
-fn admit(door: &Arc<Admission>, listener: &Listener, client: IpAddr) -> Result<Permit, Refusal> {
-    let tally = &listener.counts.tally;
-    let would = |refusal: Refusal| {
-        tally.refusals().count_would(refusal.into());
-        tally.refusals().tell(tally.listener(), refusal.into(), client, true);
-    };
-    let permit = door.admit((&listener.policy, tally.memory()), client, Instant::now, would);
-    if let Err(refusal) = permit {
-        tally.refusals().tell(tally.listener(), refusal.into(), client, false);
-    }
-    permit
 }
 
 impl Acceptor {
@@ -68,9 +45,9 @@ impl Acceptor {
                 accepted = socket.async_io(Interest::READABLE, socket::accept) => accepted,
             };
             match accepted {
-                Ok((stream, client)) => {
+                Ok((stream, peer)) => {
                     backoff = BACKOFF;
-                    self.begin(stream, client);
+                    self.door.receive(stream, peer);
                 }
                 Err(error) => {
                     if self.note_error(&error) == AcceptError::Exhausted {
@@ -81,7 +58,7 @@ impl Acceptor {
             }
         }
         if let Err(error) = self.take_waiting(socket.get_ref()) {
-            tracing::warn!(listener = %self.listener.borrow().name, %error, "clients that were waiting to be accepted are lost");
+            tracing::warn!(listener = %self.door.listener.borrow().name, %error, "clients that were waiting to be accepted are lost");
         }
     }
 
@@ -90,7 +67,7 @@ impl Acceptor {
     fn take_waiting(&self, socket: &net::TcpListener) -> io::Result<()> {
         loop {
             match socket::accept(socket) {
-                Ok((stream, client)) => self.begin(stream, client),
+                Ok((stream, peer)) => self.door.receive(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if self.note_error(&error) == AcceptError::Connection => {}
@@ -99,34 +76,9 @@ impl Acceptor {
         }
     }
 
-    /// Begins a session, here or on a worker that has fewer.
-    fn begin(&self, stream: net::TcpStream, client: SocketAddr) {
-        let snapshot = self.snapshot.load();
-        let listener = self.follow(&snapshot);
-        let origin = Origin {
-            client,
-            tally: Arc::clone(&listener.counts.tally),
-            pool: Arc::clone(listener.pool_for(client.ip(), Instant::now)),
-            access_log: snapshot.access_log,
-        };
-        match admit(&snapshot.admission, &listener, client.ip()) {
-            Ok(permit) => self.spread.place(stream, origin, permit, &self.local),
-            Err(refusal) => Session::turn_away(stream, origin, refusal, &self.local),
-        }
-    }
-
-    /// The listener's newest version.
-    fn follow(&self, snapshot: &Snapshot) -> Ref<'_, Arc<Listener>> {
-        let newest = snapshot.listeners.get(&self.listener.borrow().name).map(Arc::clone);
-        if let Some(newest) = newest {
-            self.listener.replace(newest);
-        }
-        self.listener.borrow()
-    }
-
     fn note_error(&self, error: &io::Error) -> AcceptError {
         let kind = if socket::is_exhaustion(error) { AcceptError::Exhausted } else { AcceptError::Connection };
-        let listener = self.listener.borrow();
+        let listener = self.door.listener.borrow();
         listener.counts.count_accept_error(kind);
         let listener = &listener.name;
         match kind {

@@ -33,6 +33,7 @@ use self::shared::Shared;
 use crate::config::model;
 use crate::config::scalar::{Name, Share};
 use crate::net::client::ClientKey;
+use crate::net::proxy_protocol::Version;
 use crate::queue::{self, Class};
 use crate::relay::Limits;
 
@@ -145,6 +146,11 @@ impl Pool {
     /// How long sessions may take for what.
     pub fn timeouts(&self) -> &Timeouts {
         &self.timeouts
+    }
+
+    /// How its backends are told who their clients are.
+    pub fn send_proxy(&self) -> Option<Version> {
+        self.config.send_proxy
     }
 
     /// How its backends are checked.

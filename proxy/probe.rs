@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use self::line::{Deadline, Line};
 use crate::config::model::Check;
+use crate::net::proxy_protocol::{self, Version};
 use crate::net::socket;
 
 mod exchange;
@@ -54,13 +55,23 @@ enum Step {
     Reply,
 }
 
-/// Does one check: connects to `address` and has the dialogue. All of it together takes no longer than `timeout`.
+/// Does one check: connects to `address` and has the dialogue, behind a PROXY header of this version if backends expect one.
+/// All of it together takes no longer than `timeout`.
 ///
 /// # Errors
 /// The server cannot be reached, or is too slow, or does not say what it should.
-pub async fn run(check: &Check, address: SocketAddr, timeout: Duration) -> Result<Finding, Failure> {
+pub async fn run(
+    check: &Check,
+    address: SocketAddr,
+    introduced: Option<Version>,
+    timeout: Duration,
+) -> Result<Finding, Failure> {
     let deadline = Deadline::after(timeout);
     let stream = connect(address, &deadline).await?;
+    if let Some(version) = introduced {
+        let header = proxy_protocol::local(version);
+        socket::send_first(&stream, &header).map_err(|error| Failure::from_io(Step::Connect, &error))?;
+    }
     match check {
         Check::Tcp => Ok(Finding::NOTHING),
         Check::Exchange { send, expect } => exchange::run(Line::new(stream, deadline), send, expect).await,

@@ -48,12 +48,25 @@ pub struct Session {
 pub struct Origin {
     /// The client's address.
     pub client: SocketAddr,
+    /// How it came here, if not by itself.
+    pub via: Option<Box<Via>>,
+    /// When it was accepted.
+    pub accepted_at: Instant,
     /// The counts of the listener that accepted it.
     pub tally: Arc<Tally>,
     /// The pool that the listener leads to.
     pub pool: Arc<Pool>,
     /// Whether it leaves a line in the access log.
     pub access_log: bool,
+}
+
+/// What a balancer in front has told of a client.
+#[derive(Debug)]
+pub struct Via {
+    /// The balancer's own address.
+    pub peer: SocketAddr,
+    /// Where the client connected to.
+    pub destination: SocketAddr,
 }
 
 impl Session {

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+mod balancers;
 mod rollout;
 
+pub use self::balancers::{Balancers, Beginning};
 pub use self::rollout::Rollout;
 use crate::admission::{Admission, Policy};
 use crate::config::model::{self, Config, Mode, Occasion};
@@ -43,6 +46,10 @@ pub struct Listener {
     pub pool: Arc<Pool>,
     /// Where some of them go instead.
     pub rollout: Option<Rollout>,
+    /// Balancers in front of it.
+    pub balancers: Option<Balancers>,
+    /// How long they, and clients, may take with what must be known first.
+    pub preread_timeout: Duration,
     /// Whom it lets in.
     pub policy: Policy,
     /// Its counts.
@@ -100,6 +107,8 @@ impl Snapshot {
                 bound: bound.get(&config.name).cloned().unwrap_or_default(),
                 pool: Arc::clone(&pools[&config.pool]),
                 rollout: config.rollout.as_ref().map(|rollout| Rollout::new(rollout, &config.name, &pools)),
+                balancers: config.accept_proxy.as_ref().map(Balancers::new),
+                preread_timeout: config.preread_timeout,
                 policy: Policy::new(&config.admission),
                 counts,
             };
@@ -147,6 +156,11 @@ fn pools(config: &Config, answers: &Answers, before: Option<&Snapshot>) -> BTree
 }
 
 impl Listener {
+    /// What a connection from this address has to begin with.
+    pub fn beginning(&self, peer: IpAddr) -> Beginning {
+        self.balancers.as_ref().map_or(Beginning::Data, |balancers| balancers.beginning(peer))
+    }
+
     /// Where a client's session goes.
     pub fn pool_for(&self, client: IpAddr, now: impl FnOnce() -> Instant) -> &Arc<Pool> {
         match &self.rollout {

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::scalar::Name;
 use crate::drain::{Phase, Watch, next_notice};
-use crate::listener::{Acceptor, Newcomer, Spread};
+use crate::listener::{Acceptor, Door, Newcomer, Spread};
 use crate::pool::Backend;
 use crate::relay::Stop;
 use crate::session::{CloseReason, Ids, Local, SessionId};
@@ -198,13 +198,9 @@ impl Worker {
         for (_, listening) in self.sockets.drain() {
             listening.close().await;
         }
-        let Self { snapshot, local, spread, mut newcomers, .. } = self;
+        let Self { snapshot, local, spread, newcomers, .. } = self;
         drop(spread);
-        // Until the last worker has closed its sockets, others may hand on what they took from their queues.
-        while let Some(newcomer) = newcomers.recv().await {
-            newcomer.begin(&local);
-        }
-        drain_out(&local, &snapshot, commands, drain).await;
+        drain_out(&local, &snapshot, (newcomers, commands), drain).await;
     }
 
     async fn obey(&mut self, command: Command) {
@@ -232,13 +228,13 @@ impl Worker {
             }
         };
         let stop = Rc::new(Stop::default());
-        let acceptor = Acceptor {
+        let door = Rc::new(Door {
             listener: RefCell::new(listener),
             snapshot: Arc::clone(&self.snapshot),
             spread: Arc::clone(&self.spread),
             local: Rc::clone(&self.local),
-            stop: Rc::clone(&stop),
-        };
+        });
+        let acceptor = Acceptor { door, stop: Rc::clone(&stop) };
         self.sockets.insert(key, Listening { stop, loops: spawn_local(acceptor.run(socket)) });
     }
 }
@@ -254,17 +250,24 @@ fn answer(local: &Local, ask: Ask) {
 
 /// Lets the sessions that live go on until they have ended or must, and tells their clients.
 async fn drain_out(
-    local: &Local,
+    local: &Rc<Local>,
     snapshot: &ArcSwap<Snapshot>,
-    mut commands: mpsc::Receiver<Command>,
+    (mut newcomers, mut commands): (mpsc::Receiver<Newcomer>, mpsc::Receiver<Command>),
     mut drain: Watch,
 ) {
+    // Until the last worker has closed its sockets, and has heard from the last balancer whom it brings, others may hand on
+    // what they took from their queues.
+    let mut some_may_come = true;
     let ends_at = drain.ends_at().filter(|_| snapshot.load().speaks_of_drains());
     let mut notice = ends_at.map(|_| Instant::now());
     loop {
         tokio::select! {
             biased;
-            () = local.emptied() => return,
+            newcomer = newcomers.recv(), if some_may_come => match newcomer {
+                Some(newcomer) => newcomer.begin(local),
+                None => some_may_come = false,
+            },
+            () = local.emptied(), if !some_may_come => return,
             () = drain.reached(Phase::Cutting) => break,
             // There are no sockets to open or close any more.
             Some(command) = commands.recv() => if let Command::Sessions(ask) = command {

@@ -44,16 +44,12 @@ fn address(text: &str) -> IpAddr {
 }
 
 fn ask(door: &Arc<Admission>, policy: &Policy, memory: &Memory, client: &str, now: Instant) -> Result<Permit, Refusal> {
-    door.admit((policy, memory), address(client), || now, |_| panic!("no dry run"))
+    door.admit((policy, memory), address(client), None, || now, |_| panic!("no dry run"))
 }
 
 /// Fills the house with so many.
 fn fill(door: &Arc<Admission>, count: usize) -> Vec<Permit> {
-    let enter = |_| {
-        door.enter().unwrap();
-        Permit { admission: Arc::clone(door), claims: None }
-    };
-    (0..count).map(enter).collect()
+    (0..count).map(|_| door.hold().unwrap()).collect()
 }
 
 #[test]
@@ -230,7 +226,8 @@ fn a_dry_run_tells_and_lets_in() {
         ..per_address(Some(1), Some("1/h"))
     };
     let told = RefCell::new(Vec::new());
-    let come = || door.admit((&policy, &memory), address(PLAYER), || now, |refusal| told.borrow_mut().push(refusal));
+    let come =
+        || door.admit((&policy, &memory), address(PLAYER), None, || now, |refusal| told.borrow_mut().push(refusal));
     drop(come().unwrap());
     drop(come().unwrap());
     let _held = come().unwrap();

@@ -10,6 +10,7 @@ use super::problem::{Place, Problem};
 use super::raw::{Section, Setting, Value};
 use super::scalar::{self, Explain as _, Name, Rate};
 
+mod accept_proxy;
 mod addresses;
 mod admission;
 mod breaker;

@@ -19,6 +19,7 @@ use crate::admission::acl::Networks;
 use crate::admission::addresses::PerAddress;
 use crate::admission::level::{self, Level};
 use crate::admission::{ban, pace, reconnect};
+use crate::net::proxy_protocol::Version;
 use crate::pool::balance::Strategy;
 use crate::pool::{breaker, health};
 
@@ -119,10 +120,23 @@ pub struct Listener {
     pub reuse_port: bool,
     /// A part of the clients goes to another pool.
     pub rollout: Option<Rollout>,
+    /// Which balancers in front of it tell who their clients are; `None` is none.
+    pub accept_proxy: Option<AcceptProxy>,
+    /// How long a client may take with what must be known before a backend is chosen.
+    pub preread_timeout: Duration,
     /// Whom it lets in.
     pub admission: Admission,
     /// What it says to those who may not stay; `None` is nothing.
     pub messages: Option<Arc<Messages>>,
+}
+
+/// `accept_proxy` of a listener: balancers that speak the PROXY protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptProxy {
+    /// Where they are: at least one network.
+    pub from: Vec<IpNet>,
+    /// Whether connections from elsewhere are refused; else their bytes are data.
+    pub required: bool,
 }
 
 /// Whom a listener lets in: keys of `[listeners.NAME]`.
@@ -198,6 +212,8 @@ pub struct Pool {
     pub breaker: breaker::Rule,
     /// How many of the backends may be out at once, by circuit or health; further bad ones stay in.
     pub max_out: Share,
+    /// How backends are told who their clients are; `None` is not at all.
+    pub send_proxy: Option<Version>,
     /// Over how long a backend that comes up takes on its weight; `None` is at once.
     pub slow_start: Option<Duration>,
     /// When no backend is eligible, those that nobody has taken out by hand are tried anyway.
@@ -232,6 +248,8 @@ pub struct Health {
     pub rule: health::Rule,
     /// Where to connect to, if not to the backend's own port.
     pub port: Option<u16>,
+    /// As the pool's `send_proxy`: checks begin with a header too, which says that they come from nobody.
+    pub introduced: Option<Version>,
     /// What becomes of the sessions of a backend that goes down.
     pub on_down: OnDown,
 }

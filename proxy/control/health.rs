@@ -117,7 +117,7 @@ impl Round {
         }
         let result = {
             let Ok(_slot) = self.slots.acquire().await else { return };
-            probe::run(&self.health.check, address, self.health.timeout).await
+            probe::run(&self.health.check, address, self.health.introduced, self.health.timeout).await
         };
         let (pool, backend) = (&self.pool, self.backend.key());
         if let Err(failure) = &result

@@ -40,7 +40,7 @@ pub struct Found {
 pub enum Invalid {
     /// They begin like none.
     Signature,
-    /// It is longer than any needs to be: [`v1::LENGTH_MAX`], [`v2::LENGTH_MAX`].
+    /// It is longer than any needs to be: 107 bytes in version 1, [`LENGTH_MAX`] in version 2.
     TooLong,
     /// It has another version, command, family or protocol than there are.
     Unassigned,

@@ -101,8 +101,18 @@ pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Sends a few bytes on a connection that has not sent any: they always fit.
+///
+/// # Errors
+/// The connection is gone.
+pub fn send_first(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    // Asked of the kernel itself: the runtime may not have heard yet that the connection can be written to.
+    let sent = SockRef::from(stream).send(bytes)?;
+    if sent == bytes.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+}
+
 /// Whether the peer has closed its side, found out without reading what it may have sent before.
-pub fn has_left(stream: &TcpStream) -> bool {
+pub fn has_left(stream: &impl AsFd) -> bool {
     let mut asked = [PollFd::new(stream, PollFlags::RDHUP)];
     match rustix::event::poll(&mut asked, Some(&Timespec::default())) {
         Ok(found) => found > 0,

@@ -35,6 +35,7 @@ fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
             failure_rate: None,
         },
         max_out: Share::ALL,
+        send_proxy: None,
         slow_start: None,
         last_resort: false,
         fallback: None,

@@ -11,8 +11,9 @@ use super::record::Record;
 use super::{CloseReason, waiting};
 use crate::admission::Permit;
 use crate::net::client::ClientKey;
+use crate::net::proxy_protocol::{self, Version};
 use crate::net::socket;
-use crate::pool::{Failure, Lease, Pool, Request, Timeouts};
+use crate::pool::{Backend, Failure, Lease, Pool, Request, Timeouts};
 
 /// Connects to a backend of the pool, and on failure to the next: as often as the pool allows, and no longer than
 /// `connect_timeout` for each try, waits included. Waits in the pool's queue first where it has to. No byte of the client's
@@ -39,7 +40,8 @@ pub(super) async fn dial_any(
         record.attempt(&giver, lease.backend());
         let started = Instant::now();
         let deadline = (started + giver.timeouts().connect).min(give_up_at);
-        match timeout_at(deadline, socket::connect(lease.backend().address())).await {
+        let reached = reach(record, &giver, lease.backend(), downstream);
+        match timeout_at(deadline, reached).await {
             Ok(Ok(upstream)) => {
                 note_success(record, &giver, &lease, started.elapsed());
                 return Ok((upstream, lease));
@@ -59,6 +61,30 @@ pub(super) async fn dial_any(
         grant = next;
     }
     Err(CloseReason::ConnectFailed)
+}
+
+/// Connects, and tells the backend who its client is, where its pool says so.
+async fn reach(record: &Record, pool: &Pool, backend: &Backend, downstream: &TcpStream) -> io::Result<TcpStream> {
+    let upstream = socket::connect(backend.address()).await?;
+    if let Some(version) = pool.send_proxy() {
+        socket::send_first(&upstream, &introduction(record, version, downstream)?)?;
+    }
+    Ok(upstream)
+}
+
+/// The PROXY header for the session's client.
+fn introduction(record: &Record, version: Version, downstream: &TcpStream) -> io::Result<Vec<u8>> {
+    let destination = record.destination().map_or_else(|| downstream.local_addr(), Ok)?;
+    let id = record.id().to_string();
+    let connection = proxy_protocol::Connection {
+        source: record.source(),
+        destination,
+        unique_id: id.as_bytes(),
+        authority: None,
+        alpn: None,
+        ssl: None,
+    };
+    Ok(proxy_protocol::header(version, &connection))
 }
 
 fn note_success(record: &mut Record, pool: &Pool, lease: &Lease, took: Duration) {

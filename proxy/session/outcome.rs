@@ -50,6 +50,10 @@ pub enum CloseReason {
     Shed,
     /// As many sessions live as `max_connections` allows.
     AtCapacity,
+    /// What must be known before a backend is chosen did not come in time.
+    PrereadTimeout,
+    /// Nor was it what it must be.
+    PrereadInvalid,
     /// Cut at the end of a drain.
     Drained,
     /// Ended by an operator, because its backend went down (`on_down = "close"`), or by a fault of the proxy itself.
@@ -58,7 +62,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::ClientClosed,
         Self::BackendClosed,
         Self::ClientReset,
@@ -75,6 +79,8 @@ impl CloseReason {
         Self::PerIpLimit,
         Self::Shed,
         Self::AtCapacity,
+        Self::PrereadTimeout,
+        Self::PrereadInvalid,
         Self::Drained,
         Self::Killed,
     ];
@@ -98,6 +104,8 @@ impl CloseReason {
             Self::PerIpLimit => "per_ip_limit",
             Self::Shed => "shed",
             Self::AtCapacity => "at_capacity",
+            Self::PrereadTimeout => "preread_timeout",
+            Self::PrereadInvalid => "preread_invalid",
             Self::Drained => "drained",
             Self::Killed => "killed",
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{CloseReason, Origin, SessionId, Tally};
+use super::{CloseReason, Origin, SessionId, Tally, Via};
 use crate::net::tcp_info::TcpInfo;
 use crate::pool::{Backend, Pool};
 
@@ -19,6 +19,7 @@ pub(super) struct Record {
     id: SessionId,
     // Address and port alone: a SocketAddr has twelve bytes more, and sessions are mostly memory.
     client: (IpAddr, u16),
+    via: Option<Box<Via>>,
     tally: Arc<Tally>,
     pool: Arc<Pool>,
     access_log: bool,
@@ -46,15 +47,16 @@ pub(super) struct Last {
 
 impl Record {
     pub(super) fn new(origin: Origin, id: SessionId) -> Self {
-        let Origin { client, tally, pool, access_log } = origin;
+        let Origin { client, via, accepted_at, tally, pool, access_log } = origin;
         tally.begin();
         Self {
             id,
             client: (client.ip(), client.port()),
+            via,
             tally,
             pool,
             access_log,
-            accepted_at: Instant::now(),
+            accepted_at,
             backend: None,
             attempts: 0,
             connect: None,
@@ -95,6 +97,21 @@ impl Record {
         self.client.0
     }
 
+    /// The client's address and port.
+    pub(super) fn source(&self) -> SocketAddr {
+        SocketAddr::from(self.client)
+    }
+
+    /// Where the client connected to, if a balancer has told.
+    pub(super) fn destination(&self) -> Option<SocketAddr> {
+        self.via.as_ref().map(|via| via.destination)
+    }
+
+    /// What the session is called.
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
+
     /// The pool that the session goes to: its listener's, or the one that stands in for that.
     pub(super) fn pool(&self) -> &Arc<Pool> {
         &self.pool
@@ -129,6 +146,7 @@ impl Record {
             session = %self.id,
             listener = %self.tally.listener(),
             client = %SocketAddr::from(self.client),
+            peer = self.via.as_ref().map(|via| tracing::field::display(via.peer)),
             pool = %self.pool.name(),
             backend,
             attempts = self.attempts,
@@ -175,7 +193,8 @@ mod tests {
 
     fn record(tally: &Arc<Tally>) -> Record {
         let pool = crate::pool::tests::pool(&crate::pool::tests::plain(&["127.0.0.1:1"]), None);
-        let origin = Origin { client: ([127, 0, 0, 1], 1).into(), tally: Arc::clone(tally), pool, access_log: true };
+        let (client, accepted_at) = (([127, 0, 0, 1], 1).into(), Instant::now());
+        let origin = Origin { client, via: None, accepted_at, tally: Arc::clone(tally), pool, access_log: true };
         Record::new(origin, Local::new(0, Arc::default()).next_id())
     }
 

@@ -23,6 +23,7 @@ mod messages;
 mod names;
 mod overload;
 mod process;
+mod proxy_protocol;
 mod queue;
 mod reload;
 mod routes;

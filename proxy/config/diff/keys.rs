@@ -6,11 +6,12 @@ use crate::admission::addresses::PerAddress;
 use crate::admission::level::Shares;
 use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
-    Admission, Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Messages, Mode, Occasion,
-    OnDown, Pool, Queue, Rollout, Server,
+    AcceptProxy, Admission, Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Messages, Mode,
+    Occasion, OnDown, Pool, Queue, Rollout, Server,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::config::scalar::{Name, Words};
+use crate::net::proxy_protocol::Version;
 use crate::pool::breaker::{FailureRate, Rule};
 use crate::pool::health;
 
@@ -47,7 +48,18 @@ pub(super) fn process(config: &Config) -> Keys {
 
 /// All but its addresses.
 pub(super) fn listener(listener: &Listener) -> Keys {
-    let Listener { name: _, bind: _, mode, pool, reuse_port, rollout, admission, messages } = listener;
+    let Listener {
+        name: _,
+        bind: _,
+        mode,
+        pool,
+        reuse_port,
+        rollout,
+        accept_proxy,
+        preread_timeout,
+        admission,
+        messages,
+    } = listener;
     let mode = match mode {
         Mode::Tcp => "tcp",
     };
@@ -56,6 +68,11 @@ pub(super) fn listener(listener: &Listener) -> Keys {
         let Rollout { pool, share, clients } = rollout;
         vec![pool.to_string(), share.to_string(), list(clients)]
     }));
+    keys.extend(part(&["accept_proxy.from", "accept_proxy.required"], accept_proxy.as_ref(), |proxies| {
+        let AcceptProxy { from, required } = proxies;
+        vec![list(from), required.to_string()]
+    }));
+    keys.push(("preread_timeout", Shown(*preread_timeout).to_string()));
     keys.extend(self::admission(admission));
     keys.extend(self::messages(messages.as_deref()));
     keys
@@ -149,6 +166,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         retry_backoff,
         breaker,
         max_out,
+        send_proxy,
         slow_start,
         last_resort,
         fallback,
@@ -169,6 +187,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         ("breaker.max_open_for", Shown(*max_open_for).to_string()),
         ("breaker.probes", probes.to_string()),
         ("breaker.max_out", max_out.to_string()),
+        ("send_proxy", send_proxy_word(*send_proxy).into()),
         ("slow_start", ShownOrOff(*slow_start).to_string()),
         ("last_resort", last_resort.to_string()),
         ("fallback", fallback.as_ref().map_or_else(|| "none".into(), Name::to_string)),
@@ -208,7 +227,7 @@ const HEALTH: [&str; 11] = [
 ];
 
 fn health_values(health: &Health) -> Vec<String> {
-    let Health { check, interval, timeout, rule, port, on_down } = health;
+    let Health { check, interval, timeout, rule, port, introduced: _, on_down } = health;
     let health::Rule { rise, fall } = rule;
     // As where there is no check at all, so that only keys that the check has are told.
     let none = || OFF.to_owned();
@@ -264,5 +283,15 @@ fn format_word(format: LogFormat) -> &'static str {
         LogFormat::Auto => "auto",
         LogFormat::Json => "json",
         LogFormat::Text => "text",
+    }
+}
+
+/// The file's words for it, both keys in one.
+fn send_proxy_word(version: Option<Version>) -> &'static str {
+    match version {
+        None => OFF,
+        Some(Version::V1) => "v1",
+        Some(Version::V2 { checksum: false }) => "v2",
+        Some(Version::V2 { checksum: true }) => "v2 with checksum",
     }
 }

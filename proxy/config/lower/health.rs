@@ -37,6 +37,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Health> {
         timeout: timeout.value,
         rule: Rule { rise: rise.value, fall: fall.value },
         port: port.value,
+        introduced: None,
         on_down: on_down.value,
     })
 }

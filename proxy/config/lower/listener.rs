@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Problem, admission, messages, rollout};
+use super::{Problem, accept_proxy, admission, messages, rollout};
 use crate::config::model::{self, Mode};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::{self, Name};
@@ -25,6 +26,8 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     let mode = section.setting("mode", Mode::Tcp, |value| value.word(&MODES, &LATER_MODES));
     let pool = pool(section);
     let reuse_port = section.setting("reuse_port", false, Value::flag);
+    let accept_proxy = section.optional("accept_proxy", accept_proxy::read);
+    let preread_timeout = section.setting("preread_timeout", PREREAD_TIMEOUT, Value::duration);
     let admission = admission::of_listener(section);
     let messages = section.optional("messages", messages::read).flatten();
     let rollout = section.optional("rollout", rollout::read).flatten();
@@ -42,6 +45,8 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
         mode: mode.value,
         pool: pool.value.clone(),
         reuse_port: reuse_port.value,
+        accept_proxy: accept_proxy.clone(),
+        preread_timeout: preread_timeout.value,
         admission,
         messages: messages.map(Arc::new),
         rollout: rollout.as_ref().map(|rollout| rollout.model.clone()),
@@ -86,6 +91,9 @@ pub(super) fn pool(section: &mut Section<'_>) -> Option<Setting<Name>> {
     let name = value.parse(str::parse::<Name>)?;
     Some(Setting::written(name, value.place))
 }
+
+/// Two lost packets are made up for, and a slow client has time.
+const PREREAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 const MODES: [(&str, Mode); 1] = [("tcp", Mode::Tcp)];
 

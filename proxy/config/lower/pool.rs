@@ -8,6 +8,7 @@ use crate::config::model::{self, Backend};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::duration::Shown;
 use crate::config::scalar::{Address, Name};
+use crate::net::proxy_protocol::Version;
 use crate::pool::balance::Strategy;
 
 /// A pool, and what must be checked against other sections.
@@ -33,6 +34,7 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
     let retry_backoff = section.setting("retry_backoff", RETRY_BACKOFF, Value::duration_or_zero);
     let (breaker, max_out) = section.section("breaker", breaker::read);
     let slow_start = section.setting("slow_start", None, Value::duration_or_off);
+    let send_proxy = send_proxy(section);
     let last_resort = section.setting("last_resort", false, Value::flag);
     let fallback = section.setting("fallback", None, |value| value.parse(str::parse::<Name>).map(Some));
     let queue = section.optional("queue", queue::read);
@@ -54,14 +56,27 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
         retry_backoff: retry_backoff.value,
         breaker,
         max_out,
+        send_proxy,
         slow_start: slow_start.value,
         last_resort: last_resort.value,
         fallback: fallback.value.clone(),
         queue,
-        health: health.flatten(),
+        health: health.flatten().map(|health| model::Health { introduced: send_proxy, ..health }),
     });
     let fallback = fallback.value.clone().map(|name| fallback.with(name));
     Pool { place: section.place.clone(), name: written.into(), backends, fallback, model }
+}
+
+/// Both keys.
+fn send_proxy(section: &mut Section<'_>) -> Option<Version> {
+    let version = section.setting("send_proxy", None, |value| value.word(&SEND_PROXY, &[]));
+    let checksum = section.setting("send_proxy_checksum", false, Value::flag);
+    let is_v2 = matches!(version.value, Some(Version::V2 { .. }));
+    if checksum.value && !is_v2 && !version.is_refused() {
+        let message = "only version 2 has a checksum";
+        section.add(Problem::warning(&checksum.place, message).hint(r#"send_proxy = "v2""#));
+    }
+    if is_v2 { Some(Version::V2 { checksum: checksum.value }) } else { version.value }
 }
 
 /// Whether the number of players is read, or the section that should say so was refused for another reason.
@@ -168,6 +183,9 @@ fn all_of(section: &Section<'_>, list: &Place, backends: &[Setting<Backend>]) {
         section.add(Problem::warning(list, message).hint("leave out backup = true"));
     }
 }
+
+const SEND_PROXY: [(&str, Option<Version>); 3] =
+    [("off", None), ("v1", Some(Version::V1)), ("v2", Some(Version::V2 { checksum: false }))];
 
 const STRATEGIES: [(&str, Strategy); 5] = [
     ("least_connections", Strategy::LeastConnections),

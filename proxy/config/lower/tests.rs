@@ -130,6 +130,7 @@ fn a_section_that_is_written_has_defaults_for_the_rest() {
         timeout: Duration::from_secs(2),
         rule: health::Rule { rise: number(2), fall: number(3) },
         port: None,
+        introduced: None,
         on_down: OnDown::Keep,
     };
     assert_eq!(pool.health, Some(health));

@@ -126,6 +126,7 @@ fn health_section() -> model::Health {
         timeout: Duration::from_secs(2),
         rule: RULE,
         port: None,
+        introduced: None,
         on_down: model::OnDown::Keep,
     }
 }

@@ -1,0 +1,155 @@
+//! From a connection to a session: who it is from, whether it may come in, and on which worker it lives.
+
+use std::cell::{Ref, RefCell};
+use std::net::{self, IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout};
+
+use super::Spread;
+use super::preread::{self, NoHeader};
+use crate::admission::{Admission, Permit, Refusal};
+use crate::net::proxy_protocol::Header;
+use crate::session::{CloseReason, Local, Origin, Session, Via};
+use crate::snapshot::{Beginning, Listener, Snapshot};
+
+/// One worker's door of a listener.
+#[derive(Debug)]
+pub struct Door {
+    /// The listener's policy. Follows the snapshot; a listener that is not in it any more keeps what it had, for the
+    /// connections that still wait in its queue.
+    pub listener: RefCell<Arc<Listener>>,
+    /// Where the listener's policy is found at each accept.
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Finds the worker for each session.
+    pub spread: Arc<Spread>,
+    /// What the worker lends to sessions.
+    pub local: Rc<Local>,
+}
+
+/// A connection that has been accepted.
+#[derive(Debug)]
+struct Arrival {
+    stream: net::TcpStream,
+    /// At the other end: the client, or a balancer.
+    peer: SocketAddr,
+    accepted_at: Instant,
+}
+
+impl Door {
+    /// Takes in a connection: begins its session, or refuses it, or waits for what a balancer has to say of it.
+    pub(super) fn receive(self: &Rc<Self>, stream: net::TcpStream, peer: SocketAddr) {
+        let arrival = Arrival { stream, peer, accepted_at: Instant::now() };
+        let beginning = self.follow(&self.snapshot.load()).beginning(peer.ip());
+        match beginning {
+            Beginning::Data => self.enter(arrival, Header::Unknown, None),
+            Beginning::Refused => self.refuse(arrival, CloseReason::PrereadInvalid),
+            Beginning::Header => match preread::take(&arrival.stream) {
+                Ok(Some(header)) => self.enter(arrival, header, None),
+                Ok(None) => self.await_header(arrival),
+                Err(none) => self.refuse(arrival, none.into()),
+            },
+        }
+    }
+
+    /// Waits for a header on a task of its own. The connection holds a place in the house meanwhile, so that there is a bound.
+    fn await_header(self: &Rc<Self>, arrival: Arrival) {
+        let admission = Arc::clone(&self.snapshot.load().admission);
+        let held = match admission.hold() {
+            Ok(held) => held,
+            Err(refusal) => return self.refuse(arrival, refusal.into()),
+        };
+        let (door, patience) = (Rc::clone(self), self.listener.borrow().preread_timeout);
+        spawn_local(async move {
+            let Arrival { stream, peer, accepted_at } = arrival;
+            match timeout(patience, preread::wait(stream)).await {
+                Ok(Ok((stream, header))) => door.enter(Arrival { stream, peer, accepted_at }, header, Some(held)),
+                Ok(Err(none)) => door.tell_refused((peer, accepted_at), none.into()),
+                Err(_elapsed) => door.tell_refused((peer, accepted_at), CloseReason::PrereadTimeout),
+            }
+        });
+    }
+
+    /// Begins a session, here or on a worker that has fewer, if it may.
+    fn enter(&self, arrival: Arrival, header: Header, held: Option<Permit>) {
+        let Arrival { stream, peer, accepted_at } = arrival;
+        let snapshot = self.snapshot.load();
+        let listener = self.follow(&snapshot);
+        let (client, via) = match header {
+            Header::Proxied { source, destination } => (source, Some(Box::new(Via { peer, destination }))),
+            Header::Unknown => (peer, None),
+        };
+        let origin = origin((client, via, accepted_at), &listener, &snapshot);
+        match admit(&snapshot.admission, &listener, client.ip(), held) {
+            Ok(permit) => self.spread.place(stream, origin, permit, &self.local),
+            Err(refusal) => Session::turn_away(stream, origin, refusal, &self.local),
+        }
+    }
+
+    /// Closes a connection that has not become a session.
+    fn refuse(&self, arrival: Arrival, reason: CloseReason) {
+        self.tell_refused((arrival.peer, arrival.accepted_at), reason);
+    }
+
+    /// Counts and logs it.
+    fn tell_refused(&self, (peer, accepted_at): (SocketAddr, Instant), reason: CloseReason) {
+        let snapshot = self.snapshot.load();
+        let listener = self.follow(&snapshot);
+        let tally = &listener.counts.tally;
+        tally.refusals().tell(tally.listener(), reason, peer.ip(), false);
+        Session::refuse(origin((peer, None, accepted_at), &listener, &snapshot), reason, &self.local);
+    }
+
+    /// The listener's newest version.
+    fn follow(&self, snapshot: &Snapshot) -> Ref<'_, Arc<Listener>> {
+        let newest = snapshot.listeners.get(&self.listener.borrow().name).map(Arc::clone);
+        if let Some(newest) = newest {
+            self.listener.replace(newest);
+        }
+        self.listener.borrow()
+    }
+}
+
+fn origin(
+    (client, via, accepted_at): (SocketAddr, Option<Box<Via>>, Instant),
+    listener: &Listener,
+    snapshot: &Snapshot,
+) -> Origin {
+    Origin {
+        client,
+        via,
+        accepted_at,
+        tally: Arc::clone(&listener.counts.tally),
+        pool: Arc::clone(listener.pool_for(client.ip(), Instant::now)),
+        access_log: snapshot.access_log,
+    }
+}
+
+/// Asks at the door of the house, and tells the log of who is not let in.
+fn admit(house: &Arc<Admission>, listener: &Listener, client: IpAddr, held: Option<Permit>) -> Result<Permit, Refusal> {
+    let tally = &listener.counts.tally;
+    let would = |refusal: Refusal| {
+        tally.refusals().count_would(refusal.into());
+        tally.refusals().tell(tally.listener(), refusal.into(), client, true);
+    };
+    let permit = house.admit((&listener.policy, tally.memory()), client, held, Instant::now, would);
+    if let Err(refusal) = permit {
+        tally.refusals().tell(tally.listener(), refusal.into(), client, false);
+    }
+    permit
+}
+
+impl From<NoHeader> for CloseReason {
+    fn from(none: NoHeader) -> Self {
+        match none {
+            NoHeader::Invalid(why) => {
+                tracing::debug!(%why, "a connection was refused");
+                Self::PrereadInvalid
+            }
+            NoHeader::Gone => Self::ClientClosed,
+        }
+    }
+}
