@@ -1,6 +1,7 @@
 //! Sockets: how they are made and what the kernel knows of them; and who is at the other end.
 
 pub mod client;
+pub mod client_hello;
 pub mod minecraft;
 pub mod proxy_protocol;
 pub mod socket;
