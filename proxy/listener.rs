@@ -14,7 +14,8 @@ mod preread;
 mod spread;
 
 pub use self::door::Door;
-pub use self::spread::{Newcomer, Spread};
+use self::spread::Newcomer;
+pub use self::spread::{Assigned, Spread};
 use crate::net::socket;
 use crate::relay::Stop;
 use crate::snapshot::AcceptError;

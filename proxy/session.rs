@@ -11,18 +11,23 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 mod connect;
+mod edge;
 mod farewell;
 mod id;
+mod known;
 mod local;
 mod outcome;
+mod preread;
 mod record;
 mod refusals;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
+pub use self::edge::Edge;
 use self::farewell::Farewell;
 pub use self::id::{Ids, SessionId};
+pub use self::known::{Known, Via};
 use self::local::Place;
 pub use self::local::{Burden, FAREWELLS, Load, Local};
 pub use self::outcome::{CloseReason, Tally};
@@ -48,25 +53,16 @@ pub struct Session {
 pub struct Origin {
     /// The client's address.
     pub client: SocketAddr,
-    /// How it came here, if not by itself.
-    pub via: Option<Box<Via>>,
+    /// What is known of it beside that.
+    pub known: Option<Box<Known>>,
     /// When it was accepted.
     pub accepted_at: Instant,
     /// The counts of the listener that accepted it.
     pub tally: Arc<Tally>,
-    /// The pool that the listener leads to.
-    pub pool: Arc<Pool>,
+    /// The pool that the listener leads to, if it is one for all.
+    pub pool: Option<Arc<Pool>>,
     /// Whether it leaves a line in the access log.
     pub access_log: bool,
-}
-
-/// What a balancer in front has told of a client.
-#[derive(Debug)]
-pub struct Via {
-    /// The balancer's own address.
-    pub peer: SocketAddr,
-    /// Where the client connected to.
-    pub destination: SocketAddr,
 }
 
 impl Session {
@@ -156,7 +152,7 @@ impl Session {
     fn relay_session<'a>(&'a self, observer: &'a Observer<'a>) -> relay::Session<'a, Observer<'a>> {
         relay::Session {
             buffer: self.place.buffer(),
-            limits: &self.record.pool().timeouts().session,
+            limits: self.record.limits(),
             began: self.record.accepted_at,
             observer,
             stop: self.place.stop(),

@@ -18,7 +18,7 @@ use crate::config::model::{self, Config, Mode, Occasion};
 use crate::config::scalar::Name;
 use crate::pool::Pool;
 use crate::pool::discovery::{self, Answers};
-use crate::session::Tally;
+use crate::session::{Edge, Tally};
 
 /// Everything that sessions need to agree on, in one piece. Replaced as a whole, by the reload alone.
 #[derive(Debug)]
@@ -42,10 +42,12 @@ pub struct Listener {
     pub mode: Mode,
     /// The addresses it is bound to, in the file's order, with the ports that the kernel chose.
     pub bound: Vec<SocketAddr>,
-    /// Where its sessions go.
-    pub pool: Arc<Pool>,
+    /// Where its sessions go; `None` only where clients say it themselves.
+    pub pool: Option<Arc<Pool>>,
     /// Where some of them go instead.
     pub rollout: Option<Rollout>,
+    /// What clients have to say before a backend is chosen.
+    pub edge: Option<Arc<Edge>>,
     /// Balancers in front of it.
     pub balancers: Option<Balancers>,
     /// How long they, and clients, may take with what must be known first.
@@ -105,8 +107,9 @@ impl Snapshot {
                 name: config.name.clone(),
                 mode: config.mode,
                 bound: bound.get(&config.name).cloned().unwrap_or_default(),
-                pool: Arc::clone(&pools[&config.pool]),
+                pool: config.pool.as_ref().map(|name| Arc::clone(&pools[name])),
                 rollout: config.rollout.as_ref().map(|rollout| Rollout::new(rollout, &config.name, &pools)),
+                edge: edge(config, &pools),
                 balancers: config.accept_proxy.as_ref().map(Balancers::new),
                 preread_timeout: config.preread_timeout,
                 policy: Policy::new(&config.admission),
@@ -137,6 +140,12 @@ impl Snapshot {
     }
 }
 
+/// What clients have to say, if anything.
+fn edge(config: &model::Listener, pools: &BTreeMap<Name, Arc<Pool>>) -> Option<Arc<Edge>> {
+    let routes: Vec<_> = config.routes.iter().map(|route| (route.clone(), Arc::clone(&pools[&route.pool]))).collect();
+    (!routes.is_empty()).then(|| Arc::new(Edge { routes, preread_timeout: config.preread_timeout }))
+}
+
 /// The pools of a config, each after the one that stands in for it.
 fn pools(config: &Config, answers: &Answers, before: Option<&Snapshot>) -> BTreeMap<Name, Arc<Pool>> {
     let by_name: BTreeMap<&Name, &model::Pool> = config.pools.iter().map(|pool| (&pool.name, pool)).collect();
@@ -161,11 +170,11 @@ impl Listener {
         self.balancers.as_ref().map_or(Beginning::Data, |balancers| balancers.beginning(peer))
     }
 
-    /// Where a client's session goes.
-    pub fn pool_for(&self, client: IpAddr, now: impl FnOnce() -> Instant) -> &Arc<Pool> {
+    /// Where a client's session goes, unless it says otherwise itself.
+    pub fn pool_for(&self, client: IpAddr, now: impl FnOnce() -> Instant) -> Option<&Arc<Pool>> {
         match &self.rollout {
-            Some(rollout) if rollout.takes(client) && rollout.pool.has_eligible(now()) => &rollout.pool,
-            _ => &self.pool,
+            Some(rollout) if rollout.takes(client) && rollout.pool.has_eligible(now()) => Some(&rollout.pool),
+            _ => self.pool.as_ref(),
         }
     }
 }

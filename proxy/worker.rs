@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::scalar::Name;
 use crate::drain::{Phase, Watch, next_notice};
-use crate::listener::{Acceptor, Door, Newcomer, Spread};
+use crate::listener::{Acceptor, Assigned, Door, Spread};
 use crate::pool::Backend;
 use crate::relay::Stop;
 use crate::session::{CloseReason, Ids, Local, SessionId};
@@ -142,7 +142,7 @@ struct Parts {
     ids: Arc<Ids>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     spread: Arc<Spread>,
-    newcomers: mpsc::Receiver<Newcomer>,
+    newcomers: mpsc::Receiver<Assigned>,
 }
 
 fn spawn(parts: Parts, drain: Watch) -> io::Result<Handle> {
@@ -166,7 +166,7 @@ struct Worker {
     local: Rc<Local>,
     sockets: HashMap<SocketKey, Listening>,
     spread: Arc<Spread>,
-    newcomers: mpsc::Receiver<Newcomer>,
+    newcomers: mpsc::Receiver<Assigned>,
 }
 
 /// An accept loop of this worker.
@@ -252,7 +252,7 @@ fn answer(local: &Local, ask: Ask) {
 async fn drain_out(
     local: &Rc<Local>,
     snapshot: &ArcSwap<Snapshot>,
-    (mut newcomers, mut commands): (mpsc::Receiver<Newcomer>, mpsc::Receiver<Command>),
+    (mut newcomers, mut commands): (mpsc::Receiver<Assigned>, mpsc::Receiver<Command>),
     mut drain: Watch,
 ) {
     // Until the last worker has closed its sockets, and has heard from the last balancer whom it brings, others may hand on

@@ -23,6 +23,7 @@ mod pool;
 mod queue;
 mod references;
 mod rollout;
+mod sni;
 
 /// The whole file. What it returns is of use only if no error was reported.
 pub(super) fn config(root: &mut Section<'_>) -> Config {

@@ -12,8 +12,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 mod messages;
+mod tls;
 
 pub use self::messages::{Language, Messages, Occasion};
+pub use self::tls::Route;
 use super::scalar::{Address, Expect, Name, Rate, Share};
 use crate::admission::acl::Networks;
 use crate::admission::addresses::PerAddress;
@@ -114,8 +116,10 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     /// What is spoken on it.
     pub mode: Mode,
-    /// The pool that its sessions go to: one of [`Config::pools`].
-    pub pool: Name,
+    /// The pool that its sessions go to: one of [`Config::pools`]. `None` only where there are `routes`.
+    pub pool: Option<Name>,
+    /// Where TLS clients go instead, by what they ask for: the first that fits.
+    pub routes: Vec<Route>,
     /// Whether another process may listen on the same addresses.
     pub reuse_port: bool,
     /// A part of the clients goes to another pool.

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 pub mod duration;
 mod expect;
+mod host;
 mod rate;
 mod share;
 mod words;
 
 pub use self::expect::{Expect, ExpectError, Pattern, bytes};
+pub use self::host::{Hosts, HostsError};
 pub use self::rate::{Rate, RateError};
 pub use self::share::{Share, ShareError};
 pub use self::words::{WORDS_MAX, Words, WordsError};

@@ -126,7 +126,7 @@ fn the_example_shows_the_defaults() {
 #[test]
 fn the_manual_has_every_key_in_its_section() {
     let manual = std::fs::read_to_string(repository("docs/config.md")).unwrap();
-    let keys = examine(EXAMPLE).1.into_parts().1;
+    let keys = examine(&full_example()).1.into_parts().1;
     let mut found = 0;
     for key in &keys {
         let Some((section, key)) = key.rsplit_once('.') else {
@@ -134,12 +134,17 @@ fn the_manual_has_every_key_in_its_section() {
         };
         let heading = match section {
             "pools.*.backends[]" => "## Entries of `backends`".into(),
+            section if section.ends_with("[]") => {
+                format!("## `[[{}]]`", section[..section.len() - 2].replace('*', "NAME"))
+            }
             _ => format!("## `[{}]`", section.replace('*', "NAME")),
         };
         let chapter = manual.split("\n#").find(|chapter| chapter.starts_with(&format!("{}\n", &heading[1..])));
         let chapter = chapter.unwrap_or_else(|| panic!("docs/config.md has no heading {heading:?}"));
         // A section of its own stands under its own heading.
-        let is_section = keys.iter().any(|other| other.starts_with(&format!("{section}.{key}.")));
+        let below = [format!("{section}.{key}."), format!("{section}.{key}[].")];
+        let is_section =
+            key != "backends" && keys.iter().any(|other| below.iter().any(|below| other.starts_with(below)));
         assert!(
             is_section || chapter.contains(&format!("`{key}`")),
             "docs/config.md: `{key}` is not under {heading:?}"

@@ -11,7 +11,7 @@ mod deep;
 
 pub(super) use self::deep::{DeepHealth, Health};
 use super::state::{Loads, State};
-use crate::config::model::Mode;
+use crate::config::model::{Mode, Route};
 use crate::drain::Phase;
 use crate::pool::{LastCheck, Member, Pool};
 use crate::snapshot::Listener;
@@ -60,7 +60,11 @@ struct ListenerStatus {
     name: String,
     mode: &'static str,
     bind: Bind,
-    pool: String,
+    /// Where clients go that no route takes; absent where there is no such pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sni: Vec<RouteStatus>,
     /// Where a part of its clients goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     rollout_pool: Option<String>,
@@ -77,6 +81,14 @@ struct ListenerStatus {
 enum Bind {
     One(SocketAddr),
     Several(Vec<SocketAddr>),
+}
+
+/// One of `[[listeners.NAME.sni]]`.
+#[derive(Debug, Serialize)]
+struct RouteStatus {
+    host: Vec<String>,
+    alpn: Vec<String>,
+    pool: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -177,12 +189,20 @@ impl ListenerStatus {
                 Mode::Tcp => "tcp",
             },
             bind,
-            pool: listener.pool.name().to_string(),
+            pool: listener.pool.as_ref().map(|pool| pool.name().to_string()),
+            sni: listener.edge.iter().flat_map(|edge| &edge.routes).map(|(route, _)| RouteStatus::of(route)).collect(),
             rollout_pool: listener.rollout.as_ref().map(|rollout| rollout.pool.name().to_string()),
             sessions_active: tally.active(),
             sessions_total: tally.total(),
             waiting: listener.policy.arrivals.as_ref().map(|_| tally.memory().arrivals().waiting()),
         }
+    }
+}
+
+impl RouteStatus {
+    fn of(route: &Route) -> Self {
+        let host = route.hosts.iter().map(ToString::to_string).collect();
+        Self { host, alpn: route.protocols.clone(), pool: route.pool.to_string() }
     }
 }
 

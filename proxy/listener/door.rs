@@ -9,11 +9,11 @@ use arc_swap::ArcSwap;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
-use super::Spread;
 use super::preread::{self, NoHeader};
+use super::{Newcomer, Spread};
 use crate::admission::{Admission, Permit, Refusal};
 use crate::net::proxy_protocol::Header;
-use crate::session::{CloseReason, Local, Origin, Session, Via};
+use crate::session::{CloseReason, Known, Local, Origin, Session, Via};
 use crate::snapshot::{Beginning, Listener, Snapshot};
 
 /// One worker's door of a listener.
@@ -79,12 +79,15 @@ impl Door {
         let snapshot = self.snapshot.load();
         let listener = self.follow(&snapshot);
         let (client, via) = match header {
-            Header::Proxied { source, destination } => (source, Some(Box::new(Via { peer, destination }))),
+            Header::Proxied { source, destination } => (source, Some(Via { peer, destination })),
             Header::Unknown => (peer, None),
         };
         let origin = origin((client, via, accepted_at), &listener, &snapshot);
         match admit(&snapshot.admission, &listener, client.ip(), held) {
-            Ok(permit) => self.spread.place(stream, origin, permit, &self.local),
+            Ok(permit) => {
+                let edge = listener.edge.as_ref().map(Arc::clone);
+                self.spread.place(Newcomer { stream, origin, permit, edge }, &self.local);
+            }
             Err(refusal) => Session::turn_away(stream, origin, refusal, &self.local),
         }
     }
@@ -114,16 +117,16 @@ impl Door {
 }
 
 fn origin(
-    (client, via, accepted_at): (SocketAddr, Option<Box<Via>>, Instant),
+    (client, via, accepted_at): (SocketAddr, Option<Via>, Instant),
     listener: &Listener,
     snapshot: &Snapshot,
 ) -> Origin {
     Origin {
         client,
-        via,
+        known: via.map(|via| Box::new(Known { via: Some(via), ..Known::default() })),
         accepted_at,
         tally: Arc::clone(&listener.counts.tally),
-        pool: Arc::clone(listener.pool_for(client.ip(), Instant::now)),
+        pool: listener.pool_for(client.ip(), Instant::now).map(Arc::clone),
         access_log: snapshot.access_log,
     }
 }

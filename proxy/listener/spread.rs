@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
 use crate::admission::Permit;
-use crate::session::{Burden, CloseReason, Load, Local, Origin, Session};
+use crate::session::{Burden, CloseReason, Edge, Load, Local, Origin, Session};
 
 /// Newcomers that wait for a worker to take them in. Beyond that they stay with the worker that accepted them.
 const WAITING: usize = 1024;
@@ -35,22 +35,30 @@ pub struct Spread {
 #[derive(Debug)]
 struct Way {
     load: Arc<Load>,
-    door: mpsc::Sender<Newcomer>,
+    door: mpsc::Sender<Assigned>,
 }
 
 /// A connection with leave to become a session.
 #[derive(Debug)]
-pub struct Newcomer {
-    stream: net::TcpStream,
-    origin: Origin,
-    permit: Permit,
+pub(super) struct Newcomer {
+    pub(super) stream: net::TcpStream,
+    pub(super) origin: Origin,
+    pub(super) permit: Permit,
+    /// What it has to say before a backend is chosen.
+    pub(super) edge: Option<Arc<Edge>>,
+}
+
+/// One that is assigned to a worker.
+#[derive(Debug)]
+pub struct Assigned {
+    newcomer: Newcomer,
     burden: Burden,
 }
 
 impl Spread {
     /// A spread over so many workers, and what comes through each one's door. The doors close when the last clone of the
     /// spread is gone.
-    pub fn new(workers: usize) -> (Arc<Self>, Vec<mpsc::Receiver<Newcomer>>) {
+    pub fn new(workers: usize) -> (Arc<Self>, Vec<mpsc::Receiver<Assigned>>) {
         let (workers, doors) = (0..workers)
             .map(|_| {
                 let (door, newcomers) = mpsc::channel(WAITING);
@@ -61,31 +69,36 @@ impl Spread {
     }
 
     /// Begins a session for a connection that the worker of `local` has accepted: there, or on the lightest worker.
-    pub(super) fn place(&self, stream: net::TcpStream, origin: Origin, permit: Permit, local: &Rc<Local>) {
+    pub(super) fn place(&self, newcomer: Newcomer, local: &Rc<Local>) {
         let own = local.worker();
         let chosen = choose(own, self.workers.iter().map(|way| way.load.get()));
         let way = &self.workers[chosen];
-        let newcomer = Newcomer { stream, origin, permit, burden: way.load.take_on() };
+        let assigned = Assigned { newcomer, burden: way.load.take_on() };
         if chosen == own {
-            return newcomer.begin(local);
+            return assigned.begin(local);
         }
-        if let Err(refused) = way.door.try_send(newcomer) {
-            let newcomer = refused.into_inner();
-            Newcomer { burden: self.workers[own].load.take_on(), ..newcomer }.begin(local);
+        if let Err(refused) = way.door.try_send(assigned) {
+            let Assigned { newcomer, burden: _given_back } = refused.into_inner();
+            Assigned { newcomer, burden: self.workers[own].load.take_on() }.begin(local);
         }
     }
 }
 
-impl Newcomer {
+impl Assigned {
     /// Begins the session on this worker.
     pub fn begin(self, local: &Rc<Local>) {
-        let Self { stream, origin, permit, burden } = self;
-        match TcpStream::from_std(stream) {
-            Ok(stream) => drop(spawn_local(Session::new(origin, permit, burden, local).run(stream))),
+        let Self { newcomer: Newcomer { stream, origin, permit, edge }, burden } = self;
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
             Err(error) => {
                 tracing::error!(%error, "a connection could not be watched");
-                Session::refuse(origin, CloseReason::Killed, local);
+                return Session::refuse(origin, CloseReason::Killed, local);
             }
+        };
+        let session = Session::new(origin, permit, burden, local);
+        match edge {
+            None => drop(spawn_local(session.run(stream))),
+            Some(edge) => drop(spawn_local(async move { session.run_by_name(&edge, stream).await })),
         }
     }
 }

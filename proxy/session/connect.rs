@@ -23,7 +23,7 @@ pub(super) async fn dial_any(
     permit: &Permit,
     downstream: &TcpStream,
 ) -> Result<(TcpStream, Lease), CloseReason> {
-    let pool = Arc::clone(record.pool());
+    let Some(pool) = record.pool().map(Arc::clone) else { return Err(CloseReason::NoBackend) };
     let client = ClientKey::of(record.client());
     let mut grant = match pool.lease_first(client, Instant::now()) {
         Some(grant) => grant,
@@ -80,7 +80,7 @@ fn introduction(record: &Record, version: Version, downstream: &TcpStream) -> io
         source: record.source(),
         destination,
         unique_id: id.as_bytes(),
-        authority: None,
+        authority: record.known().and_then(|known| known.server_name.as_deref()).map(str::as_bytes),
         alpn: None,
         ssl: None,
     };

@@ -49,6 +49,11 @@ impl Farewell {
         (language == Language::Text).then(|| Self { language, text: String::new() })
     }
 
+    /// The alert of TLS (RFC 6066, section 3) for a client that asks for a host which is not here. Its few bytes are text, too.
+    pub(super) fn unrecognized_name() -> Self {
+        Self { language: Language::Text, text: "\x15\x03\x03\x00\x02\x02\x70".to_owned() }
+    }
+
     /// Says it, and closes. However the client takes it, this is over within seconds.
     pub(super) async fn say<S: AsyncRead + AsyncWrite + Unpin>(self, mut stream: S) {
         let said = match self.language {

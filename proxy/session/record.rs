@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{CloseReason, Origin, SessionId, Tally, Via};
+use super::{CloseReason, Known, Origin, SessionId, Tally, Via};
 use crate::net::tcp_info::TcpInfo;
 use crate::pool::{Backend, Pool};
+use crate::relay::Limits;
 
 /// What is known of one session. It counts as live until this is dropped; dropped without [`Record::finish`] (a panic,
 /// a runtime shut down) it ends as `killed`.
@@ -19,9 +20,10 @@ pub(super) struct Record {
     id: SessionId,
     // Address and port alone: a SocketAddr has twelve bytes more, and sessions are mostly memory.
     client: (IpAddr, u16),
-    via: Option<Box<Via>>,
+    known: Option<Box<Known>>,
     tally: Arc<Tally>,
-    pool: Arc<Pool>,
+    /// Where it goes, as soon as that is known.
+    pool: Option<Arc<Pool>>,
     access_log: bool,
     pub(super) accepted_at: Instant,
     /// The backend tried last.
@@ -47,12 +49,12 @@ pub(super) struct Last {
 
 impl Record {
     pub(super) fn new(origin: Origin, id: SessionId) -> Self {
-        let Origin { client, via, accepted_at, tally, pool, access_log } = origin;
+        let Origin { client, known, accepted_at, tally, pool, access_log } = origin;
         tally.begin();
         Self {
             id,
             client: (client.ip(), client.port()),
-            via,
+            known,
             tally,
             pool,
             access_log,
@@ -68,7 +70,7 @@ impl Record {
     /// Notes that a backend of this pool is being tried.
     pub(super) fn attempt(&mut self, pool: &Arc<Pool>, backend: &Arc<Backend>) {
         self.attempts = self.attempts.saturating_add(1);
-        self.pool = Arc::clone(pool);
+        self.pool = Some(Arc::clone(pool));
         self.backend = Some(Arc::clone(backend));
     }
 
@@ -104,7 +106,21 @@ impl Record {
 
     /// Where the client connected to, if a balancer has told.
     pub(super) fn destination(&self) -> Option<SocketAddr> {
-        self.via.as_ref().map(|via| via.destination)
+        self.via().map(|via| via.destination)
+    }
+
+    fn via(&self) -> Option<&Via> {
+        self.known.as_ref()?.via.as_ref()
+    }
+
+    /// What is known of the client beside its address.
+    pub(super) fn known(&self) -> Option<&Known> {
+        self.known.as_deref()
+    }
+
+    /// The same, to add to it.
+    pub(super) fn know(&mut self) -> &mut Known {
+        self.known.get_or_insert_default()
     }
 
     /// What the session is called.
@@ -112,9 +128,19 @@ impl Record {
         self.id
     }
 
-    /// The pool that the session goes to: its listener's, or the one that stands in for that.
-    pub(super) fn pool(&self) -> &Arc<Pool> {
-        &self.pool
+    /// The pool that the session goes to: its listener's, or its client's choice, or the one that stands in for that.
+    pub(super) fn pool(&self) -> Option<&Arc<Pool>> {
+        self.pool.as_ref()
+    }
+
+    /// Notes where the client wants to go.
+    pub(super) fn lead_to(&mut self, pool: &Arc<Pool>) {
+        self.pool = Some(Arc::clone(pool));
+    }
+
+    /// How long the session may be silent, and how long it may last.
+    pub(super) fn limits(&self) -> &Limits {
+        self.pool.as_ref().map_or(&NO_LIMITS, |pool| &pool.timeouts().session)
     }
 
     /// The counts of its listener.
@@ -146,8 +172,9 @@ impl Record {
             session = %self.id,
             listener = %self.tally.listener(),
             client = %SocketAddr::from(self.client),
-            peer = self.via.as_ref().map(|via| tracing::field::display(via.peer)),
-            pool = %self.pool.name(),
+            peer = self.via().map(|via| tracing::field::display(via.peer)),
+            server_name = self.known().and_then(|known| known.server_name.as_deref()),
+            pool = self.pool.as_ref().map(|pool| tracing::field::display(pool.name())),
             backend,
             attempts = self.attempts,
             connect_ms = self.connect.map(Micros::millis),
@@ -167,6 +194,9 @@ impl Drop for Record {
         self.finish(CloseReason::Killed, &Last::default());
     }
 }
+
+/// Of a session that goes nowhere.
+const NO_LIMITS: Limits = Limits { idle: None, request: None, lifetime: None };
 
 /// A time in microseconds, at least one: half the size of a [`Duration`].
 #[derive(Debug, Clone, Copy)]
@@ -194,7 +224,8 @@ mod tests {
     fn record(tally: &Arc<Tally>) -> Record {
         let pool = crate::pool::tests::pool(&crate::pool::tests::plain(&["127.0.0.1:1"]), None);
         let (client, accepted_at) = (([127, 0, 0, 1], 1).into(), Instant::now());
-        let origin = Origin { client, via: None, accepted_at, tally: Arc::clone(tally), pool, access_log: true };
+        let origin =
+            Origin { client, known: None, accepted_at, tally: Arc::clone(tally), pool: Some(pool), access_log: true };
         Record::new(origin, Local::new(0, Arc::default()).next_id())
     }
 

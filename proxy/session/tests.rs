@@ -16,7 +16,7 @@ async fn an_idle_session_stays_small() {
     let downstream = TcpStream::connect(client).await.unwrap();
     let tally = Arc::new(Tally::new("game".parse().unwrap(), 1));
     let pool = pool(&plain(&["127.0.0.1:1"]), None);
-    let origin = Origin { client, via: None, accepted_at: Instant::now(), tally, pool, access_log: true };
+    let origin = Origin { client, known: None, accepted_at: Instant::now(), tally, pool: Some(pool), access_log: true };
     let permit = admitted();
     let burden = Arc::new(Load::default()).take_on();
     let life = Session::new(origin, permit, burden, &Local::new(0, Arc::default())).run(downstream);

@@ -27,4 +27,5 @@ mod proxy_protocol;
 mod queue;
 mod reload;
 mod routes;
+mod sni;
 mod timeouts;

@@ -17,6 +17,7 @@ pub(crate) mod pattern;
 pub(crate) mod peer;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod tls;
 
 pub(crate) use self::admin::Metrics;
 pub(crate) use self::backend::Backend;

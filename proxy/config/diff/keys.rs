@@ -7,7 +7,7 @@ use crate::admission::level::Shares;
 use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
     AcceptProxy, Admission, Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Messages, Mode,
-    Occasion, OnDown, Pool, Queue, Rollout, Server,
+    Occasion, OnDown, Pool, Queue, Rollout, Route, Server,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::config::scalar::{Name, Words};
@@ -53,6 +53,7 @@ pub(super) fn listener(listener: &Listener) -> Keys {
         bind: _,
         mode,
         pool,
+        routes,
         reuse_port,
         rollout,
         accept_proxy,
@@ -63,7 +64,10 @@ pub(super) fn listener(listener: &Listener) -> Keys {
     let mode = match mode {
         Mode::Tcp => "tcp",
     };
-    let mut keys = vec![("mode", mode.into()), ("pool", pool.to_string()), ("reuse_port", reuse_port.to_string())];
+    let pool = pool.as_ref().map_or_else(|| "none".into(), Name::to_string);
+    let routes: Vec<_> = routes.iter().map(route).collect();
+    let mut keys =
+        vec![("mode", mode.into()), ("pool", pool), ("sni", list(&routes)), ("reuse_port", reuse_port.to_string())];
     keys.extend(part(&["rollout.pool", "rollout.percent", "rollout.clients"], rollout.as_ref(), |rollout| {
         let Rollout { pool, share, clients } = rollout;
         vec![pool.to_string(), share.to_string(), list(clients)]
@@ -76,6 +80,13 @@ pub(super) fn listener(listener: &Listener) -> Keys {
     keys.extend(self::admission(admission));
     keys.extend(self::messages(messages.as_deref()));
     keys
+}
+
+fn route(route: &Route) -> String {
+    let Route { hosts, protocols, pool } = route;
+    let hosts = (!hosts.is_empty()).then(|| list(hosts));
+    let protocols = (!protocols.is_empty()).then(|| format!("alpn {}", list(protocols)));
+    format!("{} -> {pool}", hosts.into_iter().chain(protocols).collect::<Vec<_>>().join(" "))
 }
 
 fn messages(messages: Option<&Messages>) -> Keys {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Problem, accept_proxy, admission, messages, rollout};
+use super::{Problem, accept_proxy, admission, messages, rollout, sni};
 use crate::config::model::{self, Mode};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::{self, Name};
@@ -15,7 +15,8 @@ use crate::config::scalar::{self, Name};
 pub(super) struct Listener {
     pub(super) bind: Vec<Setting<SocketAddr>>,
     pub(super) pool: Option<Setting<Name>>,
-    pub(super) rollout_pool: Option<Setting<Name>>,
+    /// What it names beside that: of its rollout, and of its routes.
+    pub(super) other_pools: Vec<Setting<Name>>,
     /// `None` if it lacks something.
     pub(super) model: Option<model::Listener>,
 }
@@ -24,7 +25,8 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     let name = super::name(section, name);
     let bind = bind(section);
     let mode = section.setting("mode", Mode::Tcp, |value| value.word(&MODES, &LATER_MODES));
-    let pool = pool(section);
+    let routes = sni::read(section);
+    let pool = if routes.are_written { optional_pool(section) } else { pool(section) };
     let reuse_port = section.setting("reuse_port", false, Value::flag);
     let accept_proxy = section.optional("accept_proxy", accept_proxy::read);
     let preread_timeout = section.setting("preread_timeout", PREREAD_TIMEOUT, Value::duration);
@@ -39,11 +41,13 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     }
 
     let addresses = bind.iter().map(|setting| setting.value).collect();
-    let model = name.zip(pool.as_ref()).map(|(name, pool)| model::Listener {
+    let leads_somewhere = pool.is_some() || !routes.model.is_empty();
+    let model = name.filter(|_| leads_somewhere).map(|name| model::Listener {
         name,
         bind: addresses,
         mode: mode.value,
-        pool: pool.value.clone(),
+        pool: pool.as_ref().map(|pool| pool.value.clone()),
+        routes: routes.model,
         reuse_port: reuse_port.value,
         accept_proxy: accept_proxy.clone(),
         preread_timeout: preread_timeout.value,
@@ -51,7 +55,8 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
         messages: messages.map(Arc::new),
         rollout: rollout.as_ref().map(|rollout| rollout.model.clone()),
     });
-    Listener { bind, pool, rollout_pool: rollout.map(|rollout| rollout.pool), model }
+    let other_pools = routes.pools.into_iter().chain(rollout.map(|rollout| rollout.pool)).collect();
+    Listener { bind, pool, other_pools, model }
 }
 
 /// One address or a list of them.
@@ -90,6 +95,12 @@ pub(super) fn pool(section: &mut Section<'_>) -> Option<Setting<Name>> {
     let value = section.required("pool", r#""game""#)?;
     let name = value.parse(str::parse::<Name>)?;
     Some(Setting::written(name, value.place))
+}
+
+/// The same where it may be absent.
+fn optional_pool(section: &mut Section<'_>) -> Option<Setting<Name>> {
+    let name = section.setting("pool", None, |value| value.parse(str::parse::<Name>).map(Some));
+    name.value.clone().map(|found| name.with(found))
 }
 
 /// Two lost packets are made up for, and a slow client has time.

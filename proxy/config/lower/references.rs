@@ -11,15 +11,15 @@ use crate::config::scalar::{Address, Name};
 
 pub(super) fn check(report: &Report, listeners: &[Listener], pools: &[Pool]) {
     let names: BTreeSet<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
-    let of_listeners = listeners.iter().flat_map(|listener| [&listener.pool, &listener.rollout_pool]);
-    let of_pools = pools.iter().map(|pool| &pool.fallback);
-    let named: Vec<_> = of_listeners.chain(of_pools).flatten().collect();
+    let of_listeners = listeners.iter().flat_map(|listener| listener.pool.iter().chain(&listener.other_pools));
+    let of_pools = pools.iter().filter_map(|pool| pool.fallback.as_ref());
+    let named: Vec<_> = of_listeners.chain(of_pools).collect();
     let unknown: Vec<_> = named.iter().filter(|pool| !names.contains(pool.value.as_str())).collect();
     for pool in unknown.iter().filter(|_| !names.is_empty()) {
         report.add_unless_damaged(unknown_pool(pool, &names));
     }
     // A pool named wrongly is the one that seems unused.
-    if !listeners.is_empty() && unknown.is_empty() && listeners.iter().all(|listener| listener.pool.is_some()) {
+    if !listeners.is_empty() && unknown.is_empty() && listeners.iter().all(|listener| listener.model.is_some()) {
         unused(report, &named, pools);
     }
     loops(report, listeners, pools);

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::soon;
@@ -12,9 +12,9 @@ use super::soon;
 /// What a narrow socket may hold in each direction; the kernel doubles it for its own overhead.
 pub(crate) const NARROW_BYTES: usize = 256 * 1024;
 
-/// A connected socket whose every wait has an end.
+/// A connection whose every wait has an end.
 #[derive(Debug)]
-pub(crate) struct Peer(pub(crate) TcpStream);
+pub(crate) struct Peer<S = TcpStream>(pub(crate) S);
 
 /// How the other side ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,19 @@ impl Peer {
         socket.set_send_buffer_size(NARROW_BYTES).unwrap();
     }
 
+    /// Whether the connection is open and silent.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut byte = [0; 1];
+        self.0.try_read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Breaks the connection off: what the other side gets is a reset.
+    pub(crate) fn reset(self) {
+        self.0.set_zero_linger().expect("linger");
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         soon("room to send", self.0.write_all(bytes)).await.expect("send");
     }
@@ -60,6 +73,13 @@ impl Peer {
         let what = format!("the bytes {:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(40)]));
         soon(&what, self.0.read_exact(&mut got)).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         assert!(got == bytes, "other bytes than {what}");
+    }
+
+    /// So many bytes, whatever they are.
+    pub(crate) async fn expect_any(&mut self, length: usize) -> Vec<u8> {
+        let mut got = vec![0; length];
+        soon("bytes", self.0.read_exact(&mut got)).await.expect("bytes");
+        got
     }
 
     /// Sends, and expects the same bytes back.
@@ -105,16 +125,5 @@ impl Peer {
             }
         })
         .await
-    }
-
-    /// Whether the connection is open and silent.
-    pub(crate) fn is_quiet(&self) -> bool {
-        let mut byte = [0; 1];
-        self.0.try_read(&mut byte).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-    }
-
-    /// Breaks the connection off: what the other side gets is a reset.
-    pub(crate) fn reset(self) {
-        self.0.set_zero_linger().expect("linger");
     }
 }

@@ -1,0 +1,21 @@
+//! What is known of a client beside its address.
+
+use std::net::SocketAddr;
+
+/// What others have told of a client, and what it has said itself before its first byte of the game.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// How it came here, if not by itself.
+    pub via: Option<Via>,
+    /// The host that it asked for by TLS (SNI), in lower case.
+    pub server_name: Option<String>,
+}
+
+/// What a balancer in front has told of a client.
+#[derive(Debug)]
+pub struct Via {
+    /// The balancer's own address.
+    pub peer: SocketAddr,
+    /// Where the client connected to.
+    pub destination: SocketAddr,
+}
