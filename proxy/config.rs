@@ -14,7 +14,7 @@ use self::problem::{Place, Problem, Problems};
 use self::raw::{Report, Section, syntax};
 
 pub mod diff;
-pub mod lists;
+pub mod files;
 mod lower;
 pub mod model;
 pub mod problem;
@@ -77,10 +77,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     })
 }
 
-/// Checks what was read from a file, and reads the lists that it names; their paths begin at the file's folder.
+/// Checks what was read from a file, and reads the files that it names; their paths begin at the file's folder.
 pub fn check(path: &Path, bytes: &[u8]) -> Result<Loaded, LoadError> {
+    check_after(path, bytes, None)
+}
+
+/// The same while `before` runs: certificates that cannot be used any more stay as they are there.
+pub fn check_after(path: &Path, bytes: &[u8], before: Option<&Config>) -> Result<Loaded, LoadError> {
     let mut loaded = check_alone(path, bytes)?;
-    let read = lists::read(&mut loaded.config, folder_of(path));
+    let read = files::read(&mut loaded.config, folder_of(path), before);
     read.map_err(|rendered| LoadError::Invalid { errors: rendered.lines().count(), rendered })?;
     Ok(loaded)
 }

@@ -7,3 +7,4 @@ pub mod minecraft;
 pub mod proxy_protocol;
 pub mod socket;
 pub mod tcp_info;
+pub mod tls;

@@ -34,6 +34,7 @@ use crate::config::model;
 use crate::config::scalar::{Name, Share};
 use crate::net::client::ClientKey;
 use crate::net::proxy_protocol::Version;
+use crate::net::tls::client::Encrypter;
 use crate::queue::{self, Class};
 use crate::relay::Limits;
 
@@ -45,6 +46,7 @@ pub struct Pool {
     members: Box<[Member]>,
     balancer: Balancer,
     timeouts: Timeouts,
+    encrypter: Option<Arc<Encrypter>>,
     fallback: Option<Arc<Self>>,
     shared: Arc<Shared>,
 }
@@ -112,6 +114,7 @@ impl Pool {
         let pool = Arc::new(Self {
             balancer: balancer(config.strategy, &members),
             timeouts: Timeouts::new(config),
+            encrypter: encrypter(config, before),
             config: config.clone(),
             entries,
             members,
@@ -151,6 +154,16 @@ impl Pool {
     /// How its backends are told who their clients are.
     pub fn send_proxy(&self) -> Option<Version> {
         self.config.send_proxy
+    }
+
+    /// What its config says of that.
+    pub fn encryption(&self) -> Option<&model::Encryption> {
+        self.config.tls.as_ref()
+    }
+
+    /// How they are spoken to, if not as clients speak.
+    pub fn encrypter(&self) -> Option<&Arc<Encrypter>> {
+        self.encrypter.as_ref()
     }
 
     /// How its backends are checked.
@@ -274,6 +287,16 @@ fn members(
         Member { backend, weight: entry.weight, max_connections: entry.max_connections, backup: entry.backup }
     };
     entries.iter().map(member).collect()
+}
+
+/// The one of the version before goes on where nothing has changed: it remembers what backends gave it.
+fn encrypter(config: &model::Pool, before: Option<&Arc<Pool>>) -> Option<Arc<Encrypter>> {
+    let encryption = config.tls.as_ref()?;
+    let before = before.filter(|before| before.config.tls.as_ref() == Some(encryption));
+    if let Some(before) = before.and_then(|before| before.encrypter.as_ref()) {
+        return Some(Arc::clone(before));
+    }
+    Some(Arc::new(Encrypter::new(encryption)))
 }
 
 fn balancer(strategy: Strategy, members: &[Member]) -> Balancer {

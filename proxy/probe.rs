@@ -4,15 +4,18 @@
 //! A failure tells in which step of the dialogue it happened, and how.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use self::line::{Deadline, Line};
 use crate::config::model::Check;
 use crate::net::proxy_protocol::{self, Version};
 use crate::net::socket;
+use crate::net::tls::client::Encrypter;
 
 mod exchange;
 mod http;
@@ -41,6 +44,8 @@ pub struct Failure {
 enum Step {
     /// The connection comes to stand.
     Connect,
+    /// The server's TLS is the right one.
+    Tls,
     /// The file's bytes go out.
     Send,
     /// The answer is compared with the file's.
@@ -55,23 +60,45 @@ enum Step {
     Reply,
 }
 
-/// Does one check: connects to `address` and has the dialogue, behind a PROXY header of this version if backends expect one.
-/// All of it together takes no longer than `timeout`.
+/// How a server is spoken to, beside the dialogue itself.
+#[derive(Debug, Clone, Default)]
+pub struct Approach {
+    /// It expects a PROXY header of this version first.
+    pub introduced: Option<Version>,
+    /// It speaks TLS, and is known by this name if not by its address alone.
+    pub encrypted: Option<(Arc<Encrypter>, Option<String>)>,
+}
+
+/// Does one check: connects to `address` and has the dialogue. All of it together takes no longer than `timeout`.
 ///
 /// # Errors
 /// The server cannot be reached, or is too slow, or does not say what it should.
 pub async fn run(
     check: &Check,
     address: SocketAddr,
-    introduced: Option<Version>,
+    approach: &Approach,
     timeout: Duration,
 ) -> Result<Finding, Failure> {
     let deadline = Deadline::after(timeout);
     let stream = connect(address, &deadline).await?;
-    if let Some(version) = introduced {
+    if let Some(version) = approach.introduced {
         let header = proxy_protocol::local(version);
         socket::send_first(&stream, &header).map_err(|error| Failure::from_io(Step::Connect, &error))?;
     }
+    match &approach.encrypted {
+        None => talk(check, stream, deadline, address).await,
+        Some((tls, name)) => {
+            let encrypted = tls.encrypt(stream, name.as_deref(), address.ip());
+            let stream = deadline.bound(Step::Tls, Box::pin(encrypted)).await?;
+            talk(check, stream, deadline, address).await
+        }
+    }
+}
+
+async fn talk<S>(check: &Check, stream: S, deadline: Deadline, address: SocketAddr) -> Result<Finding, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
     match check {
         Check::Tcp => Ok(Finding::NOTHING),
         Check::Exchange { send, expect } => exchange::run(Line::new(stream, deadline), send, expect).await,
@@ -128,6 +155,7 @@ impl Step {
     fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Tls => "tls",
             Self::Send => "send",
             Self::Expect => "expect",
             Self::Request => "request",

@@ -92,6 +92,19 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     fn settle(&self);
 }
 
+/// For streams that are too large to be carried about.
+impl<S: Socket> Socket for Box<S> {
+    const ENDS_WHEN_DROPPED: bool = S::ENDS_WHEN_DROPPED;
+
+    fn is_broken(&self) -> bool {
+        (**self).is_broken()
+    }
+
+    fn settle(&self) {
+        (**self).settle();
+    }
+}
+
 /// Passes bytes between two connected peers until the session ends. The streams are the caller's to close.
 ///
 /// Not an `async fn`: that would hold its arguments twice, and memory is mostly what idle sessions cost.

@@ -1,7 +1,7 @@
 //! One client connection, from accept to the access log line.
 //!
-//! [`Session::run`] is its whole life: connect to a backend (after waiting in line, if need be), pass bytes, finish. There is
-//! one way out, its record, which counts and logs whatever happened, a panic included.
+//! [`Session::begin`] hears what must be known first (`preread.rs`); `Session::run` is the life from there: connect to a backend
+//! (after waiting in line, if need be), pass bytes, finish. There is one way out, its record, which counts and logs whatever happened, a panic included.
 
 use std::net::{self, SocketAddr};
 use std::rc::Rc;
@@ -24,7 +24,8 @@ mod refusals;
 mod tests;
 mod waiting;
 
-pub use self::edge::Edge;
+use self::connect::Upstream;
+pub use self::edge::{Edge, Terminator};
 use self::farewell::Farewell;
 pub use self::id::{Ids, SessionId};
 pub use self::known::{Known, Via};
@@ -35,6 +36,7 @@ use self::record::{Last, Record};
 pub use self::refusals::Refusals;
 use crate::admission::{Permit, Refusal};
 use crate::config::model::{Language, Occasion};
+use crate::net::tls::Connection;
 use crate::net::{socket, tcp_info};
 use crate::pool::{Failure, Lease, Pool};
 use crate::relay::{self, Direction, Side};
@@ -78,10 +80,16 @@ impl Session {
     }
 
     /// The same for one that may not begin; its client is told why, if its listener has words for it.
-    pub fn turn_away(downstream: net::TcpStream, origin: Origin, refusal: Refusal, local: &Rc<Local>) {
+    pub fn turn_away(
+        (downstream, edge): (net::TcpStream, Option<&Edge>),
+        origin: Origin,
+        refusal: Refusal,
+        local: &Rc<Local>,
+    ) {
         let tally = Arc::clone(&origin.tally);
         Self::refuse(origin, refusal.into(), local);
-        farewell::begin(downstream, refusal.into(), tally.messages().as_deref(), local);
+        let tls = edge.and_then(|edge| edge.tls.as_ref()).map(Arc::clone);
+        farewell::begin(downstream, refusal.into(), (tally.messages().as_deref(), tls), local);
     }
 
     /// Lives the session. Both connections are closed when it is over.
@@ -89,10 +97,10 @@ impl Session {
         clippy::manual_async_fn,
         reason = "an async fn holds its arguments twice, and a session is mostly its future"
     )]
-    pub fn run(mut self, mut downstream: TcpStream) -> impl Future<Output = ()> {
+    fn run<D: Connection>(mut self, mut downstream: D) -> impl Future<Output = ()> {
         async move {
             let reason = self.serve(&mut downstream).await;
-            self.finish(reason, &downstream);
+            self.finish(reason, Some(downstream.tcp()));
             if let Some(farewell) = self.farewell(reason) {
                 Box::pin(self.part(farewell, downstream)).await;
             }
@@ -112,7 +120,7 @@ impl Session {
     }
 
     /// Gives up everything but the connection, and tells the client.
-    async fn part(self, farewell: Farewell, downstream: TcpStream) {
+    async fn part<D: Connection>(self, farewell: Farewell, downstream: D) {
         let Self { place, permit, record } = self;
         drop((permit, record));
         if let Some(_counted) = place.farewell() {
@@ -120,25 +128,30 @@ impl Session {
         }
     }
 
-    async fn serve(&mut self, downstream: &mut TcpStream) -> CloseReason {
-        let (mut upstream, lease) = match self.connect(downstream).await {
+    async fn serve<D: Connection>(&mut self, downstream: &mut D) -> CloseReason {
+        let (mut upstream, lease) = match self.connect(downstream.tcp()).await {
             Ok(connected) => connected,
             Err(reason) => return reason,
         };
         self.place.connected_to(lease.backend());
         let observer = Observer { place: &self.place, record: &self.record, lease: &lease };
-        let end = relay::run(downstream, &mut upstream, self.relay_session(&observer)).await;
+        let session = self.relay_session(&observer);
+        let end = match &mut upstream {
+            Upstream::Plain(upstream) => relay::run(downstream, upstream, session).await,
+            // Boxed, so that plain sessions are not as large.
+            Upstream::Encrypted(upstream) => Box::pin(relay::run(downstream, upstream, session)).await,
+        };
         self.report(&lease, end);
         match end {
-            relay::End::Reset(Side::Downstream) => socket::reset_on_close(&upstream),
-            relay::End::Reset(Side::Upstream) => socket::reset_on_close(downstream),
+            relay::End::Reset(Side::Downstream) => socket::reset_on_close(upstream.tcp()),
+            relay::End::Reset(Side::Upstream) => socket::reset_on_close(downstream.tcp()),
             _ => {}
         }
         outcome::of_relay(end, self.place.stop_reason())
     }
 
     /// A connection to a backend, and the claim on it. Given up when the client's breaks.
-    async fn connect(&mut self, downstream: &TcpStream) -> Result<(TcpStream, Lease), CloseReason> {
+    async fn connect(&mut self, downstream: &TcpStream) -> Result<(Upstream, Lease), CloseReason> {
         tokio::select! {
             biased;
             () = self.place.stop().asked() => Err(self.place.stop_reason()),
@@ -171,8 +184,9 @@ impl Session {
     }
 
     /// The end, whatever it was.
-    fn finish(&mut self, reason: CloseReason, downstream: &TcpStream) {
-        let quality = if self.record.is_logged() { tcp_info::read(downstream).ok() } else { None };
+    fn finish(&mut self, reason: CloseReason, downstream: Option<&TcpStream>) {
+        let downstream = downstream.filter(|_| self.record.is_logged());
+        let quality = downstream.and_then(|downstream| tcp_info::read(downstream).ok());
         self.record.finish(reason, &Last { bytes: self.place.bytes(), quality });
         // Who only waited did not play.
         if self.record.has_connected() {
@@ -186,7 +200,7 @@ async fn reach(
     record: &mut Record,
     permit: &mut Permit,
     downstream: &TcpStream,
-) -> Result<(TcpStream, Lease), CloseReason> {
+) -> Result<(Upstream, Lease), CloseReason> {
     if let Some(turn) = permit.take_turn() {
         waiting::for_turn(turn, downstream).await?;
     }

@@ -9,16 +9,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 mod balancers;
+mod material;
 mod rollout;
 
 pub use self::balancers::{Balancers, Beginning};
+pub use self::material::Shown;
 pub use self::rollout::Rollout;
 use crate::admission::{Admission, Policy};
 use crate::config::model::{self, Config, Mode, Occasion};
 use crate::config::scalar::Name;
 use crate::pool::Pool;
 use crate::pool::discovery::{self, Answers};
-use crate::session::{Edge, Tally};
+use crate::session::{Edge, Tally, Terminator};
 
 /// Everything that sessions need to agree on, in one piece. Replaced as a whole, by the reload alone.
 #[derive(Debug)]
@@ -102,14 +104,16 @@ impl Snapshot {
             let before = before.and_then(|before| before.listeners.get(&config.name));
             let counts = before.map(|before| Arc::clone(&before.counts));
             let counts = counts.unwrap_or_else(|| Arc::new(Counts::new(&config.name, workers)));
-            counts.tally.set_messages(config.messages.clone());
+            // Nobody could read them where TLS is passed on.
+            let is_readable = config.routes.is_empty() || config.tls.is_some();
+            counts.tally.set_messages(config.messages.clone().filter(|_| is_readable));
             let listener = Listener {
                 name: config.name.clone(),
                 mode: config.mode,
                 bound: bound.get(&config.name).cloned().unwrap_or_default(),
                 pool: config.pool.as_ref().map(|name| Arc::clone(&pools[name])),
                 rollout: config.rollout.as_ref().map(|rollout| Rollout::new(rollout, &config.name, &pools)),
-                edge: edge(config, &pools),
+                edge: edge(config, &pools, before.and_then(|before| before.edge.as_deref())),
                 balancers: config.accept_proxy.as_ref().map(Balancers::new),
                 preread_timeout: config.preread_timeout,
                 policy: Policy::new(&config.admission),
@@ -140,10 +144,19 @@ impl Snapshot {
     }
 }
 
-/// What clients have to say, if anything.
-fn edge(config: &model::Listener, pools: &BTreeMap<Name, Arc<Pool>>) -> Option<Arc<Edge>> {
+/// What clients have to say or do first, if anything. What TLS keeps for those who come again goes on while nothing in its
+/// section changes.
+fn edge(config: &model::Listener, pools: &BTreeMap<Name, Arc<Pool>>, before: Option<&Edge>) -> Option<Arc<Edge>> {
     let routes: Vec<_> = config.routes.iter().map(|route| (route.clone(), Arc::clone(&pools[&route.pool]))).collect();
-    (!routes.is_empty()).then(|| Arc::new(Edge { routes, preread_timeout: config.preread_timeout }))
+    if routes.is_empty() && config.tls.is_none() {
+        return None;
+    }
+    let tls = config.tls.as_ref().map(|termination| {
+        let before = before.and_then(|before| before.tls.as_ref());
+        let same = before.filter(|before| before.termination == *termination);
+        same.map_or_else(|| Arc::new(Terminator::new(termination.clone())), Arc::clone)
+    });
+    Some(Arc::new(Edge { tls, routes, preread_timeout: config.preread_timeout }))
 }
 
 /// The pools of a config, each after the one that stands in for it.

@@ -24,6 +24,7 @@ mod queue;
 mod references;
 mod rollout;
 mod sni;
+mod tls;
 
 /// The whole file. What it returns is of use only if no error was reported.
 pub(super) fn config(root: &mut Section<'_>) -> Config {

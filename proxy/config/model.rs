@@ -15,7 +15,7 @@ mod messages;
 mod tls;
 
 pub use self::messages::{Language, Messages, Occasion};
-pub use self::tls::Route;
+pub use self::tls::{Certificate, ClientAuth, Encryption, Material, Route, Termination, TlsVersion, Trust};
 use super::scalar::{Address, Expect, Name, Rate, Share};
 use crate::admission::acl::Networks;
 use crate::admission::addresses::PerAddress;
@@ -120,6 +120,8 @@ pub struct Listener {
     pub pool: Option<Name>,
     /// Where TLS clients go instead, by what they ask for: the first that fits.
     pub routes: Vec<Route>,
+    /// Clients speak TLS, and it ends here; `None` is that bytes are passed on as they come.
+    pub tls: Option<Termination>,
     /// Whether another process may listen on the same addresses.
     pub reuse_port: bool,
     /// A part of the clients goes to another pool.
@@ -218,6 +220,8 @@ pub struct Pool {
     pub max_out: Share,
     /// How backends are told who their clients are; `None` is not at all.
     pub send_proxy: Option<Version>,
+    /// Backends are spoken to by TLS; `None` is as clients speak.
+    pub tls: Option<Encryption>,
     /// Over how long a backend that comes up takes on its weight; `None` is at once.
     pub slow_start: Option<Duration>,
     /// When no backend is eligible, those that nobody has taken out by hand are tried anyway.

@@ -11,10 +11,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::config::model::{Health, OnDown};
 use crate::config::scalar::Name;
-use crate::pool::Backend;
+use crate::net::tls::client::Encrypter;
 use crate::pool::discovery::Key;
 use crate::pool::health::Verdict;
-use crate::probe;
+use crate::pool::{Backend, Pool};
+use crate::probe::{self, Approach};
 use crate::snapshot::Snapshot;
 use crate::worker::{Ask, Command, Mailbox};
 
@@ -41,6 +42,7 @@ pub struct Checkers {
 struct Checker {
     backend: Arc<Backend>,
     health: Health,
+    encrypter: Option<Arc<Encrypter>>,
     task: JoinHandle<()>,
 }
 
@@ -49,6 +51,7 @@ struct Round {
     pool: Name,
     backend: Arc<Backend>,
     health: Health,
+    approach: Approach,
     slots: Rc<Semaphore>,
     workers: Rc<[Mailbox]>,
 }
@@ -68,28 +71,37 @@ impl Checkers {
             for member in pool.members() {
                 let backend = &member.backend;
                 let key = (pool.name().clone(), backend.key().clone());
-                let kept = before.remove(&key).filter(|checker| checker.is_for(backend, health));
-                let checker = kept.unwrap_or_else(|| self.start(pool.name(), backend, health));
+                let kept = before.remove(&key).filter(|checker| checker.is_for(backend, pool));
+                let checker = kept.unwrap_or_else(|| self.start(pool, backend, health));
                 self.running.insert(key, checker);
             }
         }
     }
 
-    fn start(&self, pool: &Name, backend: &Arc<Backend>, health: &Health) -> Checker {
+    fn start(&self, pool: &Pool, backend: &Arc<Backend>, health: &Health) -> Checker {
+        // A port of its own is not where sessions go: it is spoken to plainly.
+        let encrypter = pool.encrypter().filter(|_| health.port.is_none()).map(Arc::clone);
         let round = Round {
-            pool: pool.clone(),
+            approach: Approach {
+                introduced: health.introduced.filter(|_| health.port.is_none()),
+                encrypted: encrypter.clone().map(|tls| (tls, backend.key().name().map(str::to_owned))),
+            },
+            pool: pool.name().clone(),
             backend: Arc::clone(backend),
             health: health.clone(),
             slots: Rc::clone(&self.slots),
             workers: Rc::clone(&self.workers),
         };
-        Checker { backend: Arc::clone(backend), health: health.clone(), task: spawn_local(round.run()) }
+        Checker { backend: Arc::clone(backend), health: health.clone(), encrypter, task: spawn_local(round.run()) }
     }
 }
 
 impl Checker {
-    fn is_for(&self, backend: &Arc<Backend>, health: &Health) -> bool {
-        Arc::ptr_eq(&self.backend, backend) && self.health == *health
+    fn is_for(&self, backend: &Arc<Backend>, pool: &Pool) -> bool {
+        let encrypter = pool.encrypter().filter(|_| self.health.port.is_none());
+        Arc::ptr_eq(&self.backend, backend)
+            && pool.health() == Some(&self.health)
+            && self.encrypter.as_ref().map(Arc::as_ptr) == encrypter.map(Arc::as_ptr)
     }
 }
 
@@ -117,7 +129,7 @@ impl Round {
         }
         let result = {
             let Ok(_slot) = self.slots.acquire().await else { return };
-            probe::run(&self.health.check, address, self.health.introduced, self.health.timeout).await
+            probe::run(&self.health.check, address, &self.approach, self.health.timeout).await
         };
         let (pool, backend) = (&self.pool, self.backend.key());
         if let Err(failure) = &result

@@ -33,8 +33,8 @@ pub struct Reloader {
     config: Config,
     /// What the file held when it was last read, applied or not.
     content: Vec<u8>,
-    /// The same of the lists that it names.
-    lists: u64,
+    /// The same of the files that it names.
+    files: u64,
     sockets: Sockets,
     names: Rc<Names>,
     checkers: Checkers,
@@ -76,8 +76,8 @@ impl Reloader {
     /// Goes on from what runs.
     pub fn new(start: Start) -> Self {
         let Start { config, content, sockets, names, checkers, snapshot, state } = start;
-        let lists = config::lists::stamp(&config, config::folder_of(state.config_path()));
-        let mut reloader = Self { config, content, lists, sockets, names, checkers, snapshot, state };
+        let files = config::files::stamp(&config, config::folder_of(state.config_path()));
+        let mut reloader = Self { config, content, files, sockets, names, checkers, snapshot, state };
         reloader.checkers.follow(&reloader.state.snapshot());
         reloader
     }
@@ -90,7 +90,7 @@ impl Reloader {
     /// Reloads if the file holds something else than when it was last read.
     pub async fn reload_if_changed(&mut self, workers: &[worker::Handle]) -> Verdict {
         match config::read(self.state.config_path()) {
-            Ok(content) if content == self.content && self.lists == self.lists_now() => Verdict::Unchanged,
+            Ok(content) if content == self.content && self.files == self.files_now() => Verdict::Unchanged,
             content => self.apply(content, workers).await,
         }
     }
@@ -102,11 +102,12 @@ impl Reloader {
     }
 
     async fn apply(&mut self, content: Result<Vec<u8>, LoadError>, workers: &[worker::Handle]) -> Verdict {
-        self.lists = self.lists_now();
+        self.files = self.files_now();
         let prepared = content.map_err(|error| error.to_string()).and_then(|content| {
             self.content = content;
             let path = self.state.config_path();
-            let Loaded { config, warnings } = config::check(path, &self.content).map_err(|error| error.to_string())?;
+            let Loaded { config, warnings } =
+                config::check_after(path, &self.content, Some(&self.config)).map_err(|error| error.to_string())?;
             log_warnings(path, &warnings);
             let (config, changes) = self.compare(config);
             let plan = self.sockets.plan(&config).map_err(|error| error.to_string())?;
@@ -123,9 +124,9 @@ impl Reloader {
         }
     }
 
-    /// What the lists of the config that runs hold now.
-    fn lists_now(&self) -> u64 {
-        config::lists::stamp(&self.config, config::folder_of(self.state.config_path()))
+    /// What the files of the config that runs hold now.
+    fn files_now(&self) -> u64 {
+        config::files::stamp(&self.config, config::folder_of(self.state.config_path()))
     }
 
     /// What the new file changes, and the config that can be had of it without a restart.
@@ -168,10 +169,13 @@ impl Reloader {
     fn finish(&mut self, config: Config, changes: &[diff::Change]) {
         self.state.telemetry().set_level(config.log.level);
         self.config = config;
-        // It may name other lists than the one before.
-        self.lists = self.lists_now();
+        // It may name other files than the one before.
+        self.files = self.files_now();
         for change in changes {
             tracing::info!("config: {change}");
+        }
+        for (key, problem) in self.config.stale() {
+            tracing::warn!("config: {key}: {problem}; what it held before stands");
         }
         let needs_restart = changes.iter().filter_map(needs_restart).collect();
         self.state.note_applied(needs_restart);

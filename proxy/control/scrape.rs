@@ -13,7 +13,7 @@ use crate::pool::health::Verdict;
 use crate::pool::{Backend, Checkup, Failure};
 use crate::relay::Direction;
 use crate::session::{CloseReason, Refusals};
-use crate::snapshot::{AcceptError, Listener, Snapshot};
+use crate::snapshot::{AcceptError, Listener, Shown, Snapshot};
 
 /// The answer to a scrape.
 pub(super) fn text(state: &State, now: Instant) -> String {
@@ -23,6 +23,7 @@ pub(super) fn text(state: &State, now: Instant) -> String {
     backends(&mut exposition, &snapshot, now);
     health(&mut exposition, &snapshot);
     pools(&mut exposition, &snapshot);
+    certificates(&mut exposition, &snapshot);
     process(&mut exposition, state);
     exposition.text()
 }
@@ -85,6 +86,16 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
     for (name, listener) in &snapshot.listeners {
         for kind in AcceptError::ALL {
             errors.count(&[name.as_str(), kind.as_str()], listener.counts.accept_errors(kind));
+        }
+    }
+}
+
+fn certificates(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let mut ends = exposition.family(names::CERTIFICATE_NOT_AFTER);
+    for Shown { listener, pool, certificate } in snapshot.certificates() {
+        if let Some(identity) = &certificate.identity.content {
+            #[allow(clippy::cast_precision_loss, reason = "exact for ages")]
+            ends.sample(&[listener, pool, &certificate.cert.display().to_string()], identity.not_after() as f64);
         }
     }
 }

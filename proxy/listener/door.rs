@@ -88,7 +88,7 @@ impl Door {
                 let edge = listener.edge.as_ref().map(Arc::clone);
                 self.spread.place(Newcomer { stream, origin, permit, edge }, &self.local);
             }
-            Err(refusal) => Session::turn_away(stream, origin, refusal, &self.local),
+            Err(refusal) => Session::turn_away((stream, listener.edge.as_deref()), origin, refusal, &self.local),
         }
     }
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::spawn_local;
 
 use crate::admission::Permit;
 use crate::session::{Burden, CloseReason, Edge, Load, Local, Origin, Session};
@@ -95,11 +94,7 @@ impl Assigned {
                 return Session::refuse(origin, CloseReason::Killed, local);
             }
         };
-        let session = Session::new(origin, permit, burden, local);
-        match edge {
-            None => drop(spawn_local(session.run(stream))),
-            Some(edge) => drop(spawn_local(async move { session.run_by_name(&edge, stream).await })),
-        }
+        Session::new(origin, permit, burden, local).begin(stream, edge);
     }
 }
 

@@ -71,6 +71,12 @@ pub const ACCEPT_ERRORS: Definition = counter(
     &["listener", "kind"],
     "Accepts that failed: of one connection, or for want of descriptors or memory.",
 );
+/// The end of a certificate.
+pub const CERTIFICATE_NOT_AFTER: Definition = gauge(
+    "portti_certificate_not_after_seconds",
+    &["listener", "pool", "cert"],
+    "When a certificate ends, in seconds since 1970; of the listener or the pool that shows it.",
+);
 /// Live sessions of a backend.
 pub const BACKEND_SESSIONS_ACTIVE: Definition =
     gauge("portti_backend_sessions_active", BACKEND, "Live sessions of a backend, those that are connecting included.");
@@ -171,6 +177,7 @@ pub const ALL: &[Definition] = &[
     ARRIVALS_WAITING,
     ARRIVAL_WAIT,
     ACCEPT_ERRORS,
+    CERTIFICATE_NOT_AFTER,
     BACKEND_SESSIONS_ACTIVE,
     BACKEND_SESSIONS,
     BACKEND_CONNECT,

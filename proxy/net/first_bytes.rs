@@ -63,6 +63,11 @@ pub async fn wait<T, E>(
     found.await.unwrap_or(Err(Failure::Gone))
 }
 
+/// Whether any have come.
+pub fn has_any(stream: &impl AsFd) -> bool {
+    peek(stream, &mut [0]).is_ok_and(|length| length > 0)
+}
+
 /// As many bytes as have come and have room.
 fn peek(stream: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     match recv(stream, buffer, RecvFlags::PEEK) {

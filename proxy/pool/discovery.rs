@@ -45,6 +45,11 @@ pub struct Key {
 }
 
 impl Key {
+    /// The name that it was found by.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

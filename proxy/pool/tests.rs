@@ -36,6 +36,7 @@ fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
         },
         max_out: Share::ALL,
         send_proxy: None,
+        tls: None,
         slow_start: None,
         last_resort: false,
         fallback: None,

@@ -6,6 +6,9 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::config::scalar::{Expect, bytes};
 
+/// Nothing comes before the dialogue.
+const PLAIN: Approach = Approach { introduced: None, encrypted: None };
+
 /// For what is expected to come to an end by itself.
 const AMPLE: Duration = Duration::from_secs(10);
 
@@ -35,7 +38,7 @@ fn echo() -> TcpStream {
 #[tokio::test]
 async fn a_tcp_check_connects_and_is_gone() {
     let (listener, address) = listener().await;
-    assert_eq!(run(&Check::Tcp, address, None, AMPLE).await, Ok(Finding { players: None }));
+    assert_eq!(run(&Check::Tcp, address, &PLAIN, AMPLE).await, Ok(Finding { players: None }));
     let (mut accepted, _) = listener.accept().await.unwrap();
     assert_eq!(accepted.read(&mut [0; 8]).await.unwrap(), 0, "the connection is closed, without a word");
 }
@@ -46,7 +49,7 @@ async fn where_nobody_listens_every_check_is_refused() {
     drop(listener);
     let http = Check::Http { path: "/".into(), status: vec![200] };
     for check in [Check::Tcp, exchange("", "OK"), http, Check::Minecraft] {
-        let failure = run(&check, address, None, AMPLE).await.unwrap_err();
+        let failure = run(&check, address, &PLAIN, AMPLE).await.unwrap_err();
         assert_eq!(failure.to_string(), "connect: refused");
         assert!(!failure.is_own_fault());
     }
@@ -60,7 +63,7 @@ async fn a_server_that_takes_no_connection_is_given_up() {
     let address = full.local_addr().unwrap().as_socket().unwrap();
     // A queue of length 0 has room for one that nobody accepts.
     let _first = TcpStream::connect(address).await.unwrap();
-    let result = run(&Check::Tcp, address, None, Duration::from_millis(50)).await;
+    let result = run(&Check::Tcp, address, &PLAIN, Duration::from_millis(50)).await;
     assert_eq!(failure(result), "connect: timed out after 50ms");
 }
 
@@ -83,7 +86,7 @@ async fn a_dialogue_over_a_real_connection() {
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0, "the check goes as soon as it knows");
     };
     let check = exchange("ping\n", "pong");
-    let (result, ()) = join!(run(&check, address, None, AMPLE), server);
+    let (result, ()) = join!(run(&check, address, &PLAIN, AMPLE), server);
     assert_eq!(result, Ok(Finding { players: None }));
 }
 
@@ -100,7 +103,7 @@ async fn a_page_over_a_real_connection() {
         stream.read_to_end(&mut Vec::new()).await
     };
     let check = Check::Http { path: "/health".into(), status: vec![200, 204] };
-    let (result, _ended) = join!(run(&check, address, None, AMPLE), server);
+    let (result, _ended) = join!(run(&check, address, &PLAIN, AMPLE), server);
     assert_eq!(failure(result), "status: 503");
 }
 
@@ -114,7 +117,7 @@ async fn a_reset_is_told_with_its_step() {
             stream.read_exact(&mut [0; 4]).await.unwrap();
             socket::reset_on_close(&stream);
         };
-        let (result, ()) = join!(run(&check, address, None, AMPLE), server);
+        let (result, ()) = join!(run(&check, address, &PLAIN, AMPLE), server);
         assert_eq!(failure(result), format!("{step}: reset"));
     }
 }

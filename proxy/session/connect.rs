@@ -11,9 +11,29 @@ use super::record::Record;
 use super::{CloseReason, waiting};
 use crate::admission::Permit;
 use crate::net::client::ClientKey;
-use crate::net::proxy_protocol::{self, Version};
+use crate::net::proxy_protocol::{self, Ssl, Version};
 use crate::net::socket;
+use crate::net::tls::{Connection as _, ToBackend};
 use crate::pool::{Backend, Failure, Lease, Pool, Request, Timeouts};
+
+/// A connection to a backend.
+#[derive(Debug)]
+pub(super) enum Upstream {
+    /// Bytes, as the client sends them.
+    Plain(TcpStream),
+    /// By TLS.
+    Encrypted(ToBackend),
+}
+
+impl Upstream {
+    /// What the kernel knows.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Encrypted(stream) => stream.tcp(),
+        }
+    }
+}
 
 /// Connects to a backend of the pool, and on failure to the next: as often as the pool allows, and no longer than
 /// `connect_timeout` for each try, waits included. Waits in the pool's queue first where it has to. No byte of the client's
@@ -22,7 +42,7 @@ pub(super) async fn dial_any(
     record: &mut Record,
     permit: &Permit,
     downstream: &TcpStream,
-) -> Result<(TcpStream, Lease), CloseReason> {
+) -> Result<(Upstream, Lease), CloseReason> {
     let Some(pool) = record.pool().map(Arc::clone) else { return Err(CloseReason::NoBackend) };
     let client = ClientKey::of(record.client());
     let mut grant = match pool.lease_first(client, Instant::now()) {
@@ -63,26 +83,38 @@ pub(super) async fn dial_any(
     Err(CloseReason::ConnectFailed)
 }
 
-/// Connects, and tells the backend who its client is, where its pool says so.
-async fn reach(record: &Record, pool: &Pool, backend: &Backend, downstream: &TcpStream) -> io::Result<TcpStream> {
+/// Connects; tells the backend who its client is, and encrypts what follows, where its pool says so.
+async fn reach(record: &Record, pool: &Pool, backend: &Backend, downstream: &TcpStream) -> io::Result<Upstream> {
     let upstream = socket::connect(backend.address()).await?;
     if let Some(version) = pool.send_proxy() {
         socket::send_first(&upstream, &introduction(record, version, downstream)?)?;
     }
-    Ok(upstream)
+    match pool.encrypter() {
+        None => Ok(Upstream::Plain(upstream)),
+        Some(tls) => {
+            let encrypted = tls.encrypt(upstream, backend.key().name(), backend.address().ip());
+            Box::pin(encrypted).await.map(Upstream::Encrypted)
+        }
+    }
 }
 
 /// The PROXY header for the session's client.
 fn introduction(record: &Record, version: Version, downstream: &TcpStream) -> io::Result<Vec<u8>> {
     let destination = record.destination().map_or_else(|| downstream.local_addr(), Ok)?;
     let id = record.id().to_string();
+    let known = record.known();
+    let tls = known.and_then(|known| known.tls.as_ref());
     let connection = proxy_protocol::Connection {
         source: record.source(),
         destination,
         unique_id: id.as_bytes(),
-        authority: record.known().and_then(|known| known.server_name.as_deref()).map(str::as_bytes),
-        alpn: None,
-        ssl: None,
+        authority: known.and_then(|known| known.server_name.as_deref()).map(str::as_bytes),
+        alpn: tls.and_then(|tls| tls.protocol.as_deref()),
+        ssl: tls.map(|tls| Ssl {
+            version: tls.version,
+            cipher: Some(tls.cipher),
+            common_name: tls.common_name.as_deref(),
+        }),
     };
     Ok(proxy_protocol::header(version, &connection))
 }

@@ -1,26 +1,77 @@
-//! What a listener wants to know of a client before a backend is chosen.
+//! What a listener wants of a client before a backend is chosen.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::model::Route;
-use crate::net::client_hello::ClientHello;
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::CloseReason;
+use super::preread::{Unheard, gone};
+use crate::config::model::{Route, Termination};
+use crate::net::client_hello;
+use crate::net::first_bytes::{self, Failure};
+use crate::net::tls::{FromClient, server};
 use crate::pool::Pool;
 
-/// Where clients go by what they say first, and how long they may take to say it.
+/// Whether a client's TLS ends here, and where clients go by what they say.
 #[derive(Debug)]
 pub struct Edge {
+    /// `None` is that TLS is passed on as it comes.
+    pub tls: Option<Arc<Terminator>>,
     /// The first that takes a client is where it goes.
     pub routes: Vec<(Route, Arc<Pool>)>,
-    /// For all that is said before a backend is chosen.
+    /// How long a client may take to say where it wants to go, if its TLS does not end here.
     pub preread_timeout: Duration,
+}
+
+/// This side of clients' TLS.
+#[derive(Debug)]
+pub struct Terminator {
+    /// What it is made from.
+    pub termination: Termination,
+    /// Or why every handshake fails: never seen with files that could be read.
+    config: Result<Arc<ServerConfig>, String>,
 }
 
 impl Edge {
     /// Where a client goes that asks for this, if it is not to go where all go.
-    pub fn pool_for(&self, hello: &ClientHello) -> Option<&Arc<Pool>> {
-        let host = hello.server_name.as_deref();
-        let found = self.routes.iter().find(|(route, _)| route.takes(host, hello.protocols.iter()));
+    pub fn pool_for(&self, host: Option<&str>, protocols: &[&[u8]]) -> Option<&Arc<Pool>> {
+        let found = self.routes.iter().find(|(route, _)| route.takes(host, protocols));
         found.map(|(_, pool)| pool)
+    }
+}
+
+impl Terminator {
+    /// What a listener's config says.
+    pub fn new(termination: Termination) -> Self {
+        Self { config: server::config(&termination).map_err(|error| error.to_string()), termination }
+    }
+
+    /// Does the handshake, as one of those for whom there are slots.
+    pub(super) async fn accept(&self, downstream: TcpStream, slots: &Semaphore) -> Result<FromClient, Unheard> {
+        let failed = |why: String| Unheard { reason: CloseReason::TlsFailed, why: Some(why) };
+        let config = self.config.as_ref().map_err(|why| failed(why.clone()))?;
+        let handshake = async {
+            first_message(&downstream).await?;
+            // It is never closed.
+            let _slot = slots.acquire().await;
+            let accepted = TlsAcceptor::from(Arc::clone(config)).accept(downstream).await;
+            accepted.map(Box::new).map_err(|error| failed(error.to_string()))
+        };
+        let late = |_elapsed| Err(failed("the handshake took too long".to_owned()));
+        // Boxed, so that a session carries it no longer than it takes.
+        timeout(self.termination.handshake_timeout, Box::pin(handshake)).await.unwrap_or_else(late)
+    }
+}
+
+/// Waits for the whole of it, in the kernel: who takes his time takes no slot. What comes instead is for rustls to answer.
+async fn first_message(downstream: &TcpStream) -> Result<(), Unheard> {
+    match first_bytes::wait(downstream, client_hello::LENGTH_MAX, client_hello::parse).await {
+        Err(Failure::Gone) if !first_bytes::has_any(downstream) => Err(gone(downstream).into()),
+        _begun => Ok(()),
     }
 }

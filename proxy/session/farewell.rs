@@ -5,6 +5,7 @@
 
 use std::net;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -12,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
+use super::edge::Terminator;
 use super::{CloseReason, Local};
 use crate::admission::Refusal;
 use crate::config::model::{Language, Messages, Occasion};
@@ -46,7 +48,12 @@ impl Farewell {
     /// A close in order of a client that has been told already, where clients are told.
     pub(super) fn silent(messages: Option<&Messages>) -> Option<Self> {
         let language = messages.filter(|messages| messages.on(Occasion::Drain).is_some())?.language;
-        (language == Language::Text).then(|| Self { language, text: String::new() })
+        (language == Language::Text).then(Self::wordless)
+    }
+
+    /// Nothing but a close in order.
+    pub(super) fn wordless() -> Self {
+        Self { language: Language::Text, text: String::new() }
     }
 
     /// The alert of TLS (RFC 6066, section 3) for a client that asks for a host which is not here. Its few bytes are text, too.
@@ -66,8 +73,13 @@ impl Farewell {
     }
 }
 
-/// Says on a task of its own what there is to say, unless too many are being spoken to.
-pub(super) fn begin(downstream: net::TcpStream, occasion: Occasion, messages: Option<&Messages>, local: &Rc<Local>) {
+/// Says on a task of its own what there is to say, unless too many are being spoken to. What the listener encrypts is encrypted.
+pub(super) fn begin(
+    downstream: net::TcpStream,
+    occasion: Occasion,
+    (messages, tls): (Option<&Messages>, Option<Arc<Terminator>>),
+    local: &Rc<Local>,
+) {
     // Asked in the order of cost: a flood gets no further than the second.
     if messages.is_some_and(|messages| messages.on(occasion).is_some())
         && let Some(counted) = local.farewell()
@@ -75,8 +87,16 @@ pub(super) fn begin(downstream: net::TcpStream, occasion: Occasion, messages: Op
         // What cannot be watched cannot be told anything either.
         && let Ok(downstream) = TcpStream::from_std(downstream)
     {
+        let local = Rc::clone(local);
         spawn_local(async move {
-            farewell.say(downstream).await;
+            match tls {
+                None => farewell.say(downstream).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = timeout(HEAR, tls.accept(downstream, local.handshakes())).await {
+                        farewell.say(stream).await;
+                    }
+                }
+            }
             drop(counted);
         });
     }

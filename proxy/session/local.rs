@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::{CloseReason, Ids, SessionId};
@@ -30,6 +30,8 @@ pub struct Local {
     /// Clients that are being told why they may not stay.
     farewells: Cell<usize>,
     farewell_pace: RefCell<Pace>,
+    /// For clients in the middle of their TLS handshakes.
+    handshakes: Semaphore,
     /// When the sessions that are left will be ended, once it is known.
     ends_at: Cell<Option<Instant>>,
 }
@@ -43,6 +45,9 @@ pub const FAREWELLS: usize = 256;
 
 /// And how often it begins to: words cost twice as much as a refusal without them.
 const FAREWELL_LIMIT: Limit = Limit { rate: Rate::per_second(NonZeroU32::new(500).expect("500 is not 0")), burst: 256 };
+
+/// TLS handshakes that one worker is in the middle of. Each takes some KiB; those beyond wait in the kernel.
+const HANDSHAKES: usize = 512;
 
 /// How many sessions a worker has, those on their way to it included. Read by the other workers.
 #[derive(Debug, Default)]
@@ -88,6 +93,7 @@ impl Local {
             emptied: Notify::new(),
             farewells: Cell::new(0),
             farewell_pace: RefCell::default(),
+            handshakes: Semaphore::new(HANDSHAKES),
             ends_at: Cell::new(None),
         })
     }
@@ -95,6 +101,11 @@ impl Local {
     /// Live sessions of this worker.
     pub fn sessions(&self) -> usize {
         self.sessions.borrow().len()
+    }
+
+    /// A slot for each TLS handshake that may be under way.
+    pub(super) fn handshakes(&self) -> &Semaphore {
+        &self.handshakes
     }
 
     /// Asks every session to end, and says why.
@@ -214,6 +225,10 @@ impl Place {
 
     pub(super) fn buffer(&self) -> &Buffer {
         &self.local.buffer
+    }
+
+    pub(super) fn handshakes(&self) -> &Semaphore {
+        self.local.handshakes()
     }
 
     pub(super) fn stop(&self) -> &Stop {

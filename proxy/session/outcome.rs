@@ -54,6 +54,8 @@ pub enum CloseReason {
     PrereadTimeout,
     /// Nor was it what it must be.
     PrereadInvalid,
+    /// The client's TLS handshake failed, or took longer than the listener's `handshake_timeout`.
+    TlsFailed,
     /// Cut at the end of a drain.
     Drained,
     /// Ended by an operator, because its backend went down (`on_down = "close"`), or by a fault of the proxy itself.
@@ -62,7 +64,7 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ClientClosed,
         Self::BackendClosed,
         Self::ClientReset,
@@ -81,6 +83,7 @@ impl CloseReason {
         Self::AtCapacity,
         Self::PrereadTimeout,
         Self::PrereadInvalid,
+        Self::TlsFailed,
         Self::Drained,
         Self::Killed,
     ];
@@ -106,6 +109,7 @@ impl CloseReason {
             Self::AtCapacity => "at_capacity",
             Self::PrereadTimeout => "preread_timeout",
             Self::PrereadInvalid => "preread_invalid",
+            Self::TlsFailed => "tls_failed",
             Self::Drained => "drained",
             Self::Killed => "killed",
         }

@@ -1,60 +1,133 @@
-//! What a client says before a backend is chosen: where it wants to go.
+//! What comes before a backend is chosen: the client's turn, and then what it says of where it wants to go.
+
+use std::sync::Arc;
 
 use tokio::net::TcpStream;
+use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-use super::{CloseReason, Edge, Farewell, Session, waiting};
+use super::edge::{Edge, Terminator};
+use super::{CloseReason, Farewell, Session, waiting};
 use crate::net::client_hello::{self, ClientHello};
 use crate::net::first_bytes::{self, Failure};
+use crate::net::tls::facts::Facts;
 use crate::relay::Socket as _;
 
+/// Why a client was not heard: the reason of the session's end, and what was wrong with what came, if anything did.
+#[derive(Debug)]
+pub(super) struct Unheard {
+    pub(super) reason: CloseReason,
+    pub(super) why: Option<String>,
+}
+
 impl Session {
-    /// Lives the session once its client has said by TLS where it wants to go. What it said stays in the stream.
-    pub async fn run_by_name(mut self, edge: &Edge, downstream: TcpStream) {
-        let reason = match self.hear_name(edge, &downstream).await {
-            Ok(()) => return self.run(downstream).await,
-            Err(reason) => reason,
-        };
-        self.finish(reason, &downstream);
-        if reason == CloseReason::PrereadInvalid {
-            self.part(Farewell::unrecognized_name(), downstream).await;
+    /// Lives the session on a task of its own.
+    pub fn begin(self, downstream: TcpStream, edge: Option<Arc<Edge>>) {
+        match edge {
+            None => drop(spawn_local(self.run(downstream))),
+            Some(edge) => drop(spawn_local(async move {
+                match &edge.tls {
+                    None => self.run_by_name(&edge, downstream).await,
+                    Some(tls) => self.run_decrypted(&edge, tls, downstream).await,
+                }
+            })),
         }
     }
 
-    async fn hear_name(&mut self, edge: &Edge, downstream: &TcpStream) -> Result<(), CloseReason> {
-        let turn = self.permit.take_turn();
-        let said = async {
-            if let Some(turn) = turn {
-                waiting::for_turn(turn, downstream).await?;
-            }
-            hello(edge, downstream).await
+    /// The client says by TLS where it wants to go. What it said stays in the stream.
+    async fn run_by_name(mut self, edge: &Edge, downstream: TcpStream) {
+        let said = match self.await_turn(&downstream).await {
+            Ok(()) => self.unless_stopped(hello(edge, &downstream)).await,
+            Err(unheard) => Err(unheard),
         };
-        let hello = tokio::select! {
+        let ClientHello { server_name, protocols } = match said {
+            Ok(hello) => hello,
+            Err(unheard) => return self.give_up(unheard, Some(&downstream)),
+        };
+        if self.choose(edge, server_name, &protocols.iter().collect::<Vec<_>>()) {
+            return self.run(downstream).await;
+        }
+        self.finish(CloseReason::PrereadInvalid, Some(&downstream));
+        self.part(Farewell::unrecognized_name(), downstream).await;
+    }
+
+    /// The client's TLS ends here.
+    async fn run_decrypted(mut self, edge: &Edge, tls: &Terminator, downstream: TcpStream) {
+        let accepted = match self.await_turn(&downstream).await {
+            Ok(()) => self.unless_stopped(tls.accept(downstream, self.place.handshakes())).await,
+            Err(unheard) => Err(unheard),
+        };
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err(unheard) => return self.give_up(unheard, None),
+        };
+        let connection = stream.get_ref().1;
+        let (facts, host) = (Facts::of(connection), connection.server_name().map(str::to_owned));
+        let leads_somewhere = self.choose(edge, host, facts.protocol.as_deref().as_slice());
+        self.record.know().tls = Some(facts);
+        if leads_somewhere {
+            return self.run(stream).await;
+        }
+        self.finish(CloseReason::PrereadInvalid, Some(stream.get_ref().0));
+        self.part(Farewell::wordless(), stream).await;
+    }
+
+    /// Waits until the listener lets the session in, if it has to.
+    async fn await_turn(&mut self, downstream: &TcpStream) -> Result<(), Unheard> {
+        match self.permit.take_turn() {
+            Some(turn) => self.unless_stopped(async { Ok(waiting::for_turn(turn, downstream).await?) }).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn unless_stopped<T>(&self, heard: impl Future<Output = Result<T, Unheard>>) -> Result<T, Unheard> {
+        tokio::select! {
             biased;
-            () = self.place.stop().asked() => return Err(self.place.stop_reason()),
-            said = said => said?,
-        };
-        if let Some(pool) = edge.pool_for(&hello) {
+            () = self.place.stop().asked() => Err(self.place.stop_reason().into()),
+            heard = heard => heard,
+        }
+    }
+
+    /// Notes what the client asked for. Whether there is somewhere to go.
+    fn choose(&mut self, edge: &Edge, host: Option<String>, protocols: &[&[u8]]) -> bool {
+        let host = host.map(|host| host.to_ascii_lowercase());
+        if let Some(pool) = edge.pool_for(host.as_deref(), protocols) {
             self.record.lead_to(pool);
         }
-        if let Some(name) = hello.server_name {
-            self.record.know().server_name = Some(name);
+        if host.is_some() {
+            self.record.know().server_name = host;
         }
-        if self.record.pool().is_some() { Ok(()) } else { Err(CloseReason::PrereadInvalid) }
+        self.record.pool().is_some()
+    }
+
+    fn give_up(&mut self, unheard: Unheard, downstream: Option<&TcpStream>) {
+        if unheard.why.is_some() {
+            self.record.know().why = unheard.why;
+        }
+        self.finish(unheard.reason, downstream);
     }
 }
 
 /// Waits for the client's first message.
-async fn hello(edge: &Edge, downstream: &TcpStream) -> Result<ClientHello, CloseReason> {
+async fn hello(edge: &Edge, downstream: &TcpStream) -> Result<ClientHello, Unheard> {
     let hello = first_bytes::wait(downstream, client_hello::LENGTH_MAX, client_hello::parse);
     match timeout(edge.preread_timeout, hello).await {
         Ok(Ok(hello)) => Ok(hello),
         Ok(Err(Failure::Invalid(why))) => {
-            tracing::debug!(%why, "a client does not say where it wants to go");
-            Err(CloseReason::PrereadInvalid)
+            Err(Unheard { reason: CloseReason::PrereadInvalid, why: Some(why.to_string()) })
         }
-        Ok(Err(Failure::Gone)) if downstream.is_broken() => Err(CloseReason::ClientReset),
-        Ok(Err(Failure::Gone)) => Err(CloseReason::ClientClosed),
-        Err(_elapsed) => Err(CloseReason::PrereadTimeout),
+        Ok(Err(Failure::Gone)) => Err(gone(downstream).into()),
+        Err(_elapsed) => Err(CloseReason::PrereadTimeout.into()),
+    }
+}
+
+/// How a client went.
+pub(super) fn gone(downstream: &TcpStream) -> CloseReason {
+    if downstream.is_broken() { CloseReason::ClientReset } else { CloseReason::ClientClosed }
+}
+
+impl From<CloseReason> for Unheard {
+    fn from(reason: CloseReason) -> Self {
+        Self { reason, why: None }
     }
 }

@@ -173,6 +173,7 @@ impl Record {
             listener = %self.tally.listener(),
             client = %SocketAddr::from(self.client),
             peer = self.via().map(|via| tracing::field::display(via.peer)),
+            tls = self.known().and_then(|known| known.tls.as_ref()).map(|tls| tls.version),
             server_name = self.known().and_then(|known| known.server_name.as_deref()),
             pool = self.pool.as_ref().map(|pool| tracing::field::display(pool.name())),
             backend,
@@ -183,6 +184,7 @@ impl Record {
             bytes_up = last.bytes.0,
             bytes_down = last.bytes.1,
             reason = reason.as_str(),
+            why = self.known().and_then(|known| known.why.as_deref()),
             rtt_us = last.quality.map(|quality| quality.rtt_us),
             retransmits = last.quality.map(|quality| quality.retransmits),
         );

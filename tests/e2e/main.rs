@@ -29,3 +29,4 @@ mod reload;
 mod routes;
 mod sni;
 mod timeouts;
+mod tls;

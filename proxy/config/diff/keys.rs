@@ -6,8 +6,9 @@ use crate::admission::addresses::PerAddress;
 use crate::admission::level::Shares;
 use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
-    AcceptProxy, Admission, Backend, Check, Config, Dns, Health, Listener, Log, LogFormat, LogLevel, Messages, Mode,
-    Occasion, OnDown, Pool, Queue, Rollout, Route, Server,
+    AcceptProxy, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health, Listener, Log,
+    LogFormat, LogLevel, Material, Messages, Mode, Occasion, OnDown, Pool, Queue, Rollout, Route, Server, Termination,
+    TlsVersion, Trust,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::config::scalar::{Name, Words};
@@ -54,6 +55,7 @@ pub(super) fn listener(listener: &Listener) -> Keys {
         mode,
         pool,
         routes,
+        tls,
         reuse_port,
         rollout,
         accept_proxy,
@@ -76,6 +78,7 @@ pub(super) fn listener(listener: &Listener) -> Keys {
         let AcceptProxy { from, required } = proxies;
         vec![list(from), required.to_string()]
     }));
+    keys.extend(part(&TERMINATION, tls.as_ref(), termination));
     keys.push(("preread_timeout", Shown(*preread_timeout).to_string()));
     keys.extend(self::admission(admission));
     keys.extend(self::messages(messages.as_deref()));
@@ -178,6 +181,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         breaker,
         max_out,
         send_proxy,
+        tls,
         slow_start,
         last_resort,
         fallback,
@@ -212,6 +216,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         let Queue { size, timeout } = queue;
         vec![size.to_string(), Shown(*timeout).to_string()]
     }));
+    keys.extend(part(&ENCRYPTION, tls.as_ref(), encryption));
     keys.extend(part(&HEALTH, health.as_ref(), health_values));
     keys
 }
@@ -221,6 +226,57 @@ fn part<T>(keys: &[&'static str], section: Option<&T>, values: impl FnOnce(&T) -
     let values = section.map_or_else(|| vec![OFF.to_owned(); keys.len()], values);
     debug_assert_eq!(keys.len(), values.len(), "{keys:?}");
     keys.iter().copied().zip(values).collect()
+}
+
+const TERMINATION: [&str; 6] =
+    ["tls.certificates", "tls.client_auth", "tls.client_ca", "tls.alpn", "tls.min_version", "tls.handshake_timeout"];
+
+fn termination(tls: &Termination) -> Vec<String> {
+    let Termination { certificates, client_auth, protocols, min_version, handshake_timeout } = tls;
+    let mode = match client_auth {
+        ClientAuth::Off => OFF,
+        ClientAuth::Optional(_) => "optional",
+        ClientAuth::Required(_) => "required",
+    };
+    let version = match min_version {
+        TlsVersion::V1_2 => "1.2",
+        TlsVersion::V1_3 => "1.3",
+    };
+    let certificates: Vec<_> = certificates.iter().map(certificate).collect();
+    vec![
+        list(&certificates),
+        mode.into(),
+        client_auth.trust().map_or_else(|| OFF.into(), trust),
+        list(protocols),
+        version.into(),
+        Shown(*handshake_timeout).to_string(),
+    ]
+}
+
+const ENCRYPTION: [&str; 4] = ["tls.enabled", "tls.ca", "tls.server_name", "tls.client_cert"];
+
+fn encryption(tls: &Encryption) -> Vec<String> {
+    let Encryption { trust, server_name, certificate } = tls;
+    vec![
+        "true".into(),
+        trust.as_ref().map_or_else(|| "not verified".into(), self::trust),
+        server_name.clone().unwrap_or_else(|| "the backend's".into()),
+        certificate.as_ref().map_or_else(|| OFF.into(), self::certificate),
+    ]
+}
+
+/// The file, and something that changes with what it holds.
+fn certificate(certificate: &Certificate) -> String {
+    let Certificate { cert, key: _, identity: Material { content, stale: _ } } = certificate;
+    let content = content.as_ref().map_or_else(|| "unread".into(), |identity| identity.to_string());
+    format!("{cert:?} ({content})")
+}
+
+fn trust(trust: &Trust) -> String {
+    let Trust { file, authorities: Material { content, stale: _ } } = trust;
+    let file = file.as_ref().map_or_else(|| "the system's".into(), |file| format!("{file:?}"));
+    let content = content.as_ref().map_or_else(|| "unread".into(), |authorities| authorities.to_string());
+    format!("{file} ({content})")
 }
 
 const HEALTH: [&str; 11] = [

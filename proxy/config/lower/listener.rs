@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Problem, accept_proxy, admission, messages, rollout, sni};
-use crate::config::model::{self, Mode};
+use super::{Problem, accept_proxy, admission, messages, rollout, sni, tls};
+use crate::config::model::{self, Messages, Mode, Termination};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::{self, Name};
 
@@ -27,12 +27,17 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     let mode = section.setting("mode", Mode::Tcp, |value| value.word(&MODES, &LATER_MODES));
     let routes = sni::read(section);
     let pool = if routes.are_written { optional_pool(section) } else { pool(section) };
+    let tls = section.optional("tls", tls::of_listener).flatten();
     let reuse_port = section.setting("reuse_port", false, Value::flag);
     let accept_proxy = section.optional("accept_proxy", accept_proxy::read);
     let preread_timeout = section.setting("preread_timeout", PREREAD_TIMEOUT, Value::duration);
     let admission = admission::of_listener(section);
     let messages = section.optional("messages", messages::read).flatten();
     let rollout = section.optional("rollout", rollout::read).flatten();
+    if are_for_nobody(messages.as_ref(), &routes, tls.as_ref()) {
+        let message = "these clients speak TLS with the servers behind, and so can be told nothing here";
+        section.add(Problem::warning(&section.place, message).hint("leave out messages, or sni"));
+    }
     if let (Some(main), Some(other)) = (&pool, &rollout)
         && main.value == other.pool.value
     {
@@ -48,6 +53,7 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
         mode: mode.value,
         pool: pool.as_ref().map(|pool| pool.value.clone()),
         routes: routes.model,
+        tls,
         reuse_port: reuse_port.value,
         accept_proxy: accept_proxy.clone(),
         preread_timeout: preread_timeout.value,
@@ -57,6 +63,11 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     });
     let other_pools = routes.pools.into_iter().chain(rollout.map(|rollout| rollout.pool)).collect();
     Listener { bind, pool, other_pools, model }
+}
+
+/// Whether nobody could read the words, because they are not encrypted.
+fn are_for_nobody(messages: Option<&Messages>, routes: &sni::Routes, tls: Option<&Termination>) -> bool {
+    messages.is_some() && routes.are_written && tls.is_none()
 }
 
 /// One address or a list of them.

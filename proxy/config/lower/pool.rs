@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Place, Problem, breaker, health, queue};
+use super::{Place, Problem, breaker, health, queue, tls};
 use crate::config::model::{self, Backend};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::duration::Shown;
@@ -35,6 +35,7 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
     let (breaker, max_out) = section.section("breaker", breaker::read);
     let slow_start = section.setting("slow_start", None, Value::duration_or_off);
     let send_proxy = send_proxy(section);
+    let tls = section.optional("tls", tls::of_pool).flatten();
     let last_resort = section.setting("last_resort", false, Value::flag);
     let fallback = section.setting("fallback", None, |value| value.parse(str::parse::<Name>).map(Some));
     let queue = section.optional("queue", queue::read);
@@ -57,6 +58,7 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
         breaker,
         max_out,
         send_proxy,
+        tls,
         slow_start: slow_start.value,
         last_resort: last_resort.value,
         fallback: fallback.value.clone(),

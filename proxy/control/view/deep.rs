@@ -1,6 +1,7 @@
 //! `GET /health/deep`: what is wrong, in a line each.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -8,7 +9,9 @@ use tokio::time::Instant;
 use super::VERSION;
 use crate::admission::level::Level;
 use crate::control::state::{Loads, State};
+use crate::net::tls::identity::Day;
 use crate::pool::Pool;
+use crate::snapshot::Shown;
 
 /// `GET /health/deep`.
 #[derive(Debug, Serialize)]
@@ -40,7 +43,11 @@ impl DeepHealth {
         ];
         let names = state.names().failing();
         let names = names.into_iter().map(|(name, why)| (format!("dns:{name}"), Check::of_name(why)));
-        let checks: BTreeMap<String, Check> = pools.chain(others).chain(names).collect();
+        let certificates =
+            snapshot.certificates().filter_map(|shown| Some((shown.name(), Check::of_certificate(&shown)?)));
+        let stale = snapshot.stale_files().map(|(name, why)| (name, Check::of_stale(why)));
+        let checks: BTreeMap<String, Check> =
+            pools.chain(others).chain(names).chain(certificates).chain(stale).collect();
         let all_well = checks.values().all(|check| check.health == Health::Ok);
         Self {
             status: match (all_down, all_well) {
@@ -76,6 +83,22 @@ impl Check {
         Self { health: Health::Degraded, why: format!("{why}; the last good answer stands") }
     }
 
+    /// `None` if all is well with it.
+    fn of_certificate(shown: &Shown<'_>) -> Option<Self> {
+        let not_after = shown.certificate.identity.content.as_ref()?.not_after();
+        let left = not_after - unix_seconds();
+        let why = match left {
+            ..=0 => format!("ended on {}", Day(not_after)),
+            1..EXPIRY_NEAR => format!("ends on {}", Day(not_after)),
+            _ => return None,
+        };
+        Some(Self { health: Health::Degraded, why })
+    }
+
+    fn of_stale(why: &str) -> Self {
+        Self { health: Health::Degraded, why: format!("{why}; what it held before stands") }
+    }
+
     fn of_config(loads: &Loads) -> Self {
         match &loads.last.error {
             None => Self { health: Health::Ok, why: String::new() },
@@ -98,4 +121,12 @@ impl Check {
             Health::Down => format!("down: {}", self.why),
         }
     }
+}
+
+/// Certificates of a week are renewed at half of it; one that is left with less than this has been forgotten.
+const EXPIRY_NEAR: i64 = 2 * 24 * 3600;
+
+fn unix_seconds() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }

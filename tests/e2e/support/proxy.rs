@@ -30,7 +30,11 @@ impl Proxy {
     }
 
     pub(crate) fn try_with(snippet: &str) -> Result<Self, StartError> {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap(), snippet)
+    }
+
+    /// The same, with what the config names in its folder already.
+    pub(crate) fn in_folder(folder: TempDir, snippet: &str) -> Result<Self, StartError> {
         let path = folder.path().join("portti.toml");
         std::fs::write(&path, complete(snippet)).unwrap();
         Self::start(folder, path)

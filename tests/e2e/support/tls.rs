@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -13,7 +14,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 
-use super::{Backend, Peer, soon};
+use super::{Backend, Peer, own_address, soon};
 
 /// A client's side of an encrypted connection.
 pub(crate) type Secure = Peer<client::TlsStream<TcpStream>>;
@@ -76,6 +77,12 @@ impl Identity {
     pub(crate) fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap()
     }
+
+    /// Writes both files: `name.pem` and `name.key`.
+    pub(crate) fn write(&self, folder: &Path, name: &str) {
+        std::fs::write(folder.join(format!("{name}.pem")), &self.certificate).unwrap();
+        std::fs::write(folder.join(format!("{name}.key")), &self.key).unwrap();
+    }
 }
 
 /// A client that believes [`AUTHORITY`], offers these protocols, and has no certificate.
@@ -111,8 +118,13 @@ pub(crate) fn server(identity: &Identity, text: &'static [u8]) -> Backend {
 
 /// The same, with a config of the caller's.
 pub(crate) fn server_with(config: ServerConfig, text: &'static [u8]) -> Backend {
+    server_at(own_address(), config, text)
+}
+
+/// The same, on an address of the caller's choice.
+pub(crate) fn server_at(address: SocketAddr, config: ServerConfig, text: &'static [u8]) -> Backend {
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    Backend::serving(move |stream| {
+    Backend::at(address, move |stream| {
         let acceptor = acceptor.clone();
         async move {
             let Ok(mut stream) = acceptor.accept(stream).await else { return };

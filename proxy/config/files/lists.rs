@@ -1,57 +1,36 @@
-//! Files that the config names: lists of networks, one a line.
+//! Lists of networks, one a line.
 
 use std::fmt::Write as _;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::model::Config;
+use super::{Problem, read_file};
 use crate::admission::acl::Networks;
-
-/// A hundred thousand networks take 2 MB; beyond this it is not a list.
-const SIZE_MAX: u64 = 64 << 20;
+use crate::config::model::Config;
 
 /// Bad lines that are shown of one file.
 const SHOWN: usize = 10;
 
-/// Reads the lists of a config whose file lies in `folder`.
-///
-/// # Errors
-/// All that is wrong with them, for people to read.
-pub(super) fn read(config: &mut Config, folder: &Path) -> Result<(), String> {
-    let mut problems = String::new();
+/// Reads the lists of a config.
+pub(super) fn read(config: &mut Config, folder: &Path, problems: &mut Vec<Problem>) {
     for listener in &mut config.listeners {
         let Some(path) = &listener.admission.deny_file else { continue };
-        match read_file(&folder.join(path)).and_then(|text| parse(&text)) {
+        match read_list(&folder.join(path)) {
             Ok(networks) => listener.admission.deny_list = Arc::new(Networks::new(&networks)),
             Err(problem) => {
-                let (name, path) = (&listener.name, path.display());
-                _ = writeln!(problems, "error: listeners.{name}.deny_file: {path}: {problem}");
+                problems
+                    .push((format!("listeners.{}.deny_file", listener.name), format!("{}: {problem}", path.display())));
             }
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(problems.trim_end().to_owned()) }
 }
 
-/// A number that changes with what the lists hold.
-pub fn stamp(config: &Config, folder: &Path) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for path in config.listeners.iter().filter_map(|listener| listener.admission.deny_file.as_ref()) {
-        read_file(&folder.join(path)).hash(&mut hasher);
-    }
-    hasher.finish()
-}
-
-fn read_file(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let length =
-        file.take(SIZE_MAX + 1).read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
-    if length as u64 > SIZE_MAX { Err(format!("larger than {} MiB", SIZE_MAX >> 20)) } else { Ok(text) }
+fn read_list(path: &Path) -> Result<Vec<IpNet>, String> {
+    let bytes = read_file(path)?;
+    parse(str::from_utf8(&bytes).map_err(|error| format!("cannot be read: {error}"))?)
 }
 
 /// One network or address a line; what stands behind `#` is for people.

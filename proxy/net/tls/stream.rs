@@ -1,0 +1,63 @@
+//! Encrypted connections as the relay and the session see them.
+
+use tokio::net::TcpStream;
+use tokio_rustls::{client, server};
+
+use crate::relay::Socket;
+
+/// A client's connection that is encrypted up to here. It takes more than a KiB, so it stays where it was made.
+pub type FromClient = Box<server::TlsStream<TcpStream>>;
+
+/// A connection to a backend that is encrypted from here on.
+pub type ToBackend = Box<client::TlsStream<TcpStream>>;
+
+/// A connection, plain or not, and the TCP below it.
+pub trait Connection: Socket {
+    /// What the kernel knows.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Connection for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Connection for FromClient {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+impl Connection for ToBackend {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+// The end of what is said is an alert of its own (close_notify): a connection that is only closed was cut off, and reading from
+// one breaks.
+
+impl Socket for server::TlsStream<TcpStream> {
+    const ENDS_WHEN_DROPPED: bool = false;
+
+    fn is_broken(&self) -> bool {
+        self.get_ref().0.is_broken()
+    }
+
+    fn settle(&self) {
+        self.get_ref().0.settle();
+    }
+}
+
+impl Socket for client::TlsStream<TcpStream> {
+    const ENDS_WHEN_DROPPED: bool = false;
+
+    fn is_broken(&self) -> bool {
+        self.get_ref().0.is_broken()
+    }
+
+    fn settle(&self) {
+        self.get_ref().0.settle();
+    }
+}
