@@ -23,6 +23,8 @@ class Place:
     # ... and may have so many sessions.
     sessions: int
     admin_port: int = 0
+    # Where it finds `cert.pem`, `cert.key` and both in `both.pem`, if it is to speak TLS with its clients.
+    certificate: Path | None = None
 
     def write(self, name, text):
         path = self.directory / name
@@ -60,6 +62,9 @@ pool = "game"
 balance = "least_connections"
 backends = {json.dumps(place.backends)}
 """
+        if place.certificate:
+            files = f'{{ cert = "{place.certificate}/cert.pem", key = "{place.certificate}/cert.key" }}'
+            config += f"[listeners.game.tls]\ncertificates = [{files}]\n"
         return [binary, "run", "--config", place.write("portti.toml", config)]
 
     return Contestant(name, version, command)
@@ -78,7 +83,7 @@ defaults
     timeout client 1h
     timeout server 1h
 listen game
-    bind 127.0.0.1:{place.port}
+    bind 127.0.0.1:{place.port}{f" ssl crt {place.certificate}/both.pem" if place.certificate else ""}
     server game {place.backends[0]}
 """
         # -db: stay in the foreground.
@@ -92,6 +97,11 @@ def nginx(binary, version, environment, module):
     # workers may get nearly all. backlog: its default of 511 would drop connections of the burst; the others' is 4,096.
     def command(place):
         load = f"load_module {module};" if module else ""
+        ssl, certificate = "", ""
+        if place.certificate:
+            ssl = " ssl"
+            certificate = f"ssl_certificate {place.certificate}/cert.pem; ssl_certificate_key {place.certificate}/cert.key;"
+            certificate += " ssl_protocols TLSv1.2 TLSv1.3;"
         # A session takes two, and one worker may get nearly all.
         connections = 2 * place.sessions
         config = f"""\
@@ -106,7 +116,8 @@ events {{
 }}
 stream {{
     server {{
-        listen 127.0.0.1:{place.port} reuseport backlog=4096;
+        listen 127.0.0.1:{place.port}{ssl} reuseport backlog=4096;
+        {certificate}
         proxy_connect_timeout 5s;
         proxy_timeout 1h;
         proxy_pass {place.backends[0]};
@@ -131,7 +142,7 @@ def envoy(binary, version):
                     {
                         "name": "game",
                         "address": _socket_address("127.0.0.1", place.port),
-                        "filter_chains": [{"filters": [_tcp_proxy_filter()]}],
+                        "filter_chains": [{"filters": [_tcp_proxy_filter()], **_tls(place)}],
                     }
                 ],
                 "clusters": [
@@ -154,6 +165,20 @@ def envoy(binary, version):
 
 def _socket_address(host, port):
     return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _tls(place):
+    if not place.certificate:
+        return {}
+    kind = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    pair = {
+        "certificate_chain": {"filename": f"{place.certificate}/cert.pem"},
+        "private_key": {"filename": f"{place.certificate}/cert.key"},
+    }
+    # It stops at TLS 1.2 for clients unless told otherwise.
+    versions = {"tls_maximum_protocol_version": "TLSv1_3"}
+    config = {"@type": kind, "common_tls_context": {"tls_certificates": [pair], "tls_params": versions}}
+    return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": config}}
 
 
 def _tcp_proxy_filter():

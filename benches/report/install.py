@@ -33,6 +33,17 @@ def version_of(binary):
     return _version([binary, "--version"])
 
 
+def certificate(place):
+    """A folder with a certificate and its key (ECDSA P-256), each in a file and both in one."""
+    if not (place / "both.pem").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"]
+        names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        _run(["openssl", "req", "-x509", *kind, *names, "-keyout", place / "cert.key", "-out", place / "cert.pem"])
+        (place / "both.pem").write_text((place / "cert.pem").read_text() + (place / "cert.key").read_text())
+    return place
+
+
 def find_peer(name, root):
     """The contestant of that name, or None when it cannot be had; then says why."""
     find = {"haproxy": _find_haproxy, "nginx": _find_nginx, "envoy": _find_envoy}[name]

@@ -1,11 +1,12 @@
 """Running the contestants in turn."""
 
+import contextlib
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import stats, workloads
+from . import install, stats, workloads
 from .contestants import Place
 from .processes import START_PATIENCE, Crew, Failed, free_port, memory
 
@@ -78,14 +79,13 @@ def measure(setting, workload, contestant, during=None):
         ports = _start_backend(crew, setting)
         target, proxy = ports[workload.port], None
         if contestant.command:
-            place = new_place(crew, setting, [target])
+            place = new_place(crew, setting, [target], workload.tls)
             target, proxy = f"127.0.0.1:{place.port}", start_proxy(crew, setting, contestant, place, workload.port)
         if workload.is_idle:
             return _measure_memory(crew, setting, workload, target, proxy)
-        if during:
-            with during(place):
-                return _run_client(crew, setting, workload, target)
-        return _run_client(crew, setting, workload, target)
+        tls = bool(workload.tls and contestant.command)
+        with during(place) if during else contextlib.nullcontext():
+            return _run_client(crew, setting, workload, target, tls)
 
 
 def _start_backend(crew, setting, addresses=1):
@@ -93,14 +93,16 @@ def _start_backend(crew, setting, addresses=1):
     return crew.answer("backend", backend, PATIENCE)
 
 
-def new_place(crew, setting, backends):
-    return Place(crew.directory, free_port(), tuple(backends), setting.sessions, free_port())
+def new_place(crew, setting, backends, tls=False):
+    certificate = install.certificate(setting.directory / "certificate") if tls else None
+    return Place(crew.directory, free_port(), tuple(backends), setting.sessions, free_port(), certificate)
 
 
 def start_proxy(crew, setting, contestant, place, port):
     """Starts a proxy and waits until it serves."""
     proxy = crew.start(contestant.name, contestant.command(place), contestant.environment)
     command = [setting.load, "client", "--target", f"127.0.0.1:{place.port}", "--cpus", setting.machine.cpu_list]
+    command += ["--tls"] if place.certificate else []
     probe = crew.start("probe", [*command, "wait", "--port", port], pipes=True)
     try:
         crew.answer("probe", probe, START_PATIENCE)
@@ -111,14 +113,15 @@ def start_proxy(crew, setting, contestant, place, port):
     return proxy
 
 
-def start_client(crew, setting, workload, target):
+def start_client(crew, setting, workload, target, tls=False):
     command = [setting.load, "client", "--target", target, "--cpus", setting.machine.cpu_list]
+    command += ["--tls"] if tls else []
     command += ["--warm-up", setting.warm_up, "--seconds", setting.seconds, *workload.arguments]
     return crew.start("client", command, pipes=True)
 
 
-def _run_client(crew, setting, workload, target):
-    client = start_client(crew, setting, workload, target)
+def _run_client(crew, setting, workload, target, tls):
+    client = start_client(crew, setting, workload, target, tls)
     return crew.answer("client", client, setting.warm_up + setting.seconds + PATIENCE)
 
 

@@ -60,7 +60,7 @@ def _costs(workload, rows, name):
     if workload.is_idle:
         return {}
     return {
-        row["round"]: stats.cost(row["result"]["busy_seconds"] * workload.scale, workload.work(row["result"]))
+        row["round"]: stats.cost(workload.busy(row["result"]) * workload.scale, workload.work(row["result"]))
         for row in rows
         if row["contestant"] == name and "result" in row
     }

@@ -21,6 +21,9 @@ class Workload:
     rate: str = "ops/s"
     # The client sets the pace: throughput can only fall short of it.
     paced: bool = False
+    # The client speaks TLS with the proxy. Beside it stands a direct connection without, and the client's own work, which is the
+    # same for everyone, is left out.
+    tls: bool = False
 
     @property
     def is_bulk(self):
@@ -33,6 +36,10 @@ class Workload:
     def work(self, result):
         """Units of work in a result: gigabytes for bulk transfers, else operations."""
         return result["bytes"] / 1e9 if self.is_bulk else result["ops"]
+
+    def busy(self, result):
+        """CPU seconds of a result that count."""
+        return result["busy_seconds"] - (result["own_seconds"] if self.tls else 0)
 
     def throughput(self, result):
         return result["bytes_per_second"] / 1e9 if self.is_bulk else result["ops_per_second"]
@@ -50,6 +57,7 @@ WORKLOADS = (
     Workload("rr1", "one connection, 64-byte ping-pong", "echo", _ping_pong(1, 64), "µs/op"),
     Workload("rr64", "64 connections, 64-byte ping-pong", "echo", _ping_pong(64, 64), "µs/op"),
     Workload("rr64x4k", "64 connections, 4 KiB ping-pong", "echo", _ping_pong(64, 4096), "µs/op"),
+    Workload("tls_rr64", "`rr64` with TLS 1.3 up to the proxy", "echo", _ping_pong(64, 64), "µs/op", tls=True),
     Workload(
         "bulk_down", "4 connections, from the backend as fast as they go", "source", _bulk("down"), "CPU-s/GB", 1, "GB/s"
     ),
@@ -61,6 +69,15 @@ WORKLOADS = (
         ("cps", "--connections", "64", "--size", "64"),
         "µs/connection",
         rate="connections/s",
+    ),
+    Workload(
+        "tls_cps",
+        "`cps` with TLS 1.3 up to the proxy, every handshake a whole one, certificate ECDSA P-256",
+        "echo",
+        ("cps", "--connections", "64", "--size", "64"),
+        "µs/connection",
+        rate="connections/s",
+        tls=True,
     ),
     Workload(
         "game",

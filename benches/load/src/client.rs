@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// The address under test.
     #[arg(long)]
     target: SocketAddrV4,
+    /// The address speaks TLS: of ping-pong, cps and wait.
+    #[arg(long)]
+    tls: bool,
     /// Seconds of work before measuring.
     #[arg(long, default_value_t = 1.0)]
     warm_up: f64,
@@ -119,11 +122,13 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
         cpus: options.cpus.clone(),
     };
     let recorder = match options.workload {
-        Workload::Wait { port, patience } => return wait::run(target, port, Duration::from_secs_f64(patience)),
-        Workload::PingPong { connections, size } => ping_pong::run(target, &plan, connections, size),
+        Workload::Wait { port, patience } => {
+            return wait::run((target, options.tls), port, Duration::from_secs_f64(patience));
+        }
+        Workload::PingPong { connections, size } => ping_pong::run((target, options.tls), &plan, connections, size),
         Workload::BulkDown { connections } => bulk::run(target, &plan, bulk::Direction::Down, connections),
         Workload::BulkUp { connections } => bulk::run(target, &plan, bulk::Direction::Up, connections),
-        Workload::Cps { connections, size } => cps::run(target, &plan, connections, size),
+        Workload::Cps { connections, size } => cps::run((target, options.tls), &plan, connections, size),
         Workload::Game { players, size, rate } => game::run(target, &plan, game::Pace { players, rate }, size),
         Workload::Idle { ref sessions } => return idle::run(target, sessions),
         Workload::Flood { rate } => flood::run(target, &plan, rate),

@@ -5,6 +5,8 @@ use std::io;
 use std::str::FromStr;
 use std::time::Instant;
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The CPUs to count, as `taskset -c` names them: `0,1` or `0-1`.
 #[derive(Debug, Clone)]
 pub(crate) struct CpuSet(Vec<usize>);
@@ -15,13 +17,17 @@ pub(crate) struct Sample {
     at: Instant,
     /// Seconds in which the CPUs had nothing to do, or which the host of a virtual machine took for itself.
     not_busy: f64,
+    /// CPU seconds that this program has had.
+    own: f64,
 }
 
 impl CpuSet {
     /// Reads the clock and `/proc/stat`.
     pub(crate) fn sample(&self) -> io::Result<Sample> {
         let text = fs::read_to_string("/proc/stat")?;
-        Ok(Sample { at: Instant::now(), not_busy: self.not_busy(&text) })
+        let own = clock_gettime(ClockId::ProcessCPUTime);
+        let own = own.tv_sec as f64 + own.tv_nsec as f64 / 1e9;
+        Ok(Sample { at: Instant::now(), not_busy: self.not_busy(&text), own })
     }
 
     /// CPU seconds that were spent between two samples, over all CPUs of the set.
@@ -31,6 +37,11 @@ impl CpuSet {
     pub(crate) fn busy(&self, from: &Sample, to: &Sample) -> f64 {
         let elapsed = to.at.duration_since(from.at).as_secs_f64();
         (elapsed * self.0.len() as f64 - (to.not_busy - from.not_busy)).max(0.0)
+    }
+
+    /// CPU seconds of this program between two samples.
+    pub(crate) fn own(from: &Sample, to: &Sample) -> f64 {
+        to.own - from.own
     }
 
     fn not_busy(&self, text: &str) -> f64 {

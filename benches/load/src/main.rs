@@ -3,6 +3,7 @@
 //! Both are one thread around epoll, so that what they cost is small, steady, and the same for every contestant.
 
 mod backend;
+mod channel;
 mod client;
 mod cpu;
 mod net;

@@ -109,9 +109,9 @@ impl Recorder {
     /// What was measured. Latencies are in microseconds, and null where nothing has one.
     pub(crate) fn result(&self) -> Value {
         let seconds = self.end_at.duration_since(self.begin_at).as_secs_f64();
-        let busy = match self.samples.as_slice() {
-            [from, to] => Some(self.plan.cpus.busy(from, to)),
-            _ => None,
+        let (busy, own) = match self.samples.as_slice() {
+            [from, to] => (Some(self.plan.cpus.busy(from, to)), Some(CpuSet::own(from, to))),
+            _ => (None, None),
         };
         json!({
             "ops": self.ops,
@@ -126,6 +126,7 @@ impl Recorder {
             "errors": self.errors,
             "late": self.late,
             "busy_seconds": busy,
+            "own_seconds": own,
         })
     }
 

@@ -58,7 +58,9 @@ async fn a_connection_that_is_cut_off_is_no_end() {
     proxy.expect_ended("client_reset", 1).await;
 
     let mut client = secure(&proxy).await;
-    let server = by_hand.next().await;
+    let mut server = by_hand.next().await;
+    client.send(b"hello").await;
+    server.expect(b"hello").await;
     server.reset();
     assert_eq!(client.ending().await, (Ending::Reset, 0));
     proxy.expect_ended("backend_reset", 1).await;

@@ -22,7 +22,7 @@ pub(super) fn run(target: SocketAddrV4, plan: &Plan, connections: u32, size: usi
     recorder.goes_on()?;
     let mut cycles = Vec::new();
     for number in 0..connections {
-        cycles.push(Some(Cycle::begin(target, number, &poller, cycles.len())?));
+        cycles.push(Some(Cycle::begin((target, false), number, &poller, cycles.len())?));
     }
     let mut open = cycles.len();
     // Answered connections stay open until the end: a burst of players does not leave again at once.

@@ -12,7 +12,7 @@ use crate::net::Poller;
 use crate::record::{Plan, Recorder};
 
 /// Keeps `connections` cycles under way.
-pub(super) fn run(target: SocketAddrV4, plan: &Plan, connections: usize, size: usize) -> io::Result<Recorder> {
+pub(super) fn run(target: (SocketAddrV4, bool), plan: &Plan, connections: usize, size: usize) -> io::Result<Recorder> {
     let mut poller = Poller::new()?;
     let message = vec![b'c'; size];
     let mut begun = 0;

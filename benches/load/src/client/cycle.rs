@@ -1,16 +1,17 @@
 //! The life of a short connection: connect, one round trip, and, where asked for, an orderly close.
 
 use std::io;
-use std::net::{Shutdown, SocketAddrV4, TcpStream};
+use std::net::SocketAddrV4;
 use std::time::Instant;
 
 use rustix::event::epoll::EventFlags;
 
+use crate::channel::Channel;
 use crate::net::{self, Poller};
 
 /// A connection on its way through its life.
 pub(super) struct Cycle {
-    stream: TcpStream,
+    channel: Channel,
     /// When its connect began.
     pub(super) began_at: Instant,
     stage: Stage,
@@ -19,6 +20,8 @@ pub(super) struct Cycle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Connecting,
+    /// In the middle of the TLS handshake.
+    Greeting,
     /// Waits for so many bytes of the reply.
     Waiting(usize),
     /// Has had its reply.
@@ -40,11 +43,16 @@ pub(super) enum Progress {
 
 impl Cycle {
     /// Begins connection `number`; its events carry `key`. Edge-triggered, so that it is registered only once.
-    pub(super) fn begin(target: SocketAddrV4, number: u32, poller: &Poller, key: usize) -> io::Result<Self> {
+    pub(super) fn begin(
+        (target, tls): (SocketAddrV4, bool),
+        number: u32,
+        poller: &Poller,
+        key: usize,
+    ) -> io::Result<Self> {
         let began_at = Instant::now();
         let stream = net::begin_connect(target, number)?;
         poller.add(&stream, key, EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET)?;
-        Ok(Self { stream, began_at, stage: Stage::Connecting })
+        Ok(Self { channel: Channel::new(stream, tls)?, began_at, stage: Stage::Connecting })
     }
 
     /// Goes as far as it can.
@@ -53,14 +61,20 @@ impl Cycle {
     /// The connection was refused, or ended before its time.
     pub(super) fn advance(&mut self, happened: EventFlags, message: &[u8]) -> io::Result<Progress> {
         if self.stage == Stage::Connecting && happened.intersects(EventFlags::OUT | EventFlags::ERR) {
+            if let Some(error) = self.channel.stream().take_error()? {
+                return Err(error);
+            }
+            self.stage = Stage::Greeting;
+        }
+        if self.stage == Stage::Greeting && self.channel.shake_hands()? {
             self.send(message)?;
         }
-        if !happened.contains(EventFlags::IN) {
+        if !happened.contains(EventFlags::IN) || self.stage == Stage::Greeting {
             return Ok(Progress::Pending);
         }
         loop {
             let mut buffer = [0; 4096];
-            match (net::read(&self.stream, &mut buffer)?, self.stage) {
+            match (self.channel.read(&mut buffer)?, self.stage) {
                 (None, _) => return Ok(Progress::Pending),
                 (Some(0), Stage::Closing) => return Ok(Progress::Closed),
                 (Some(count), Stage::Waiting(missing)) if count > 0 && count <= missing => {
@@ -78,15 +92,12 @@ impl Cycle {
     /// Says that it sends no more. The close is in order once the peer has said so too.
     pub(super) fn close(&mut self) -> io::Result<()> {
         self.stage = Stage::Closing;
-        self.stream.shutdown(Shutdown::Write)
+        self.channel.end()
     }
 
     fn send(&mut self, message: &[u8]) -> io::Result<()> {
-        if let Some(error) = self.stream.take_error()? {
-            return Err(error);
-        }
-        // Nothing was sent before, so the message fits in the send buffer whole.
-        net::write(&self.stream, message)?;
+        // Next to nothing was sent before, so the message fits in the send buffer whole.
+        self.channel.write(message)?;
         self.stage = Stage::Waiting(message.len());
         Ok(())
     }

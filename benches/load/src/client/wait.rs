@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 
 use super::idle;
+use crate::channel::Channel;
 use crate::net;
 
 /// Between two tries.
@@ -21,8 +22,11 @@ pub(super) enum Port {
     Sink,
 }
 
+/// How long one handshake may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Tries until a byte has come from the backend, or, since a sink never answers, a connection is there.
-pub(super) fn run(target: SocketAddrV4, port: Port, patience: Duration) -> io::Result<()> {
+pub(super) fn run(target: (SocketAddrV4, bool), port: Port, patience: Duration) -> io::Result<()> {
     let until = Instant::now() + patience;
     loop {
         match probe(target, port) {
@@ -33,7 +37,14 @@ pub(super) fn run(target: SocketAddrV4, port: Port, patience: Duration) -> io::R
     }
 }
 
-fn probe(target: SocketAddrV4, port: Port) -> io::Result<TcpStream> {
+fn probe((target, tls): (SocketAddrV4, bool), port: Port) -> io::Result<TcpStream> {
+    if tls {
+        // That it answers at all: whether the backend does shows at once.
+        let stream = net::connect(target, 0)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut channel = Channel::new(stream.try_clone()?, true)?;
+        return if channel.shake_hands()? { Ok(stream) } else { Err(io::ErrorKind::TimedOut.into()) };
+    }
     match port {
         Port::Echo => idle::round_trip(target, 0, b"?"),
         Port::Source => {
