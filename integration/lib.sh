@@ -251,3 +251,42 @@ hold() {
     start_client "$1" load "$2" --sessions "$3" --progress "$1.progress"
     eventually "holding $1 $3" 15
 }
+
+# === Peers from outside
+
+# peer NAME: finds HAProxy or nginx, or skips the case. Sets PEER, PEER_LIBRARIES and PEER_MODULE.
+peer() {
+    "$PYTHON" "$INTEGRATION/peer.py" "$1" >"$1.found" 2>"$1.missing" || skip "$(tail -n 1 "$1.missing")"
+    { read -r PEER && read -r PEER_LIBRARIES && read -r PEER_MODULE; } <"$1.found" || true
+}
+
+# start_peer NAME ARGUMENT...: runs the one that was found; what it says goes to NAME.log.
+start_peer() {
+    LD_LIBRARY_PATH=$PEER_LIBRARIES "$PEER" "${@:2}" >>"$1.log" 2>&1 &
+    echo $! >"$1.pid"
+}
+
+# listening PORT: whether somebody does, found out without connecting.
+listening() {
+    awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && substr($2, length($2) - 3) == port { found = 1 } END { exit !found }' \
+        /proc/net/tcp
+}
+
+# === Certificates
+
+need_openssl() {
+    command -v openssl >/dev/null || skip "openssl is not installed"
+}
+
+# authority NAME: NAME.pem and NAME.key, which sign others.
+authority() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj "/CN=$1" \
+        -keyout "$1.key" -out "$1.pem" 2>>openssl.log
+}
+
+# certificate NAME AUTHORITY HOST [DAYS]: NAME.pem and NAME.key.
+certificate() {
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$3" -keyout "$1.key" -out "$1.csr" 2>>openssl.log
+    openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -days "${4:-30}" \
+        -extfile <(echo "subjectAltName=DNS:$3") -out "$1.pem" 2>>openssl.log
+}

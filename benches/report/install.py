@@ -54,18 +54,26 @@ def find_peer(name, root):
         return None
 
 
-def _find_haproxy(place):
-    binary, environment = _debian_program("haproxy", ["haproxy"], place / "peers")
-    return contestants.haproxy(binary, _version([binary, "-v"], environment), environment)
-
-
-def _find_nginx(place):
-    binary, environment = _debian_program("nginx", ["nginx", "libnginx-mod-stream"], place / "peers")
+def program(name, place):
+    """HAProxy or nginx: the binary, the environment that it needs, and the module for TCP if that is apart."""
+    if name == "haproxy":
+        return *_debian_program("haproxy", ["haproxy"], place), None
+    binary, environment = _debian_program("nginx", ["nginx", "libnginx-mod-stream"], place)
     built = _output([binary, "-V"], environment)
     module = None
     if not re.search(r"--with-stream(\s|$)", built):
         # Beside the binary, wherever that was unpacked: .../usr/sbin/nginx, .../usr/lib/nginx/modules.
         module = _first_existing([Path(binary).parents[1] / "lib/nginx/modules/ngx_stream_module.so"])
+    return binary, environment, module
+
+
+def _find_haproxy(place):
+    binary, environment, _ = program("haproxy", place / "peers")
+    return contestants.haproxy(binary, _version([binary, "-v"], environment), environment)
+
+
+def _find_nginx(place):
+    binary, environment, module = program("nginx", place / "peers")
     return contestants.nginx(binary, _version([binary, "-v"], environment), environment, module)
 
 
