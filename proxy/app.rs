@@ -23,7 +23,8 @@ use crate::control::names::Names;
 use crate::control::reload::{self, Reloader};
 use crate::control::sockets::{BindError, Sockets};
 use crate::control::state::State;
-use crate::control::{Control, Request, WorkerLost, admin, queues, watch};
+use crate::control::watch::Watch;
+use crate::control::{Control, Request, WorkerLost, admin, queues};
 use crate::drain;
 use crate::signal::Signals;
 use crate::snapshot::Snapshot;
@@ -187,14 +188,22 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Contr
     reload::send(plan, &state.snapshot(), &workers).await;
     state.set_listening();
     tokio::task::spawn_local(queues::serve(Rc::clone(&state)));
-    let file = watch::watch(state.config_path());
+    let file = Watch::new(state.config_path());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");
 
     let bound = Bound { listeners: addresses.into_iter().collect(), admin };
     let checkers = Checkers::new(workers.iter().map(|worker| worker.mailbox().clone()).collect());
     let state_of = Rc::clone(&state);
-    let reloader =
-        Reloader::new(reload::Start { config, content, sockets, names, checkers, snapshot, state: state_of });
+    let reloader = Reloader::new(reload::Start {
+        config,
+        content,
+        sockets,
+        names,
+        checkers,
+        snapshot,
+        state: state_of,
+        watch: Rc::clone(&file),
+    });
     Ok((Control { state, reloader, file, workers, trigger, signals, requests }, bound))
 }
 

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 pub mod admin;
 mod api;
@@ -22,6 +22,7 @@ pub mod watch;
 
 use self::reload::{Reloader, Verdict};
 use self::state::State;
+use self::watch::Watch;
 use crate::drain::Trigger;
 use crate::signal::{Signal, Signals};
 use crate::worker;
@@ -47,7 +48,7 @@ pub struct Control {
     /// Applies the config file.
     pub reloader: Reloader,
     /// Tells when the file may have changed.
-    pub file: Rc<Notify>,
+    pub file: Rc<Watch>,
     /// The workers.
     pub workers: Vec<worker::Handle>,
     /// Moves the process on its way down.

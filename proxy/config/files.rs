@@ -35,6 +35,11 @@ pub fn stamp(config: &Config, folder: &Path) -> u64 {
     hasher.finish()
 }
 
+/// Where the files are that a config names.
+pub fn paths(config: &Config, folder: &Path) -> Vec<PathBuf> {
+    named(config).map(|path| folder.join(path)).collect()
+}
+
 /// All that a config names.
 fn named(config: &Config) -> impl Iterator<Item = &PathBuf> {
     let lists = config.listeners.iter().filter_map(|listener| listener.admission.deny_file.as_ref());

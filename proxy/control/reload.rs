@@ -18,6 +18,7 @@ use super::health::Checkers;
 use super::names::Names;
 use super::sockets::{Opened, Plan, Sockets};
 use super::state::State;
+use super::watch::Watch;
 use crate::config::scalar::Name;
 use crate::config::{self, LoadError, Loaded, diff, model, model::Config};
 use crate::snapshot::Snapshot;
@@ -40,6 +41,7 @@ pub struct Reloader {
     checkers: Checkers,
     snapshot: Arc<ArcSwap<Snapshot>>,
     state: Rc<State>,
+    watch: Rc<Watch>,
 }
 
 /// What a reloader goes on from.
@@ -59,6 +61,8 @@ pub struct Start {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     /// Where to tell.
     pub state: Rc<State>,
+    /// Told which files the config names.
+    pub watch: Rc<Watch>,
 }
 
 /// What became of a reload.
@@ -75,9 +79,10 @@ pub enum Verdict {
 impl Reloader {
     /// Goes on from what runs.
     pub fn new(start: Start) -> Self {
-        let Start { config, content, sockets, names, checkers, snapshot, state } = start;
+        let Start { config, content, sockets, names, checkers, snapshot, state, watch } = start;
         let files = config::files::stamp(&config, config::folder_of(state.config_path()));
-        let mut reloader = Self { config, content, files, sockets, names, checkers, snapshot, state };
+        let mut reloader = Self { config, content, files, sockets, names, checkers, snapshot, state, watch };
+        reloader.watch_files();
         reloader.checkers.follow(&reloader.state.snapshot());
         reloader
     }
@@ -122,6 +127,10 @@ impl Reloader {
             }
             Err(problem) => self.refuse(problem),
         }
+    }
+
+    fn watch_files(&self) {
+        self.watch.follow(config::files::paths(&self.config, config::folder_of(self.state.config_path())));
     }
 
     /// What the files of the config that runs hold now.
@@ -169,6 +178,7 @@ impl Reloader {
     fn finish(&mut self, config: Config, changes: &[diff::Change]) {
         self.state.telemetry().set_level(config.log.level);
         self.config = config;
+        self.watch_files();
         // It may name other files than the one before.
         self.files = self.files_now();
         for change in changes {

@@ -1,10 +1,11 @@
-//! Tells when the config file may have changed.
+//! Tells when the config file, or a file that it names, may have changed.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
@@ -18,89 +19,129 @@ const QUIET: Duration = Duration::from_millis(200);
 /// A file that is written to again and again must not put a reload off for ever.
 const LONGEST: Duration = Duration::from_millis(600);
 
-/// The file is looked at so often anyway, for file systems that tell nothing (NFS) and for events that were lost.
+/// The files are looked at so often anyway, for file systems that tell nothing (NFS) and for events that were lost.
 const ANYWAY: Duration = Duration::from_secs(5);
 
-/// Watches a file for as long as the runtime lives. What is returned is notified when the file may have changed, after a
-/// moment of quiet; it may be wrong, so compare the content.
-pub fn watch(path: &Path) -> Rc<Notify> {
-    let settled = Rc::new(Notify::new());
-    let notify = Rc::clone(&settled);
-    let mut watch = FileWatch::new(path);
-    tokio::task::spawn_local(async move {
-        loop {
-            watch.settled().await;
-            notify.notify_one();
-        }
-    });
-    settled
+/// A config file and those that it names, watched for as long as the runtime lives.
+#[derive(Debug)]
+pub struct Watch {
+    path: PathBuf,
+    /// What the config names.
+    others: RefCell<Vec<PathBuf>>,
+    /// Something happened that concerns them, or they are others now.
+    changed: Arc<Notify>,
+    settled: Notify,
 }
 
-/// Watches the folder of a file, because editors and ConfigMap mounts replace files rather than write to them.
-struct FileWatch {
-    path: PathBuf,
-    changed: Arc<Notify>,
-    /// The file is a symlink, so what happens to other names in its folder may change where it leads. Else only its own
-    /// name counts: a log that is written in the same folder is no concern.
-    any_name: Arc<AtomicBool>,
+impl Watch {
+    /// Watches a file.
+    pub fn new(path: &Path) -> Rc<Self> {
+        let (path, changed) = (path.to_owned(), Arc::default());
+        let watch = Rc::new(Self { path, others: RefCell::default(), changed, settled: Notify::new() });
+        let watched = Rc::clone(&watch);
+        // From now on: an edit may come at once.
+        let mut folders = Folders::new(&watched);
+        tokio::task::spawn_local(async move {
+            loop {
+                folders.settled(&watched).await;
+                watched.settled.notify_one();
+            }
+        });
+        watch
+    }
+
+    /// Watches these beside it, and no others.
+    pub fn follow(&self, others: Vec<PathBuf>) {
+        if *self.others.borrow() != others {
+            self.others.replace(others);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Resolves when one of the files may have changed, after a moment of quiet. It may be wrong, so compare the content.
+    pub async fn notified(&self) {
+        self.settled.notified().await;
+    }
+
+    fn paths(&self) -> Vec<PathBuf> {
+        std::iter::once(self.path.clone()).chain(self.others.borrow().iter().cloned()).collect()
+    }
+}
+
+/// The folders of the files, because editors, ConfigMap mounts and certbot replace files rather than write to them.
+struct Folders {
+    concern: Arc<Mutex<Concern>>,
     /// `None` where the system cannot watch; then the regular look is all there is.
     watcher: Option<RecommendedWatcher>,
-    folders: Vec<PathBuf>,
+    watched: Vec<PathBuf>,
 }
 
-impl FileWatch {
-    /// Watches the folder of `path`, and the one that the file really lies in.
-    fn new(path: &Path) -> Self {
-        let changed = Arc::new(Notify::new());
-        let any_name = Arc::new(AtomicBool::new(false));
-        let (notify, heeds_all, name) =
-            (Arc::clone(&changed), Arc::clone(&any_name), path.file_name().map(OsString::from));
+/// What happens to whom matters.
+#[derive(Debug, Default)]
+struct Concern {
+    /// A log that is written in the same folder is no concern.
+    names: HashSet<OsString>,
+    /// One of the files is a symlink, so what happens to other names in its folder may change where it leads.
+    any_name: bool,
+}
+
+impl Folders {
+    fn new(watch: &Watch) -> Self {
+        let concern = Arc::<Mutex<Concern>>::default();
+        let (changed, concerned) = (Arc::clone(&watch.changed), Arc::clone(&concern));
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            let concerns = |event: &Event| {
-                heeds_all.load(Relaxed) || event.paths.iter().any(|path| path.file_name() == name.as_deref())
-            };
-            if event.is_ok_and(|event| changes_files(event.kind) && concerns(&event)) {
-                notify.notify_one();
+            let concern = concerned.lock().unwrap_or_else(PoisonError::into_inner);
+            if event.is_ok_and(|event| changes_files(event.kind) && concern.has(&event)) {
+                changed.notify_one();
             }
         });
         let watcher = watcher.inspect_err(|error| {
             tracing::warn!(%error, "cannot watch the config file; looking at it every 5 s instead");
         });
-        let mut watch = Self { path: path.to_owned(), changed, any_name, watcher: watcher.ok(), folders: Vec::new() };
-        watch.follow();
-        watch
+        let mut folders = Self { concern, watcher: watcher.ok(), watched: Vec::new() };
+        folders.follow(&watch.paths());
+        folders
     }
 
     /// Resolves when something has happened in the folders, and then nothing for a moment.
-    async fn settled(&mut self) {
-        if timeout(ANYWAY, self.changed.notified()).await.is_ok() {
+    async fn settled(&mut self, watch: &Watch) {
+        if timeout(ANYWAY, watch.changed.notified()).await.is_ok() {
             let latest = Instant::now() + LONGEST;
-            while Instant::now() < latest && timeout(QUIET, self.changed.notified()).await.is_ok() {}
+            while Instant::now() < latest && timeout(QUIET, watch.changed.notified()).await.is_ok() {}
         }
-        self.follow();
+        self.follow(&watch.paths());
     }
 
-    /// Watches the folders of the path and of the file that it leads to, which a symlink swap changes.
-    fn follow(&mut self) {
+    /// Watches the folders of the paths and of the files that they lead to, which a symlink swap changes.
+    fn follow(&mut self, paths: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else { return };
-        self.any_name.store(self.path.is_symlink(), Relaxed);
-        let real = self.path.canonicalize().ok();
-        let mut folders: Vec<PathBuf> =
-            [Some(self.path.clone()), real].into_iter().flatten().filter_map(|path| folder_of(&path)).collect();
+        *self.concern.lock().unwrap_or_else(PoisonError::into_inner) = Concern::of(paths);
+        let real = |path: &PathBuf| [Some(path.clone()), path.canonicalize().ok()];
+        let mut folders: Vec<_> = paths.iter().flat_map(real).flatten().filter_map(|path| folder_of(&path)).collect();
+        folders.sort();
         folders.dedup();
-        if folders == self.folders {
-            return;
-        }
-        for folder in &self.folders {
+        for folder in self.watched.iter().filter(|folder| !folders.contains(folder)) {
             // A folder that is gone is not watched any more.
             let _gone = watcher.unwatch(folder);
         }
-        for folder in &folders {
+        for folder in folders.iter().filter(|folder| !self.watched.contains(folder)) {
             if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                tracing::warn!(folder = %folder.display(), %error, "cannot watch; looking at the config file every 5 s instead");
+                tracing::warn!(folder = %folder.display(), %error, "cannot watch; looking at its files every 5 s instead");
             }
         }
-        self.folders = folders;
+        self.watched = folders;
+    }
+}
+
+impl Concern {
+    fn of(paths: &[PathBuf]) -> Self {
+        let names = paths.iter().filter_map(|path| path.file_name()).map(OsString::from).collect();
+        Self { names, any_name: paths.iter().any(|path| path.is_symlink()) }
+    }
+
+    fn has(&self, event: &Event) -> bool {
+        let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| self.names.contains(name));
+        self.any_name || event.paths.iter().any(is_ours)
     }
 }
 
