@@ -1,0 +1,19 @@
+//! PROXY headers from strangers: a verdict is final, and no header is longer than its bound.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use portti::net::proxy_protocol::{LENGTH_MAX, parse};
+
+fuzz_target!(|bytes: &[u8]| {
+    let verdict = parse(bytes);
+    if let Ok(Some(found)) = verdict {
+        assert!(found.length <= bytes.len() && found.length <= LENGTH_MAX);
+        assert_eq!(parse(&bytes[..found.length]), verdict, "it needs what is behind it");
+        assert_eq!(parse(&bytes[..found.length - 1]), Ok(None), "it was whole before its end");
+    }
+    match verdict {
+        Ok(None) => assert!(bytes.len() < LENGTH_MAX, "it waits for ever"),
+        verdict => assert_eq!(parse(&[bytes, b"\r\n\0more"].concat()), verdict, "more bytes change it"),
+    }
+});
