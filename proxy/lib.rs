@@ -23,6 +23,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod drain;
+pub mod http;
 pub mod listener;
 pub mod metrics;
 pub mod net;

@@ -1,0 +1,5 @@
+//! Listeners that speak HTTP: what runs on their sessions are requests.
+
+pub mod framing;
+pub mod headers;
+pub mod websocket;

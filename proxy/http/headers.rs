@@ -1,0 +1,204 @@
+//! What is changed in the headers of messages on their way through. Pure.
+//!
+//! Sources: RFC 9110 (7.6.1, what concerns one connection alone), RFC 7239 (`Forwarded`); the `X-Forwarded-*` are a custom older
+//! than that.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use hyper::header::{
+    CONNECTION, FORWARDED, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Beside `Connection` itself and what it names.
+const OF_ONE_CONNECTION: [HeaderName; 6] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("http2-settings"),
+];
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The client's address.
+    pub client: IpAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// What the client calls this server, if it says so.
+    pub host: Option<&'a str>,
+    /// What it tells of others in front of it is believed, and kept.
+    pub is_trusted: bool,
+}
+
+/// Takes out what concerns one connection alone. That trailers are understood is kept: it is passed on.
+pub fn strip(headers: &mut HeaderMap) {
+    let takes_trailers = headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        // What a message needs to be understood is nobody's to take out.
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| *name != TRAILER && !is_forwarding(name))
+        .collect();
+    headers.remove(CONNECTION);
+    for name in named.iter().chain(&OF_ONE_CONNECTION) {
+        headers.remove(name);
+    }
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+fn is_forwarding(name: &HeaderName) -> bool {
+    [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, FORWARDED].contains(name)
+}
+
+/// Whether a header's list has this word, whatever parameters it has.
+pub fn lists(value: &HeaderValue, word: &str) -> bool {
+    let words = value.to_str().unwrap_or_default().split(',');
+    words.map(|entry| entry.split(';').next().unwrap_or_default().trim()).any(|entry| entry.eq_ignore_ascii_case(word))
+}
+
+/// Tells the backend whom a request is from. What a stranger has written there is not passed on.
+pub fn introduce(headers: &mut HeaderMap, source: &Source<'_>, with_forwarded: bool) {
+    let earlier = if source.is_trusted { joined(headers, &X_FORWARDED_FOR) } else { None };
+    let client = earlier.map_or_else(|| source.client.to_string(), |earlier| format!("{earlier}, {}", source.client));
+    set(headers, X_FORWARDED_FOR, &client);
+    for (name, value) in [(X_FORWARDED_PROTO, Some(source.scheme)), (X_FORWARDED_HOST, source.host)] {
+        if source.is_trusted && headers.contains_key(&name) {
+            continue;
+        }
+        match value {
+            Some(value) => set(headers, name, value),
+            None => drop(headers.remove(name)),
+        }
+    }
+    let earlier = if source.is_trusted { joined(headers, &FORWARDED) } else { None };
+    headers.remove(FORWARDED);
+    if with_forwarded {
+        let own = forwarded(source);
+        set(headers, FORWARDED, &earlier.map_or_else(|| own.clone(), |earlier| format!("{earlier}, {own}")));
+    } else if let Some(earlier) = earlier {
+        set(headers, FORWARDED, &earlier);
+    }
+}
+
+/// One element of `Forwarded`.
+fn forwarded(source: &Source<'_>) -> String {
+    let client = match source.client {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("\"[{address}]\""),
+    };
+    let mut element = format!("for={client};proto={}", source.scheme);
+    // With a port it is no token.
+    if let Some(host) = source.host.filter(|host| !host.contains(['"', '\\'])) {
+        _ = write!(element, ";host=\"{host}\"");
+    }
+    element
+}
+
+/// All values of a header in one.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+/// Sets a header; without a value that could not be one.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    match HeaderValue::from_str(value) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(_no_value) => drop(headers.remove(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+        list.iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
+    }
+
+    fn stripped(list: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = headers(list);
+        strip(&mut headers);
+        headers
+    }
+
+    #[test]
+    fn what_concerns_one_connection_is_taken_out() {
+        let list = [
+            ("connection", "keep-alive, X-Secret"),
+            ("connection", "close"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("http2-settings", "AAMAAABkAARAAAAAAAIAAAAA"),
+            ("te", "gzip;q=0.5"),
+            ("x-secret", "1"),
+            ("host", "a"),
+            ("trailer", "x-sum"),
+        ];
+        assert_eq!(stripped(&list), headers(&[("host", "a"), ("trailer", "x-sum")]));
+        assert_eq!(stripped(&[("te", "gzip, Trailers;q=1")]), headers(&[("te", "trailers")]));
+    }
+
+    #[test]
+    fn a_client_cannot_have_taken_out_who_it_is() {
+        let list = [("connection", "x-forwarded-for, forwarded, trailer"), ("x-forwarded-for", "1"), ("trailer", "a")];
+        assert_eq!(stripped(&list), headers(&[("x-forwarded-for", "1"), ("trailer", "a")]));
+    }
+
+    fn source(client: &str, is_trusted: bool) -> Source<'static> {
+        Source { client: client.parse().unwrap(), scheme: "https", host: Some("a.example:443"), is_trusted }
+    }
+
+    const TOLD: [(&str, &str); 4] = [
+        ("x-forwarded-for", "192.0.2.9"),
+        ("x-forwarded-proto", "gopher"),
+        ("x-forwarded-host", "evil"),
+        ("forwarded", "for=192.0.2.9"),
+    ];
+
+    #[test]
+    fn strangers_are_not_believed() {
+        let mut told = headers(&TOLD);
+        introduce(&mut told, &source("198.51.100.7", false), false);
+        let expected = [
+            ("x-forwarded-for", "198.51.100.7"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "a.example:443"),
+        ];
+        assert_eq!(told, headers(&expected));
+    }
+
+    #[test]
+    fn who_is_trusted_is_added_to() {
+        let mut told = headers(&TOLD);
+        told.append(X_FORWARDED_FOR, HeaderValue::from_static("192.0.2.10"));
+        introduce(&mut told, &source("2001:db8::1", true), true);
+        let expected = [
+            ("x-forwarded-for", "192.0.2.9, 192.0.2.10, 2001:db8::1"),
+            ("x-forwarded-proto", "gopher"),
+            ("x-forwarded-host", "evil"),
+            ("forwarded", "for=192.0.2.9, for=\"[2001:db8::1]\";proto=https;host=\"a.example:443\""),
+        ];
+        assert_eq!(told, headers(&expected));
+        let mut nobody = HeaderMap::new();
+        introduce(&mut nobody, &Source { host: None, ..source("192.0.2.1", true) }, true);
+        assert_eq!(nobody.get(FORWARDED).unwrap(), "for=192.0.2.1;proto=https");
+        assert!(!nobody.contains_key(X_FORWARDED_HOST));
+    }
+}
