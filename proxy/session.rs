@@ -1,7 +1,8 @@
 //! One client connection, from accept to the access log line.
 //!
-//! [`Session::begin`] hears what must be known first (`preread.rs`); `Session::run` is the life from there: connect to a backend
-//! (after waiting in line, if need be), pass bytes, finish. There is one way out, its record, which counts and logs whatever happened, a panic included.
+//! [`Session::open`] hears what must be known first, if anything; [`Session::run`] is the life from there: connect to a backend
+//! (after waiting in line, if need be), pass bytes, finish. There is one way out, its record, which counts and logs whatever
+//! happened, a panic included.
 
 use std::net::{self, SocketAddr};
 use std::rc::Rc;
@@ -32,6 +33,7 @@ pub use self::known::{Known, Via};
 use self::local::Place;
 pub use self::local::{Burden, FAREWELLS, Load, Local};
 pub use self::outcome::{CloseReason, Tally};
+pub use self::preread::Opened;
 use self::record::{Last, Record};
 pub use self::refusals::Refusals;
 use crate::admission::{Permit, Refusal};
@@ -97,7 +99,7 @@ impl Session {
         clippy::manual_async_fn,
         reason = "an async fn holds its arguments twice, and a session is mostly its future"
     )]
-    fn run<D: Connection>(mut self, mut downstream: D) -> impl Future<Output = ()> {
+    pub fn run<D: Connection>(mut self, mut downstream: D) -> impl Future<Output = ()> {
         async move {
             let reason = self.serve(&mut downstream).await;
             self.finish(reason, Some(downstream.tcp()));

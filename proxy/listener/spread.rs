@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio::task::spawn_local;
 
 use crate::admission::Permit;
-use crate::session::{Burden, CloseReason, Edge, Load, Local, Origin, Session};
+use crate::session::{Burden, CloseReason, Edge, Load, Local, Opened, Origin, Session};
 
 /// Newcomers that wait for a worker to take them in. Beyond that they stay with the worker that accepted them.
 const WAITING: usize = 1024;
@@ -94,7 +95,20 @@ impl Assigned {
                 return Session::refuse(origin, CloseReason::Killed, local);
             }
         };
-        Session::new(origin, permit, burden, local).begin(stream, edge);
+        let session = Session::new(origin, permit, burden, local);
+        match edge {
+            None => drop(spawn_local(session.run(stream))),
+            Some(edge) => drop(spawn_local(open(session, stream, edge))),
+        }
+    }
+}
+
+/// Lives a session that has to hear something first.
+async fn open(session: Session, stream: TcpStream, edge: Arc<Edge>) {
+    match session.open(&edge, stream).await {
+        Some(Opened::Plain(session, stream)) => session.run(stream).await,
+        Some(Opened::Encrypted(session, stream)) => session.run(stream).await,
+        None => {}
     }
 }
 

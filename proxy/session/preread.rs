@@ -1,15 +1,13 @@
 //! What comes before a backend is chosen: the client's turn, and then what it says of where it wants to go.
 
-use std::sync::Arc;
-
 use tokio::net::TcpStream;
-use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::edge::{Edge, Terminator};
 use super::{CloseReason, Farewell, Session, waiting};
 use crate::net::client_hello::{self, ClientHello};
 use crate::net::first_bytes::{self, Failure};
+use crate::net::tls::FromClient;
 use crate::net::tls::facts::Facts;
 use crate::relay::Socket as _;
 
@@ -20,56 +18,68 @@ pub(super) struct Unheard {
     pub(super) why: Option<String>,
 }
 
+/// A session that has heard all it has to know before a backend is chosen, and its client's connection.
+#[derive(Debug)]
+pub enum Opened {
+    /// As it came.
+    Plain(Session, TcpStream),
+    /// Its TLS ends here.
+    Encrypted(Session, FromClient),
+}
+
 impl Session {
-    /// Lives the session on a task of its own.
-    pub fn begin(self, downstream: TcpStream, edge: Option<Arc<Edge>>) {
-        match edge {
-            None => drop(spawn_local(self.run(downstream))),
-            Some(edge) => drop(spawn_local(async move {
-                match &edge.tls {
-                    None => self.run_by_name(&edge, downstream).await,
-                    Some(tls) => self.run_decrypted(&edge, tls, downstream).await,
-                }
-            })),
+    /// Hears what there is to hear first. `None` if that was the end of the session.
+    pub async fn open(self, edge: &Edge, downstream: TcpStream) -> Option<Opened> {
+        match &edge.tls {
+            Some(tls) => self.open_encrypted(edge, tls, downstream).await,
+            None => self.open_by_name(edge, downstream).await,
         }
     }
 
     /// The client says by TLS where it wants to go. What it said stays in the stream.
-    async fn run_by_name(mut self, edge: &Edge, downstream: TcpStream) {
+    async fn open_by_name(mut self, edge: &Edge, downstream: TcpStream) -> Option<Opened> {
         let said = match self.await_turn(&downstream).await {
             Ok(()) => self.unless_stopped(hello(edge, &downstream)).await,
             Err(unheard) => Err(unheard),
         };
         let ClientHello { server_name, protocols } = match said {
             Ok(hello) => hello,
-            Err(unheard) => return self.give_up(unheard, Some(&downstream)),
+            Err(unheard) => {
+                self.give_up(unheard, Some(&downstream));
+                return None;
+            }
         };
         if self.choose(edge, server_name, &protocols.iter().collect::<Vec<_>>()) {
-            return self.run(downstream).await;
+            return Some(Opened::Plain(self, downstream));
         }
         self.finish(CloseReason::PrereadInvalid, Some(&downstream));
         self.part(Farewell::unrecognized_name(), downstream).await;
+        None
     }
 
     /// The client's TLS ends here.
-    async fn run_decrypted(mut self, edge: &Edge, tls: &Terminator, downstream: TcpStream) {
+    async fn open_encrypted(mut self, edge: &Edge, tls: &Terminator, downstream: TcpStream) -> Option<Opened> {
         let accepted = match self.await_turn(&downstream).await {
             Ok(()) => self.unless_stopped(tls.accept(downstream, self.place.handshakes())).await,
             Err(unheard) => Err(unheard),
         };
         let stream = match accepted {
             Ok(stream) => stream,
-            Err(unheard) => return self.give_up(unheard, None),
+            Err(unheard) => {
+                self.give_up(unheard, None);
+                return None;
+            }
         };
         let connection = stream.get_ref().1;
         let (facts, host) = (Facts::of(connection), connection.server_name().map(str::to_owned));
         let leads_somewhere = self.choose(edge, host, facts.protocol.as_deref().as_slice());
         self.record.know().tls = Some(facts);
         if leads_somewhere {
-            return self.run(stream).await;
+            return Some(Opened::Encrypted(self, stream));
         }
         self.finish(CloseReason::PrereadInvalid, Some(stream.get_ref().0));
         self.part(Farewell::wordless(), stream).await;
+        None
     }
 
     /// Waits until the listener lets the session in, if it has to.
