@@ -160,7 +160,7 @@ impl Admission {
                 Err(full) => refused(full)?,
             }
         }
-        if self.sheds(policy, memory, client, &now) {
+        if self.sheds(held.is_some(), (policy, memory), client, &now) {
             return Err(Refusal::Shed);
         }
         let mut permit = held.map_or_else(|| self.hold(), Ok)?;
@@ -188,9 +188,15 @@ impl Admission {
 
     /// Whether the house is too full for this client. Those who were just playing are let in one level longer than
     /// newcomers are anywhere; at the last level nobody is.
-    fn sheds(&self, policy: &Policy, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) -> bool {
+    fn sheds(
+        &self,
+        has_place: bool,
+        (policy, memory): (&Policy, &Memory),
+        client: IpAddr,
+        now: impl Fn() -> Instant,
+    ) -> bool {
         let level = self.level();
-        if level < policy.shed_at || self.active() >= self.capacity() {
+        if level < policy.shed_at || (self.active() >= self.capacity() && !has_place) {
             // The truer reason for a house without any room is that.
             return false;
         }

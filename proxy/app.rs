@@ -16,8 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 
 mod descriptors;
 
-use crate::config::model::Config;
+use crate::config::files::Stamps;
 use crate::config::scalar::Name;
+use crate::config::{self, model::Config};
 use crate::control::health::Checkers;
 use crate::control::names::Names;
 use crate::control::reload::{self, Reloader};
@@ -163,6 +164,8 @@ impl Running {
 async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Control, Bound), StartError> {
     let Start { path, content, config, telemetry, handle_signals } = start;
     let signals = handle_signals.then(Signals::new).transpose()?;
+    // As soon as may be after they were read.
+    let files = Stamps::take(&config, config::folder_of(&path));
     descriptors::make_room(&config);
     let (trigger, drain) = drain::channel();
 
@@ -197,6 +200,7 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Contr
     let reloader = Reloader::new(reload::Start {
         config,
         content,
+        files,
         sockets,
         names,
         checkers,

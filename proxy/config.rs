@@ -79,15 +79,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 
 /// Checks what was read from a file, and reads the files that it names; their paths begin at the file's folder.
 pub fn check(path: &Path, bytes: &[u8]) -> Result<Loaded, LoadError> {
-    check_after(path, bytes, None)
+    let mut loaded = check_alone(path, bytes)?;
+    fill(&mut loaded.config, path, None)?;
+    Ok(loaded)
 }
 
-/// The same while `before` runs: certificates that cannot be used any more stay as they are there.
-pub fn check_after(path: &Path, bytes: &[u8], before: Option<&Config>) -> Result<Loaded, LoadError> {
-    let mut loaded = check_alone(path, bytes)?;
-    let read = files::read(&mut loaded.config, folder_of(path), before);
-    read.map_err(|rendered| LoadError::Invalid { errors: rendered.lines().count(), rendered })?;
-    Ok(loaded)
+/// Reads the files that a config names. While `before` runs, certificates that cannot be used any more stay as they are there.
+pub fn fill(config: &mut Config, path: &Path, before: Option<&Config>) -> Result<(), LoadError> {
+    let read = files::read(config, folder_of(path), before);
+    read.map_err(|rendered| LoadError::Invalid { errors: rendered.lines().count(), rendered })
 }
 
 /// Where the paths in a file begin.
@@ -95,7 +95,8 @@ pub fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or_else(|| Path::new(""))
 }
 
-fn check_alone(path: &Path, bytes: &[u8]) -> Result<Loaded, LoadError> {
+/// Checks what was read from a file, without a look at those that it names.
+pub fn check_alone(path: &Path, bytes: &[u8]) -> Result<Loaded, LoadError> {
     let file_name = path.display().to_string();
     let text = String::from_utf8_lossy(bytes);
     match parse_bytes(bytes) {

@@ -2,4 +2,6 @@
 
 pub mod framing;
 pub mod headers;
+pub mod io;
+pub mod warm;
 pub mod websocket;

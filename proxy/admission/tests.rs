@@ -64,6 +64,16 @@ fn a_place_is_free_again_when_its_permit_goes() {
 }
 
 #[test]
+fn who_holds_a_place_already_is_shed_like_anybody() {
+    let (door, memory, now) = (house(100), Memory::default(), Instant::now());
+    let mut held = fill(&door, 100);
+    let last = held.pop();
+    let asked = door.admit((&everyone(), &memory), address(PLAYER), last, || now, |_| panic!("no dry run"));
+    assert_eq!(asked.unwrap_err(), Refusal::Shed);
+    assert_eq!(door.active(), 99, "and gives it up");
+}
+
+#[test]
 fn a_smaller_house_lets_nobody_in_until_enough_have_left() {
     let (door, memory, now) = (house(3), Memory::default(), Instant::now());
     let mut inside = fill(&door, 3);

@@ -1,8 +1,11 @@
 //! Files that the config names: lists of networks, and certificates with their keys.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::model::Config;
@@ -26,18 +29,46 @@ pub(super) fn read(config: &mut Config, folder: &Path, before: Option<&Config>) 
     if problems.is_empty() { Ok(()) } else { Err(text.trim_end().to_owned()) }
 }
 
-/// A number that changes with what the files hold.
-pub fn stamp(config: &Config, folder: &Path) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for path in named(config) {
-        read_file(&folder.join(path)).hash(&mut hasher);
+/// What files held when they were looked at, by a number for each that changes with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stamps(BTreeMap<PathBuf, u64>);
+
+impl Stamps {
+    /// Looks at the files that a config names, whose own file lies in `folder`.
+    pub fn take(config: &Config, folder: &Path) -> Self {
+        Self(named(config).map(|path| folder.join(path)).map(|path| (path.clone(), stamp(&path))).collect())
     }
-    hasher.finish()
+
+    /// Whether any of the files holds something else now.
+    pub fn are_stale(&self) -> bool {
+        self.0.iter().any(|(path, stamped)| stamp(path) != *stamped)
+    }
+
+    /// These, and those of others that are not among them.
+    pub fn and(mut self, others: &Self) -> Self {
+        for (path, stamped) in &others.0 {
+            self.0.entry(path.clone()).or_insert(*stamped);
+        }
+        self
+    }
+
+    /// Those that this config names.
+    pub fn of(mut self, config: &Config, folder: &Path) -> Self {
+        let named: BTreeSet<PathBuf> = named(config).map(|path| folder.join(path)).collect();
+        self.0.retain(|path, _| named.contains(path));
+        self
+    }
+
+    /// Where the files are.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.0.keys().cloned().collect()
+    }
 }
 
-/// Where the files are that a config names.
-pub fn paths(config: &Config, folder: &Path) -> Vec<PathBuf> {
-    named(config).map(|path| folder.join(path)).collect()
+fn stamp(path: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    read_file(path).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// All that a config names.
@@ -55,8 +86,13 @@ type Problem = (String, String);
 const SIZE_MAX: u64 = 64 << 20;
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |error: io::Error| format!("cannot be read: {error}");
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let length = file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    // A pipe without a writer would be waited for.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(cannot)?;
+    if !file.metadata().map_err(cannot)?.is_file() {
+        return Err("cannot be read: it is not a regular file".to_owned());
+    }
+    let length = file.take(SIZE_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if length as u64 > SIZE_MAX { Err(format!("larger than {} MiB", SIZE_MAX >> 20)) } else { Ok(bytes) }
 }

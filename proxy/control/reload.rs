@@ -19,6 +19,7 @@ use super::names::Names;
 use super::sockets::{Opened, Plan, Sockets};
 use super::state::State;
 use super::watch::Watch;
+use crate::config::files::Stamps;
 use crate::config::scalar::Name;
 use crate::config::{self, LoadError, Loaded, diff, model, model::Config};
 use crate::snapshot::Snapshot;
@@ -34,8 +35,8 @@ pub struct Reloader {
     config: Config,
     /// What the file held when it was last read, applied or not.
     content: Vec<u8>,
-    /// The same of the files that it names.
-    files: u64,
+    /// What the files held that it names, when they were last read; those that what runs names are among them.
+    files: Stamps,
     sockets: Sockets,
     names: Rc<Names>,
     checkers: Checkers,
@@ -51,6 +52,8 @@ pub struct Start {
     pub config: Config,
     /// What it was read from.
     pub content: Vec<u8>,
+    /// What the files held that it names.
+    pub files: Stamps,
     /// The sockets that are open.
     pub sockets: Sockets,
     /// Looks names of backends up.
@@ -79,10 +82,9 @@ pub enum Verdict {
 impl Reloader {
     /// Goes on from what runs.
     pub fn new(start: Start) -> Self {
-        let Start { config, content, sockets, names, checkers, snapshot, state, watch } = start;
-        let files = config::files::stamp(&config, config::folder_of(state.config_path()));
+        let Start { config, content, files, sockets, names, checkers, snapshot, state, watch } = start;
         let mut reloader = Self { config, content, files, sockets, names, checkers, snapshot, state, watch };
-        reloader.watch_files();
+        reloader.watch.follow(reloader.files.paths());
         reloader.checkers.follow(&reloader.state.snapshot());
         reloader
     }
@@ -95,7 +97,7 @@ impl Reloader {
     /// Reloads if the file holds something else than when it was last read.
     pub async fn reload_if_changed(&mut self, workers: &[worker::Handle]) -> Verdict {
         match config::read(self.state.config_path()) {
-            Ok(content) if content == self.content && self.files == self.files_now() => Verdict::Unchanged,
+            Ok(content) if content == self.content && !self.files.are_stale() => Verdict::Unchanged,
             content => self.apply(content, workers).await,
         }
     }
@@ -107,12 +109,11 @@ impl Reloader {
     }
 
     async fn apply(&mut self, content: Result<Vec<u8>, LoadError>, workers: &[worker::Handle]) -> Verdict {
-        self.files = self.files_now();
         let prepared = content.map_err(|error| error.to_string()).and_then(|content| {
             self.content = content;
+            let (mut config, warnings) = self.read().map_err(|error| error.to_string())?;
             let path = self.state.config_path();
-            let Loaded { config, warnings } =
-                config::check_after(path, &self.content, Some(&self.config)).map_err(|error| error.to_string())?;
+            config::fill(&mut config, path, Some(&self.config)).map_err(|error| error.to_string())?;
             log_warnings(path, &warnings);
             let (config, changes) = self.compare(config);
             let plan = self.sockets.plan(&config).map_err(|error| error.to_string())?;
@@ -129,13 +130,18 @@ impl Reloader {
         }
     }
 
-    fn watch_files(&self) {
-        self.watch.follow(config::files::paths(&self.config, config::folder_of(self.state.config_path())));
+    /// Reads the text. From before they are read on, changes of the files that it names are noticed, whatever becomes of it.
+    fn read(&mut self) -> Result<(Config, String), LoadError> {
+        let path = self.state.config_path();
+        let Loaded { config, warnings } = config::check_alone(path, &self.content)?;
+        let files = Stamps::take(&config, config::folder_of(path));
+        self.look_at(files.and(&self.files));
+        Ok((config, warnings))
     }
 
-    /// What the files of the config that runs hold now.
-    fn files_now(&self) -> u64 {
-        config::files::stamp(&self.config, config::folder_of(self.state.config_path()))
+    fn look_at(&mut self, files: Stamps) {
+        self.watch.follow(files.paths());
+        self.files = files;
     }
 
     /// What the new file changes, and the config that can be had of it without a restart.
@@ -178,9 +184,8 @@ impl Reloader {
     fn finish(&mut self, config: Config, changes: &[diff::Change]) {
         self.state.telemetry().set_level(config.log.level);
         self.config = config;
-        self.watch_files();
-        // It may name other files than the one before.
-        self.files = self.files_now();
+        let files = self.files.clone().of(&self.config, config::folder_of(self.state.config_path()));
+        self.look_at(files);
         for change in changes {
             tracing::info!("config: {change}");
         }

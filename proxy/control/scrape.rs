@@ -1,5 +1,6 @@
 //! `GET /metrics`: walks what exists and writes its counts out.
 
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -92,8 +93,12 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
 
 fn certificates(exposition: &mut Exposition, snapshot: &Snapshot) {
     let mut ends = exposition.family(names::CERTIFICATE_NOT_AFTER);
+    // The same file may stand there twice.
+    let mut seen = BTreeSet::new();
     for Shown { listener, pool, certificate } in snapshot.certificates() {
-        if let Some(identity) = &certificate.identity.content {
+        if let Some(identity) = &certificate.identity.content
+            && seen.insert((listener, pool, &certificate.cert))
+        {
             #[allow(clippy::cast_precision_loss, reason = "exact for ages")]
             ends.sample(&[listener, pool, &certificate.cert.display().to_string()], identity.not_after() as f64);
         }

@@ -30,6 +30,14 @@ pub struct Door {
     pub local: Rc<Local>,
 }
 
+/// A connection of which nothing has been heard yet. Counted and logged when dropped, unless it was: also where the worker ends
+/// before anything is.
+struct Unheard<'a> {
+    door: &'a Door,
+    who: (SocketAddr, Instant),
+    reason: Option<CloseReason>,
+}
+
 /// A connection that has been accepted.
 #[derive(Debug)]
 struct Arrival {
@@ -65,11 +73,15 @@ impl Door {
         let (door, patience) = (Rc::clone(self), self.listener.borrow().preread_timeout);
         spawn_local(async move {
             let Arrival { stream, peer, accepted_at } = arrival;
-            match timeout(patience, preread::wait(stream)).await {
-                Ok(Ok((stream, header))) => door.enter(Arrival { stream, peer, accepted_at }, header, Some(held)),
-                Ok(Err(none)) => door.tell_refused((peer, accepted_at), none.into()),
-                Err(_elapsed) => door.tell_refused((peer, accepted_at), CloseReason::PrereadTimeout),
-            }
+            let mut unheard = Unheard { door: &door, who: (peer, accepted_at), reason: Some(CloseReason::Drained) };
+            unheard.reason = match timeout(patience, preread::wait(stream)).await {
+                Ok(Ok((stream, header))) => {
+                    door.enter(Arrival { stream, peer, accepted_at }, header, Some(held));
+                    None
+                }
+                Ok(Err(none)) => Some(none.into()),
+                Err(_elapsed) => Some(CloseReason::PrereadTimeout),
+            };
         });
     }
 
@@ -116,6 +128,14 @@ impl Door {
     }
 }
 
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        if let Some(reason) = self.reason {
+            self.door.tell_refused(self.who, reason);
+        }
+    }
+}
+
 fn origin(
     (client, via, accepted_at): (SocketAddr, Option<Via>, Instant),
     listener: &Listener,
@@ -153,6 +173,7 @@ impl From<NoHeader> for CloseReason {
                 Self::PrereadInvalid
             }
             NoHeader::Gone => Self::ClientClosed,
+            NoHeader::Broken => Self::ClientReset,
         }
     }
 }

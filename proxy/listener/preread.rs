@@ -19,15 +19,15 @@ pub(super) fn take(stream: &TcpStream) -> Result<Option<Header>, NoHeader> {
 
 /// Waits for the header, and takes it out of the stream.
 pub(super) async fn wait(stream: TcpStream) -> Result<(TcpStream, Header), NoHeader> {
-    let stream = tokio::net::TcpStream::from_std(stream).map_err(|_broken| Failure::Gone)?;
+    let stream = tokio::net::TcpStream::from_std(stream).map_err(|_broken| Failure::Broken)?;
     let found = first_bytes::wait(&stream, LENGTH_MAX, parse).await?;
-    let stream = stream.into_std().map_err(|_broken| Failure::Gone)?;
+    let stream = stream.into_std().map_err(|_broken| Failure::Broken)?;
     let header = take_out(&stream, found)?;
     Ok((stream, header))
 }
 
 /// All of it is there.
 fn take_out(mut stream: &TcpStream, Found { header, length }: Found) -> Result<Header, NoHeader> {
-    stream.read_exact(&mut vec![0; length]).map_err(|_broken| Failure::Gone)?;
+    stream.read_exact(&mut vec![0; length]).map_err(|_broken| Failure::Broken)?;
     Ok(header)
 }

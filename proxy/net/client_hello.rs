@@ -161,9 +161,11 @@ fn server_name(mut extension: Wire<'_>) -> Result<Option<String>, Invalid> {
     }
     let name = str::from_utf8(name.rest()).map_err(|_not_text| Invalid::ServerName)?;
     // As many as DNS has, and nothing that could garble a log.
-    let is_name = (1..=253).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte));
-    if is_name { Ok(Some(name.trim_end_matches('.').to_ascii_lowercase())) } else { Err(Invalid::ServerName) }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_name = name.len() <= 253
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte))
+        && name.split('.').all(|label| !label.is_empty());
+    if is_name { Ok(Some(name.to_ascii_lowercase())) } else { Err(Invalid::ServerName) }
 }
 
 impl Protocols {

@@ -121,12 +121,17 @@ pub fn has_left(stream: &impl AsFd) -> bool {
     }
 }
 
+/// Whether the connection has broken. Takes the error away.
+pub fn is_broken(stream: &impl AsFd) -> bool {
+    // SO_ERROR tells of a reset even while unread bytes wait in front of it.
+    !matches!(SockRef::from(stream).take_error(), Ok(None))
+}
+
 impl relay::Socket for TcpStream {
     const ENDS_WHEN_DROPPED: bool = true;
 
     fn is_broken(&self) -> bool {
-        // SO_ERROR tells of a reset even while unread bytes wait in front of it.
-        !matches!(self.take_error(), Ok(None))
+        is_broken(self)
     }
 
     /// Sets keepalive: four system calls, which a session of a minute has no use for. Clients' sockets have it from their

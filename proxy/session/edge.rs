@@ -6,11 +6,11 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::CloseReason;
-use super::preread::{Unheard, gone};
+use super::preread::Unheard;
 use crate::config::model::{Route, Termination};
 use crate::net::client_hello;
 use crate::net::first_bytes::{self, Failure};
@@ -59,8 +59,12 @@ impl Terminator {
             first_message(&downstream).await?;
             // It is never closed.
             let _slot = slots.acquire().await;
-            let accepted = TlsAcceptor::from(Arc::clone(config)).accept(downstream).await;
-            accepted.map(Box::new).map_err(|error| failed(error.to_string()))
+            tokio::select! {
+                accepted = TlsAcceptor::from(Arc::clone(config)).accept(downstream) => {
+                    accepted.map(Box::new).map_err(|error| failed(error.to_string()))
+                }
+                () = in_the_way(slots) => Err(failed("the handshake took its time while others waited for theirs".to_owned())),
+            }
         };
         let late = |_elapsed| Err(failed("the handshake took too long".to_owned()));
         // Boxed, so that a session carries it no longer than it takes.
@@ -68,10 +72,22 @@ impl Terminator {
     }
 }
 
+/// Resolves when a handshake has had time for a round trip and a lost packet, and others need its slot: so many who say nothing more
+/// keep nobody waiting for longer than that.
+async fn in_the_way(slots: &Semaphore) {
+    const ENOUGH: Duration = Duration::from_secs(1);
+    const LOOK: Duration = Duration::from_millis(200);
+    sleep(ENOUGH).await;
+    while slots.available_permits() > 0 {
+        sleep(LOOK).await;
+    }
+}
+
 /// Waits for the whole of it, in the kernel: who takes his time takes no slot. What comes instead is for rustls to answer.
 async fn first_message(downstream: &TcpStream) -> Result<(), Unheard> {
     match first_bytes::wait(downstream, client_hello::LENGTH_MAX, client_hello::parse).await {
-        Err(Failure::Gone) if !first_bytes::has_any(downstream) => Err(gone(downstream).into()),
+        Err(Failure::Gone) if !first_bytes::has_any(downstream) => Err(CloseReason::ClientClosed.into()),
+        Err(Failure::Broken) => Err(CloseReason::ClientReset.into()),
         _begun => Ok(()),
     }
 }

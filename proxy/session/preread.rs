@@ -9,7 +9,6 @@ use crate::net::client_hello::{self, ClientHello};
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::FromClient;
 use crate::net::tls::facts::Facts;
-use crate::relay::Socket as _;
 
 /// Why a client was not heard: the reason of the session's end, and what was wrong with what came, if anything did.
 #[derive(Debug)]
@@ -126,14 +125,10 @@ async fn hello(edge: &Edge, downstream: &TcpStream) -> Result<ClientHello, Unhea
         Ok(Err(Failure::Invalid(why))) => {
             Err(Unheard { reason: CloseReason::PrereadInvalid, why: Some(why.to_string()) })
         }
-        Ok(Err(Failure::Gone)) => Err(gone(downstream).into()),
+        Ok(Err(Failure::Gone)) => Err(CloseReason::ClientClosed.into()),
+        Ok(Err(Failure::Broken)) => Err(CloseReason::ClientReset.into()),
         Err(_elapsed) => Err(CloseReason::PrereadTimeout.into()),
     }
-}
-
-/// How a client went.
-pub(super) fn gone(downstream: &TcpStream) -> CloseReason {
-    if downstream.is_broken() { CloseReason::ClientReset } else { CloseReason::ClientClosed }
 }
 
 impl From<CloseReason> for Unheard {

@@ -29,10 +29,8 @@ impl Snapshot {
         of_listeners.chain(of_pools)
     }
 
-    /// What files hold that cannot be used, so that what they held before stands: a name for each, and what is wrong.
-    pub fn stale_files(&self) -> impl Iterator<Item = (String, &str)> {
-        let certificates =
-            self.certificates().filter_map(|shown| Some((shown.name(), shown.certificate.identity.stale.as_deref()?)));
+    /// Authorities whose files cannot be used, so that those that were read before stand: a name for each, and what is wrong.
+    pub fn stale_trusts(&self) -> impl Iterator<Item = (String, &str)> {
         let of_listeners = self.listeners.iter().filter_map(|(name, listener)| {
             let trust = listener.edge.as_ref()?.tls.as_ref()?.termination.client_auth.trust()?;
             Some((format!("client_ca:{name}"), trust))
@@ -41,8 +39,7 @@ impl Snapshot {
             .pools
             .iter()
             .filter_map(|(name, pool)| Some((format!("ca:{name}"), pool.encryption()?.trust.as_ref()?)));
-        let trusts = of_listeners.chain(of_pools);
-        certificates.chain(trusts.filter_map(|(name, trust)| Some((name, trust.authorities.stale.as_deref()?))))
+        of_listeners.chain(of_pools).filter_map(|(name, trust)| Some((name, trust.authorities.stale.as_deref()?)))
     }
 }
 

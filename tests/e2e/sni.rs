@@ -116,6 +116,14 @@ async fn a_first_message_that_breaks_off_anywhere_ends_one_session_and_reaches_n
         assert_eq!(answered, 0);
     }
     proxy.expect_ended("client_closed", u32::try_from(hello.len()).unwrap()).await;
+    for length in [0, 50] {
+        let mut client = proxy.connect().await;
+        client.send(&hello[..length]).await;
+        eventually("it is there", async || proxy.status().await["sessions_active"] == 1).await;
+        client.reset();
+        eventually("it is gone", async || proxy.status().await["sessions_active"] == 0).await;
+    }
+    proxy.expect_ended("client_reset", 2).await;
     assert_eq!(backend.accepted(), 0);
     proxy.connect().await.echo(&hello).await;
 }

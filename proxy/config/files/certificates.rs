@@ -1,5 +1,6 @@
 //! Certificates with their keys, and whom to believe.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,17 +10,17 @@ use crate::net::tls::identity::{Authorities, Identity, IdentityError};
 
 /// Reads the certificates of a config, and of those who sign others'.
 pub(super) fn read(config: &mut Config, folder: &Path, before: Option<&Config>, problems: &mut Vec<Problem>) {
+    let known = before.into_iter().flat_map(Config::certificates);
+    let known: BTreeMap<_, _> = known.map(|(_, old)| ((&old.cert, &old.key), &old.identity)).collect();
     for (key, certificate) in config.certificates_mut() {
-        let old = before.into_iter().flat_map(Config::certificates).map(|(_, old)| old);
-        let old = old.filter(|old| (&old.cert, &old.key) == (&certificate.cert, &certificate.key));
-        let old = old.map(|old| &old.identity).find(|identity| identity.content.is_some());
+        let old = known.get(&(&certificate.cert, &certificate.key)).copied();
         let found = identity(folder, certificate);
         fill(&mut certificate.identity, found, old).unwrap_or_else(|problem| problems.push((key, problem)));
     }
+    let known = before.into_iter().flat_map(Config::trusts);
+    let known: BTreeMap<_, _> = known.map(|(_, old)| (&old.file, &old.authorities)).collect();
     for (key, trust) in config.trusts_mut() {
-        let old = before.into_iter().flat_map(Config::trusts).map(|(_, old)| old);
-        let old = old.filter(|old| old.file == trust.file);
-        let old = old.map(|old| &old.authorities).find(|authorities| authorities.content.is_some());
+        let old = known.get(&trust.file).copied();
         let found = authorities(folder, trust);
         fill(&mut trust.authorities, found, old).unwrap_or_else(|problem| problems.push((key, problem)));
     }

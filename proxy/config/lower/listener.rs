@@ -38,6 +38,15 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
         let message = "these clients speak TLS with the servers behind, and so can be told nothing here";
         section.add(Problem::warning(&section.place, message).hint("leave out messages, or sni"));
     }
+    if let Some(tls) = &tls
+        && let Some(protocol) =
+            routes.model.iter().flat_map(|route| &route.protocols).find(|one| !tls.protocols.contains(one))
+    {
+        let message = format!(
+            "an entry of sni is for the protocol {protocol:?}, which alpn of tls does not have: it is never agreed on"
+        );
+        section.add(Problem::warning(&section.place, message));
+    }
     if let (Some(main), Some(other)) = (&pool, &rollout)
         && main.value == other.pool.value
     {

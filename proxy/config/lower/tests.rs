@@ -229,3 +229,17 @@ fn long_chains_of_fallbacks_are_followed_in_good_time() {
     assert!(circle.contains("p10000 -> p10001 -> ") && circle.ends_with(" -> p10000"), "{circle:.200}");
     assert!(circle.len() < 300, "{} bytes", circle.len());
 }
+
+#[test]
+fn a_route_by_a_protocol_that_is_never_agreed_on_is_told() {
+    let file = |alpn: &str| {
+        format!(
+            "[listeners.web]\nbind = \"0.0.0.0:443\"\npool = \"a\"\n\
+             [listeners.web.tls]\ncertificates = [{{ cert = \"a.pem\", key = \"a.key\" }}]\n{alpn}\n\
+             [[listeners.web.sni]]\nalpn = [\"h2\"]\npool = \"a\"\n[pools.a]\nbackends = [\"10.0.0.1:1\"]\n"
+        )
+    };
+    let told = |alpn: &str| parse(&file(alpn)).unwrap().warnings.render("test", &file(alpn));
+    assert!(told("").contains("protocol \"h2\", which alpn of tls does not have"), "{}", told(""));
+    assert_eq!(told("alpn = [\"minecraft\", \"h2\"]"), "");
+}

@@ -32,7 +32,7 @@ pub struct Termination {
     pub protocols: Vec<String>,
     /// The oldest version that is spoken.
     pub min_version: TlsVersion,
-    /// How long a client may take, from accept to the end of the handshake.
+    /// How long a client's handshake may take.
     pub handshake_timeout: Duration,
 }
 

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::VERSION;
 use crate::admission::level::Level;
+use crate::config::model::Material;
 use crate::control::state::{Loads, State};
 use crate::net::tls::identity::Day;
 use crate::pool::Pool;
@@ -45,7 +46,7 @@ impl DeepHealth {
         let names = names.into_iter().map(|(name, why)| (format!("dns:{name}"), Check::of_name(why)));
         let certificates =
             snapshot.certificates().filter_map(|shown| Some((shown.name(), Check::of_certificate(&shown)?)));
-        let stale = snapshot.stale_files().map(|(name, why)| (name, Check::of_stale(why)));
+        let stale = snapshot.stale_trusts().map(|(name, why)| (name, Check::of_stale(why)));
         let checks: BTreeMap<String, Check> =
             pools.chain(others).chain(names).chain(certificates).chain(stale).collect();
         let all_well = checks.values().all(|check| check.health == Health::Ok);
@@ -85,18 +86,20 @@ impl Check {
 
     /// `None` if all is well with it.
     fn of_certificate(shown: &Shown<'_>) -> Option<Self> {
-        let not_after = shown.certificate.identity.content.as_ref()?.not_after();
-        let left = not_after - unix_seconds();
-        let why = match left {
-            ..=0 => format!("ended on {}", Day(not_after)),
-            1..EXPIRY_NEAR => format!("ends on {}", Day(not_after)),
-            _ => return None,
+        let Material { content, stale } = &shown.certificate.identity;
+        let not_after = content.as_ref()?.not_after();
+        let ends = match not_after - unix_seconds() {
+            ..=0 => Some(format!("ended on {}", Day(not_after))),
+            1..EXPIRY_NEAR => Some(format!("ends on {}", Day(not_after))),
+            _ => None,
         };
-        Some(Self { health: Health::Degraded, why })
+        let stale = stale.as_ref().map(|why| format!("{why}; what was read before stands"));
+        let why = stale.into_iter().chain(ends).collect::<Vec<_>>().join(", and ");
+        (!why.is_empty()).then_some(Self { health: Health::Degraded, why })
     }
 
     fn of_stale(why: &str) -> Self {
-        Self { health: Health::Degraded, why: format!("{why}; what it held before stands") }
+        Self { health: Health::Degraded, why: format!("{why}; what was read before stands") }
     }
 
     fn of_config(loads: &Loads) -> Self {

@@ -137,7 +137,19 @@ fn what_does_not_fit_together_is_refused() {
 
 #[test]
 fn names_that_are_none_are_refused() {
-    for name in [&b""[..], b"a b", b"eu\0.example.com", "größe.example".as_bytes(), b"\xff", &[b'a'; 254]] {
+    for name in [
+        &b""[..],
+        b".",
+        b"..",
+        b"a..b",
+        b".a",
+        b"a..",
+        b"a b",
+        b"eu\0.example.com",
+        "größe.example".as_bytes(),
+        b"\xff",
+        &[b'a'; 254],
+    ] {
         assert_eq!(read(&[sni(name)]), Err(Invalid::ServerName), "{}", name.escape_ascii());
     }
     for (name, expected) in [(&b"eu.example.com."[..], "eu.example.com"), (b"10.0.0.1", "10.0.0.1"), (b"::1", "::1")] {

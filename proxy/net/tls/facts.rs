@@ -29,10 +29,20 @@ impl Facts {
             },
             cipher: connection.negotiated_cipher_suite().map_or("", |suite| cipher(suite.suite())),
             // An empty one still tells that there was a certificate.
-            common_name: certificate.map(|certificate| identity::common_name(certificate).unwrap_or_default()),
+            common_name: certificate
+                .map(|certificate| shortened(identity::common_name(certificate).unwrap_or_default())),
         }
     }
 }
+
+/// Names are at most 64 characters long (RFC 5280, appendix A.1: ub-common-name); what is longer would make a header that nobody
+/// takes.
+fn shortened(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(NAME_MAX));
+    name
+}
+
+const NAME_MAX: usize = 256;
 
 /// All that ring has.
 fn cipher(suite: CipherSuite) -> &'static str {
@@ -54,6 +64,13 @@ fn cipher(suite: CipherSuite) -> &'static str {
 mod tests {
     use super::*;
     use crate::net::tls::provider;
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        assert_eq!(shortened("Alex".to_owned()), "Alex");
+        assert_eq!(shortened("ä".repeat(200)).len(), 256);
+        assert_eq!(shortened(format!("a{}", "ä".repeat(200))).len(), 255);
+    }
 
     #[test]
     fn every_cipher_has_its_name() {

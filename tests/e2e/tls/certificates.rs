@@ -1,5 +1,6 @@
 //! Certificates are chosen by host, and follow their files.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -67,6 +68,10 @@ async fn new_files_are_taken_and_bad_ones_are_not() {
     std::fs::remove_file(proxy.folder().join("game.pem")).unwrap();
     proxy.reload().await.unwrap();
     assert!(deep(&proxy, "certificate:game:game.pem").await.contains("cannot be read"));
+    // Whoever reads a pipe without a writer waits for ever.
+    assert!(Command::new("mkfifo").arg(proxy.folder().join("game.pem")).status().unwrap().success());
+    proxy.reload().await.unwrap();
+    assert!(deep(&proxy, "certificate:game:game.pem").await.contains("not a regular file"));
     playing.echo(b"still here").await;
 
     // What is named for the first time must be good.
@@ -75,6 +80,11 @@ async fn new_files_are_taken_and_bad_ones_are_not() {
     let problem = proxy.reload().await.unwrap_err();
     assert!(problem.contains("error: listeners.game.tls.certificates[0]: other.pem: cannot be read"), "{problem}");
     assert_eq!(shown(&proxy, HOST).await, second.chain()[0].to_vec());
+    // It is tried again when the file is there.
+    let third = identity();
+    replace(&proxy, "game.key", &third.key);
+    replace(&proxy, "other.pem", &third.certificate);
+    eventually_shown(&proxy, &third.chain()[0]).await;
 }
 
 /// Waits until the certificate is shown; fails if a client is refused meanwhile.

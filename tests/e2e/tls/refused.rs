@@ -50,6 +50,10 @@ async fn a_first_message_that_breaks_off_anywhere_ends_one_session() {
     proxy.expect_ended("client_closed", 1).await;
     proxy.expect_ended("tls_failed", u32::try_from(hello.len() - 1).unwrap()).await;
     proxy.expect_empty().await;
+    let client = proxy.connect().await;
+    eventually("it is there", async || proxy.status().await["sessions_active"] == 1).await;
+    client.reset();
+    proxy.expect_ended("client_reset", 1).await;
     secure(&proxy).await.echo(b"hello").await;
 }
 
@@ -93,6 +97,25 @@ async fn those_who_take_their_time_keep_nobody_from_playing() {
     assert_took(since(asked), Duration::ZERO, LATE);
     drop(slow);
     proxy.expect_empty().await;
+}
+
+#[tokio::test]
+async fn those_who_say_nothing_more_after_their_first_message_give_way() {
+    let backend = Backend::echo();
+    let config = listener("", "") + &pool(&[&backend], "") + "[server]\nworkers = 1\n";
+    let proxy = Proxy::in_folder(folder(), &config).unwrap();
+    let hello = client_hello(HOST, &[]);
+    let mut stalled = Vec::new();
+    for _ in 0..600 {
+        let mut client = proxy.connect().await;
+        client.send(&hello).await;
+        stalled.push(client);
+    }
+    let asked = Instant::now();
+    secure(&proxy).await.echo(b"hello").await;
+    assert_took(since(asked), Duration::ZERO, Duration::from_secs(4));
+    let gave_way = proxy.metric("portti_sessions_total", &[("reason", "tls_failed")]).await;
+    assert!((1.0..=600.0).contains(&gave_way), "{gave_way}");
 }
 
 #[tokio::test]

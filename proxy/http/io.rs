@@ -1,0 +1,127 @@
+//! A client's connection as the library sees it: counted, and without anything that could be read in two ways.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::framing::{Ambiguous, Framing};
+
+/// Bytes of one connection, from and to the client. Shared with whoever counts them, for the connection is the library's.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Client<S> {
+    stream: S,
+    traffic: Arc<Traffic>,
+    /// What is looked at: requests of HTTP/1.1. `None` for HTTP/2, whose frames have one meaning.
+    framing: Option<Framing>,
+}
+
+impl Traffic {
+    /// Bytes so far, up and down.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.up.load(Relaxed), self.down.load(Relaxed))
+    }
+}
+
+impl<S> Client<S> {
+    /// A connection that speaks HTTP/1.1, or else HTTP/2.
+    pub fn new(stream: S, traffic: &Arc<Traffic>, is_http1: bool) -> Self {
+        Self { stream, traffic: Arc::clone(traffic), framing: is_http1.then(Framing::default) }
+    }
+
+    /// The connection itself.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
+    /// What is ambiguous is replaced by a byte that no message has, so that the library refuses it as it does other rubbish.
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let new = &mut buffer.filled_mut()[before..];
+        self.traffic.up.fetch_add(new.len() as u64, Relaxed);
+        if let Some(framing) = &mut self.framing
+            && let Err(Ambiguous(at)) = framing.pass(new)
+        {
+            new[at] = 0;
+            buffer.set_filled(before + at + 1);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let taken = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.traffic.down.fetch_add(taken as u64, Relaxed);
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let taken = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
+        self.traffic.down.fetch_add(taken as u64, Relaxed);
+        Poll::Ready(Ok(taken))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_are_counted_and_what_is_ambiguous_is_made_unreadable() {
+        let (mut far, near) = duplex(1000);
+        let traffic = Arc::default();
+        let mut client = Client::new(near, &traffic, true);
+        let sound = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        far.write_all(sound).await.unwrap();
+        let mut buffer = vec![0; 100];
+        let length = client.read(&mut buffer).await.unwrap();
+        assert_eq!(buffer[..length], *sound);
+        far.write_all(b"GET / HTTP/1.1\nHost: a\n\nGET /2").await.unwrap();
+        let length = client.read(&mut buffer).await.unwrap();
+        assert_eq!(buffer[..length], *b"GET / HTTP/1.1\0");
+        client.write_all(b"answer").await.unwrap();
+        assert_eq!(traffic.bytes(), (27 + 30, 6));
+    }
+
+    #[tokio::test]
+    async fn other_protocols_pass_as_they_are() {
+        let (mut far, near) = duplex(1000);
+        let mut client = Client::new(near, &Arc::default(), false);
+        far.write_all(b"\n\0whatever\n").await.unwrap();
+        let mut buffer = [0; 11];
+        client.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(buffer, *b"\n\0whatever\n");
+    }
+}

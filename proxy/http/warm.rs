@@ -1,0 +1,165 @@
+//! Warm connections: to backends, of one worker, kept open for the next request.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::time::Instant;
+
+use crate::pool::Backend;
+
+/// The warm connections of a worker.
+#[derive(Debug)]
+pub struct Warm<B> {
+    /// By the backend's place in memory, which stays its own for as long as a connection to it is here.
+    kept: RefCell<HashMap<*const Backend, Vec<Kept<B>>>>,
+}
+
+/// How many are kept, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// To one backend, by one worker.
+    pub connections: usize,
+    /// Without a request.
+    pub timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Kept<B> {
+    sender: SendRequest<B>,
+    /// Keeps the place in memory.
+    _backend: Arc<Backend>,
+    until: Instant,
+}
+
+impl<B> Warm<B> {
+    /// None yet.
+    pub fn new() -> Self {
+        Self { kept: RefCell::default() }
+    }
+
+    /// The connection to this backend that was used last, if there is one that can be used now.
+    pub fn take(&self, backend: &Arc<Backend>, now: Instant) -> Option<SendRequest<B>> {
+        let mut kept = self.kept.borrow_mut();
+        let of_backend = kept.get_mut(&Arc::as_ptr(backend))?;
+        of_backend.retain(|kept| kept.until > now && !kept.sender.is_closed());
+        // One whose last answer is not quite over yet may be ready for the next request.
+        let ready = of_backend.iter().rposition(|kept| kept.sender.is_ready())?;
+        Some(of_backend.remove(ready).sender)
+    }
+
+    /// Keeps a connection for later, if there is room.
+    pub fn keep(&self, backend: &Arc<Backend>, sender: SendRequest<B>, rule: Rule, now: Instant) {
+        if sender.is_closed() || rule.connections == 0 {
+            return;
+        }
+        let mut kept = self.kept.borrow_mut();
+        let of_backend = kept.entry(Arc::as_ptr(backend)).or_default();
+        if of_backend.len() >= rule.connections {
+            of_backend.retain(|kept| kept.until > now && !kept.sender.is_closed());
+        }
+        if of_backend.len() < rule.connections {
+            of_backend.push(Kept { sender, _backend: Arc::clone(backend), until: now + rule.timeout });
+        }
+    }
+
+    /// Closes those whose time is over, or whose backends have closed them. To be called now and then.
+    pub fn sweep(&self, now: Instant) {
+        self.kept.borrow_mut().retain(|_, of_backend| {
+            of_backend.retain(|kept| kept.until > now && !kept.sender.is_closed());
+            !of_backend.is_empty()
+        });
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.kept.borrow().values().map(Vec::len).sum()
+    }
+}
+
+impl<B> Default for Warm<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+    use hyper::body::Bytes;
+    use hyper::client::conn::http1::handshake;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::task::{LocalSet, spawn_local, yield_now};
+
+    use super::*;
+    use crate::pool::tests::{plain, pool};
+
+    type Sender = SendRequest<Empty<Bytes>>;
+
+    const RULE: Rule = Rule { connections: 2, timeout: Duration::from_secs(60) };
+
+    async fn connection() -> (DuplexStream, Sender) {
+        let (far, near) = duplex(1000);
+        let (sender, connection) = handshake(TokioIo::new(near)).await.unwrap();
+        spawn_local(connection);
+        // Its task has to be there once before it is ready.
+        yield_now().await;
+        yield_now().await;
+        (far, sender)
+    }
+
+    fn backends() -> [Arc<Backend>; 2] {
+        let pool = pool(&plain(&["127.0.0.1:1", "127.0.0.1:2"]), None);
+        [0, 1].map(|index: usize| Arc::clone(&pool.members()[index].backend))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_are_kept_for_their_backend_within_bounds_and_time() {
+        LocalSet::new()
+            .run_until(async {
+                let ([one, other], warm, now) = (backends(), Warm::new(), Instant::now());
+                let mut far = Vec::new();
+                for _ in 0..3 {
+                    let (end, sender) = connection().await;
+                    far.push(end);
+                    warm.keep(&one, sender, RULE, now);
+                }
+                assert_eq!(warm.count(), 2);
+                assert!(warm.take(&other, now).is_none());
+                assert!(warm.take(&one, now).is_some());
+                assert!(warm.take(&one, now + RULE.timeout).is_none(), "too old");
+                assert_eq!(warm.count(), 0);
+            })
+            .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_backend_has_closed_is_not_used() {
+        LocalSet::new()
+            .run_until(async {
+                let ([one, _], warm, now) = (backends(), Warm::new(), Instant::now());
+                let (far, sender) = connection().await;
+                warm.keep(&one, sender, RULE, now);
+                drop(far);
+                yield_now().await;
+                yield_now().await;
+                assert!(warm.take(&one, now).is_none());
+                let (_far, sender) = connection().await;
+                warm.keep(&one, sender, Rule { connections: 0, ..RULE }, now);
+                assert_eq!(warm.count(), 0);
+                let (far, sender) = connection().await;
+                warm.keep(&one, sender, RULE, now);
+                warm.sweep(now);
+                assert_eq!(warm.count(), 1);
+                drop(far);
+                yield_now().await;
+                yield_now().await;
+                warm.sweep(now);
+                assert_eq!(warm.count(), 0);
+            })
+            .await;
+    }
+}
