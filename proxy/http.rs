@@ -1,5 +1,8 @@
 //! Listeners that speak HTTP: what runs on their sessions are requests.
 
+pub mod body;
+pub mod budget;
+pub mod forward;
 pub mod framing;
 pub mod headers;
 pub mod io;

@@ -23,9 +23,9 @@ mod record;
 mod refusals;
 #[cfg(test)]
 mod tests;
+mod upstream;
 mod waiting;
 
-use self::connect::Upstream;
 pub use self::edge::{Edge, Terminator};
 use self::farewell::Farewell;
 pub use self::id::{Ids, SessionId};
@@ -36,6 +36,7 @@ pub use self::outcome::{CloseReason, Tally};
 pub use self::preread::Opened;
 use self::record::{Last, Record};
 pub use self::refusals::Refusals;
+pub use self::upstream::Upstream;
 use crate::admission::{Permit, Refusal};
 use crate::config::model::{Language, Occasion};
 use crate::net::tls::Connection;

@@ -8,32 +8,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::record::Record;
-use super::{CloseReason, waiting};
+use super::{CloseReason, Upstream, waiting};
 use crate::admission::Permit;
 use crate::net::client::ClientKey;
 use crate::net::proxy_protocol::{self, Ssl, Version};
 use crate::net::socket;
-use crate::net::tls::{Connection as _, ToBackend};
 use crate::pool::{Backend, Failure, Lease, Pool, Request, Timeouts};
-
-/// A connection to a backend.
-#[derive(Debug)]
-pub(super) enum Upstream {
-    /// Bytes, as the client sends them.
-    Plain(TcpStream),
-    /// By TLS.
-    Encrypted(ToBackend),
-}
-
-impl Upstream {
-    /// What the kernel knows.
-    pub(super) fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Encrypted(stream) => stream.tcp(),
-        }
-    }
-}
 
 /// Connects to a backend of the pool, and on failure to the next: as often as the pool allows, and no longer than
 /// `connect_timeout` for each try, waits included. Waits in the pool's queue first where it has to. No byte of the client's
@@ -83,19 +63,11 @@ pub(super) async fn dial_any(
     Err(CloseReason::ConnectFailed)
 }
 
-/// Connects; tells the backend who its client is, and encrypts what follows, where its pool says so.
+/// Connects, and tells the backend who its client is, where its pool says so.
 async fn reach(record: &Record, pool: &Pool, backend: &Backend, downstream: &TcpStream) -> io::Result<Upstream> {
-    let upstream = socket::connect(backend.address()).await?;
-    if let Some(version) = pool.send_proxy() {
-        socket::send_first(&upstream, &introduction(record, version, downstream)?)?;
-    }
-    match pool.encrypter() {
-        None => Ok(Upstream::Plain(upstream)),
-        Some(tls) => {
-            let encrypted = tls.encrypt(upstream, backend.key().name(), backend.address().ip());
-            Box::pin(encrypted).await.map(Upstream::Encrypted)
-        }
-    }
+    let version = pool.send_proxy();
+    let introduction = version.map(|version| introduction(record, version, downstream)).transpose()?;
+    Upstream::open(pool, backend, introduction.as_deref()).await
 }
 
 /// The PROXY header for the session's client.

@@ -1,0 +1,171 @@
+//! Bodies on their way through: never buffered whole, and never waited for without end.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// A body whose next byte must come within a time. It ends with an error of kind `TimedOut` otherwise.
+#[derive(Debug)]
+pub struct Watched<B> {
+    body: B,
+    limit: Option<Duration>,
+    last: Instant,
+    /// Made when there is something to wait for: most bodies are there at once, or have none.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The body of a request on its way to a backend. One without bytes can be sent again.
+#[derive(Debug)]
+pub enum Upload<B> {
+    /// There is nothing to send.
+    Empty,
+    /// Passed on as it comes.
+    Streamed(Watched<B>),
+}
+
+/// Why a body breaks off.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+impl<B> Watched<B> {
+    /// Begins now.
+    pub fn new(body: B, limit: Option<Duration>) -> Self {
+        Self { body, limit, last: Instant::now(), timer: None }
+    }
+
+    /// Whether time is up. The timer is not set anew for each byte: when it fires, it is set to when the last one makes it.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(limit) = self.limit else { return Poll::Pending };
+        let deadline = self.last + limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
+
+impl<B> Body for Watched<B>
+where
+    B: Body + Unpin,
+    B::Error: Into<BodyError>,
+{
+    type Data = B::Data;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                self.last = Instant::now();
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Poll::Pending => self.poll_late(cx).map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut).into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B: Body> Upload<B> {
+    /// A client's body, each byte of which must come within a time.
+    pub fn new(body: B, limit: Option<Duration>) -> Self {
+        if body.is_end_stream() { Self::Empty } else { Self::Streamed(Watched::new(body, limit)) }
+    }
+}
+
+impl<B> Body for Upload<B>
+where
+    B: Body + Unpin,
+    B::Error: Into<BodyError>,
+{
+    type Data = B::Data;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Streamed(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streamed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streamed(body) => body.size_hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use hyper::body::Bytes;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    struct Pieces(mpsc::Receiver<&'static str>);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = io::Error;
+
+        fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(Bytes::from(piece)))))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_bounded_and_not_the_whole() {
+        let (sender, pieces) = mpsc::channel(10);
+        let mut body = Watched::new(Pieces(pieces), Some(Duration::from_secs(10)));
+        let began = Instant::now();
+        tokio::spawn(async move {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_secs(9)).await;
+                sender.send("piece").await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        });
+        for _ in 0..5 {
+            assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "piece");
+        }
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.downcast::<io::Error>().unwrap().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed(), Duration::from_secs(45 + 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_it_waits_and_at_the_end_it_ends() {
+        let (sender, pieces) = mpsc::channel(10);
+        let mut body = Watched::new(Pieces(pieces), None);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(100_000)).await;
+            sender.send("late").await.unwrap();
+        });
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "late");
+        assert!(body.frame().await.is_none());
+    }
+}
