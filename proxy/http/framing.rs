@@ -80,6 +80,11 @@ impl Framing {
         Ok(())
     }
 
+    /// Whether a head has begun that has not ended yet.
+    pub fn is_in_head(&self) -> bool {
+        matches!(&self.stage, Stage::Head(head) if head.has_begun())
+    }
+
     fn leave_body(&mut self) {
         match self.stage {
             Stage::Body(0) => self.stage = Stage::default(),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Ambiguous, Framing};
+use super::patience::Phase;
 
 /// Bytes of one connection, from and to the client. Shared with whoever counts them, for the connection is the library's.
 #[derive(Debug, Default)]
@@ -23,7 +24,7 @@ pub struct Client<S> {
     stream: S,
     traffic: Arc<Traffic>,
     /// What is looked at: requests of HTTP/1.1. `None` for HTTP/2, whose frames have one meaning.
-    framing: Option<Framing>,
+    framing: Option<(Framing, Arc<Phase>)>,
 }
 
 impl Traffic {
@@ -34,9 +35,10 @@ impl Traffic {
 }
 
 impl<S> Client<S> {
-    /// A connection that speaks HTTP/1.1, or else HTTP/2.
-    pub fn new(stream: S, traffic: &Arc<Traffic>, is_http1: bool) -> Self {
-        Self { stream, traffic: Arc::clone(traffic), framing: is_http1.then(Framing::default) }
+    /// A connection that speaks HTTP/1.1 and tells where it is, or else HTTP/2.
+    pub fn new(stream: S, traffic: &Arc<Traffic>, http1: Option<&Arc<Phase>>) -> Self {
+        let framing = http1.map(|phase| (Framing::default(), Arc::clone(phase)));
+        Self { stream, traffic: Arc::clone(traffic), framing }
     }
 
     /// The connection itself.
@@ -52,11 +54,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let new = &mut buffer.filled_mut()[before..];
         self.traffic.up.fetch_add(new.len() as u64, Relaxed);
-        if let Some(framing) = &mut self.framing
-            && let Err(Ambiguous(at)) = framing.pass(new)
-        {
-            new[at] = 0;
-            buffer.set_filled(before + at + 1);
+        if let Some((framing, phase)) = &mut self.framing {
+            let verdict = framing.pass(new);
+            phase.note(framing.is_in_head());
+            if let Err(Ambiguous(at)) = verdict {
+                new[at] = 0;
+                buffer.set_filled(before + at + 1);
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -95,6 +99,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -102,7 +107,7 @@ mod tests {
     async fn bytes_are_counted_and_what_is_ambiguous_is_made_unreadable() {
         let (mut far, near) = duplex(1000);
         let traffic = Arc::default();
-        let mut client = Client::new(near, &traffic, true);
+        let mut client = Client::new(near, &traffic, Some(&Phase::new(Instant::now())));
         let sound = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         far.write_all(sound).await.unwrap();
         let mut buffer = vec![0; 100];
@@ -118,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn other_protocols_pass_as_they_are() {
         let (mut far, near) = duplex(1000);
-        let mut client = Client::new(near, &Arc::default(), false);
+        let mut client = Client::new(near, &Arc::default(), None);
         far.write_all(b"\n\0whatever\n").await.unwrap();
         let mut buffer = [0; 11];
         client.read_exact(&mut buffer).await.unwrap();

@@ -39,6 +39,11 @@ impl Head {
         Self { place: Place::Trailer, ..Self::request() }
     }
 
+    /// Whether anything but empty lines has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.place != Place::Before || !self.line.is_empty()
+    }
+
     /// The next byte: what follows, if it is the last one; `None` outside if it is not to be there.
     pub(super) fn step(&mut self, byte: u8) -> Option<Option<Body>> {
         match (byte, self.returned) {

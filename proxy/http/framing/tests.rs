@@ -92,6 +92,17 @@ fn chunks_are_exact() {
 }
 
 #[test]
+fn a_head_begins_with_its_first_byte_and_ends_with_its_last() {
+    let mut framing = Framing::default();
+    let text = b"\r\nPOST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc";
+    let (first, last) = (2, text.len() - 4);
+    for (at, byte) in text.iter().enumerate() {
+        framing.pass(&[*byte]).unwrap();
+        assert_eq!(framing.is_in_head(), (first..last).contains(&at), "byte {at}");
+    }
+}
+
+#[test]
 fn the_place_is_that_of_the_byte() {
     assert_eq!(pass(b"GET / HTTP/1.1\nHost: a"), Err(14));
     // The last byte of the head is the one that tells.

@@ -1,0 +1,132 @@
+//! What this proxy answers itself.
+
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+
+use super::forward::Failed;
+use super::headers;
+
+/// Why a request is not passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// It is none, or could be read in two ways.
+    BadRequest,
+    /// Nothing is served there.
+    NoRoute,
+    /// Nobody new is served at this service level.
+    Shed,
+    /// No backend is eligible, or has room.
+    NoBackend,
+    /// None could be reached.
+    ConnectFailed,
+    /// The backend's connection broke.
+    BackendReset,
+    /// The backend did not answer in time.
+    RequestTimeout,
+}
+
+impl Reason {
+    /// The word for it, as in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::NoRoute => "no_route",
+            Self::Shed => "shed",
+            Self::NoBackend => "no_backend",
+            Self::ConnectFailed => "connect_failed",
+            Self::BackendReset => "backend_reset",
+            Self::RequestTimeout => "request_timeout",
+        }
+    }
+
+    /// RFC 9110, 15.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::Shed | Self::NoBackend => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ConnectFailed | Self::BackendReset => StatusCode::BAD_GATEWAY,
+            Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::BadRequest => "this is no request that has one meaning",
+            Self::NoRoute => "nothing is served here",
+            Self::Shed => "too many are here already, please try again",
+            Self::NoBackend => "no server is ready, please try again",
+            Self::ConnectFailed => "no server could be reached",
+            Self::BackendReset => "the server broke off",
+            Self::RequestTimeout => "the server did not answer in time",
+        }
+    }
+}
+
+impl From<Failed> for Reason {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::NoBackend => Self::NoBackend,
+            Failed::Connect => Self::ConnectFailed,
+            Failed::Reset => Self::BackendReset,
+            Failed::Timeout => Self::RequestTimeout,
+        }
+    }
+}
+
+/// The answer, in JSON unless the client would rather have text.
+pub fn refuse(reason: Reason, asked: &HeaderMap) -> Response<Bytes> {
+    let (words, reason_word) = (reason.words(), reason.as_str());
+    let (kind, body) = if wants_text(asked) {
+        ("text/plain; charset=utf-8", format!("{words}\n"))
+    } else {
+        ("application/json", format!("{{\"error\": \"{words}\", \"reason\": \"{reason_word}\"}}\n"))
+    };
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = reason.status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if reason.status() == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+    }
+    response
+}
+
+/// Text is named, and JSON is not.
+fn wants_text(asked: &HeaderMap) -> bool {
+    let accepts = |kind: &str| asked.get_all(ACCEPT).iter().any(|value| headers::lists(value, kind));
+    (accepts("text/plain") || accepts("text/html") || accepts("text/*")) && !accepts("application/json")
+}
+
+/// Long enough for a server to be back, short enough for a player to wait.
+const RETRY_SECONDS: &str = "5";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(reason: Reason, accept: &'static str) -> (StatusCode, String, String, bool) {
+        let asked = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+        let response = refuse(reason, &asked);
+        let kind = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
+        let retries = response.headers().contains_key(RETRY_AFTER);
+        (response.status(), kind, String::from_utf8(response.body().to_vec()).unwrap(), retries)
+    }
+
+    #[test]
+    fn programs_get_json_and_people_text() {
+        let (status, kind, body, retries) = answer(Reason::RequestTimeout, "*/*");
+        assert_eq!((status.as_u16(), kind.as_str(), retries), (504, "application/json", false));
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["reason"], "request_timeout");
+        let (status, kind, body, retries) = answer(Reason::NoBackend, "text/html, */*;q=0.8");
+        assert_eq!((status.as_u16(), retries), (503, true));
+        assert_eq!(
+            (kind.as_str(), body.as_str()),
+            ("text/plain; charset=utf-8", "no server is ready, please try again\n")
+        );
+        assert_eq!(answer(Reason::NoRoute, "text/plain, application/json").1, "application/json");
+    }
+}

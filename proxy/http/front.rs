@@ -1,0 +1,138 @@
+//! What a listener has to say of requests: where they go, and how long clients may take.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::Method;
+
+use super::patience::Limits;
+use crate::admission::acl::Networks;
+use crate::config::scalar::Hosts;
+use crate::pool::Pool;
+
+/// One version of it. Requests on a connection that lives follow the newest.
+#[derive(Debug)]
+pub struct Front {
+    /// The first that takes a request is where it goes.
+    pub routes: Vec<Route>,
+    /// Where the others go; `None` is nowhere.
+    pub pool: Option<Arc<Pool>>,
+    /// How long clients may take.
+    pub limits: Limits,
+    /// Proxies in front that are believed who their clients are.
+    pub trusted: Networks,
+    /// Whether backends are told by `Forwarded`, too.
+    pub forwarded: bool,
+}
+
+/// Requests for these go to a pool.
+#[derive(Debug)]
+pub struct Route {
+    /// Empty is any.
+    pub hosts: Vec<Hosts>,
+    /// This path, and what is below it.
+    pub path: String,
+    /// Empty is any.
+    pub methods: Vec<Method>,
+    /// Where they go.
+    pub pool: Arc<Pool>,
+}
+
+impl Front {
+    /// Where a request goes.
+    pub fn pool_for(&self, host: Option<&str>, path: &str, method: &Method) -> Option<&Arc<Pool>> {
+        let route = self.routes.iter().find(|route| route.takes(host, path, method));
+        route.map(|route| &route.pool).or(self.pool.as_ref())
+    }
+
+    /// Whether what a client tells of others is believed.
+    pub fn trusts(&self, client: IpAddr) -> bool {
+        self.trusted.contain(client)
+    }
+}
+
+impl Route {
+    fn takes(&self, host: Option<&str>, path: &str, method: &Method) -> bool {
+        let host = host.map(without_port);
+        (self.hosts.is_empty() || host.is_some_and(|host| self.hosts.iter().any(|hosts| hosts.contain(&host))))
+            && is_below(path, &self.path)
+            && (self.methods.is_empty() || self.methods.contains(method))
+    }
+}
+
+/// A host as it is compared: in lower case, without port and trailing dot.
+fn without_port(host: &str) -> String {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Whether a path is this one or below it; `/rooms` has `/rooms/7` below it, and not `/roomservice`.
+fn is_below(path: &str, above: &str) -> bool {
+    match path.strip_prefix(above) {
+        Some(rest) => rest.is_empty() || above.ends_with('/') || rest.starts_with('/'),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::tests::{plain, pool};
+
+    #[test]
+    fn paths_are_cut_at_slashes() {
+        for (path, above, expected) in [
+            ("/rooms", "/rooms", true),
+            ("/rooms/7", "/rooms", true),
+            ("/rooms/7", "/rooms/", true),
+            ("/rooms", "/rooms/", false),
+            ("/roomservice", "/rooms", false),
+            ("/", "/", true),
+            ("/anything", "/", true),
+            ("/Rooms", "/rooms", false),
+            ("*", "/", false),
+        ] {
+            assert_eq!(is_below(path, above), expected, "{path} below {above}");
+        }
+    }
+
+    #[test]
+    fn the_first_route_that_fits_counts() {
+        let route = |hosts: &[&str], path: &str, methods: &[Method], name: &str| {
+            let mut config = plain(&["127.0.0.1:1"]);
+            config.name = name.parse().unwrap();
+            let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+            Route { hosts, path: path.to_owned(), methods: methods.to_vec(), pool: pool(&config, None) }
+        };
+        let limits = Limits { header: std::time::Duration::MAX, keepalive: std::time::Duration::MAX };
+        let mut front = Front {
+            routes: vec![
+                route(&["lobby.example.com"], "/rooms", &[Method::POST], "create"),
+                route(&["lobby.example.com", "*.eu.example.com"], "/", &[], "lobby"),
+                route(&[], "/health", &[Method::GET, Method::HEAD], "health"),
+            ],
+            pool: None,
+            limits,
+            trusted: Networks::new(&[]),
+            forwarded: false,
+        };
+        let goes = |front: &Front, host: Option<&str>, path: &str, method: Method| {
+            front.pool_for(host, path, &method).map(|pool| pool.name().to_string())
+        };
+        for (host, path, method, expected) in [
+            (Some("lobby.example.com"), "/rooms/7", Method::POST, Some("create")),
+            (Some("LOBBY.example.com.:8080"), "/rooms", Method::GET, Some("lobby")),
+            (Some("a.eu.example.com"), "/rooms", Method::POST, Some("lobby")),
+            (Some("[::1]:80"), "/health", Method::GET, Some("health")),
+            (None, "/health/deep", Method::HEAD, Some("health")),
+            (None, "/health", Method::POST, None),
+        ] {
+            assert_eq!(goes(&front, host, path, method).as_deref(), expected, "{host:?} {path}");
+        }
+        front.pool = Some(Arc::clone(&front.routes[1].pool));
+        assert_eq!(goes(&front, None, "/", Method::POST).as_deref(), Some("lobby"));
+    }
+}
