@@ -3,11 +3,15 @@
 pub mod answer;
 pub mod body;
 pub mod budget;
+pub mod exchange;
 pub mod forward;
 pub mod framing;
 pub mod front;
+pub mod handle;
 pub mod headers;
 pub mod io;
 pub mod patience;
+pub mod reply;
+pub mod serve;
 pub mod warm;
 pub mod websocket;

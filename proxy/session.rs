@@ -24,6 +24,7 @@ mod refusals;
 #[cfg(test)]
 mod tests;
 mod upstream;
+mod visitor;
 mod waiting;
 
 pub use self::edge::{Edge, Terminator};
@@ -37,6 +38,7 @@ pub use self::preread::Opened;
 use self::record::{Last, Record};
 pub use self::refusals::Refusals;
 pub use self::upstream::Upstream;
+pub use self::visitor::Visitor;
 use crate::admission::{Permit, Refusal};
 use crate::config::model::{Language, Occasion};
 use crate::net::tls::Connection;

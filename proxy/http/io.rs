@@ -10,12 +10,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Ambiguous, Framing};
 use super::patience::Phase;
+use crate::relay::Direction;
+use crate::session::{Tally, Visitor};
 
-/// Bytes of one connection, from and to the client. Shared with whoever counts them, for the connection is the library's.
-#[derive(Debug, Default)]
+/// Bytes of one connection, from and to the client. Shared with whoever wants to know, for the connection is the library's.
+#[derive(Debug)]
 pub struct Traffic {
     up: AtomicU64,
     down: AtomicU64,
+    tally: Arc<Tally>,
+    worker: usize,
 }
 
 /// A client's connection.
@@ -28,6 +32,18 @@ pub struct Client<S> {
 }
 
 impl Traffic {
+    /// None yet, of this client; it counts for its listener, too.
+    pub fn new(visitor: &Visitor) -> Arc<Self> {
+        let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { up, down, tally: Arc::clone(&visitor.tally), worker: visitor.worker })
+    }
+
+    fn passed(&self, direction: Direction, bytes: usize) {
+        let counter = if direction == Direction::Up { &self.up } else { &self.down };
+        counter.fetch_add(bytes as u64, Relaxed);
+        self.tally.passed(self.worker, direction, bytes);
+    }
+
     /// Bytes so far, up and down.
     pub fn bytes(&self) -> (u64, u64) {
         (self.up.load(Relaxed), self.down.load(Relaxed))
@@ -53,7 +69,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let new = &mut buffer.filled_mut()[before..];
-        self.traffic.up.fetch_add(new.len() as u64, Relaxed);
+        self.traffic.passed(Direction::Up, new.len());
         if let Some((framing, phase)) = &mut self.framing {
             let verdict = framing.pass(new);
             phase.note(framing.is_in_head());
@@ -69,7 +85,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let taken = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.traffic.down.fetch_add(taken as u64, Relaxed);
+        self.traffic.passed(Direction::Down, taken);
         Poll::Ready(Ok(taken))
     }
 
@@ -79,7 +95,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let taken = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
-        self.traffic.down.fetch_add(taken as u64, Relaxed);
+        self.traffic.passed(Direction::Down, taken);
         Poll::Ready(Ok(taken))
     }
 
@@ -103,10 +119,15 @@ mod tests {
 
     use super::*;
 
+    fn traffic() -> Arc<Traffic> {
+        let tally = Arc::new(Tally::new("web".parse().unwrap(), 1));
+        Arc::new(Traffic { up: AtomicU64::new(0), down: AtomicU64::new(0), tally, worker: 0 })
+    }
+
     #[tokio::test]
     async fn bytes_are_counted_and_what_is_ambiguous_is_made_unreadable() {
         let (mut far, near) = duplex(1000);
-        let traffic = Arc::default();
+        let traffic = traffic();
         let mut client = Client::new(near, &traffic, Some(&Phase::new(Instant::now())));
         let sound = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         far.write_all(sound).await.unwrap();
@@ -118,12 +139,13 @@ mod tests {
         assert_eq!(buffer[..length], *b"GET / HTTP/1.1\0");
         client.write_all(b"answer").await.unwrap();
         assert_eq!(traffic.bytes(), (27 + 30, 6));
+        assert_eq!((traffic.tally.bytes(Direction::Up), traffic.tally.bytes(Direction::Down)), (57, 6));
     }
 
     #[tokio::test]
     async fn other_protocols_pass_as_they_are() {
         let (mut far, near) = duplex(1000);
-        let mut client = Client::new(near, &Arc::default(), None);
+        let mut client = Client::new(near, &traffic(), None);
         far.write_all(b"\n\0whatever\n").await.unwrap();
         let mut buffer = [0; 11];
         client.read_exact(&mut buffer).await.unwrap();

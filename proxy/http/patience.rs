@@ -51,6 +51,11 @@ impl Phase {
         }
     }
 
+    /// Whether a head is on its way, or the first is waited for.
+    pub fn is_in_head(&self) -> bool {
+        self.began.load(Relaxed) != 0
+    }
+
     fn head_began(&self) -> Option<Instant> {
         let began = self.began.load(Relaxed).checked_sub(1)?;
         Some(self.base + Duration::from_millis(began))

@@ -235,7 +235,7 @@ impl Tally {
     }
 
     /// Counts bytes that worker number `worker` has passed.
-    pub(super) fn passed(&self, worker: usize, direction: Direction, bytes: usize) {
+    pub fn passed(&self, worker: usize, direction: Direction, bytes: usize) {
         // One writer per counter: a load and a store do, where an atomic addition would lock the line.
         let counter = self.bytes[worker].of(direction);
         counter.store(counter.load(Relaxed) + bytes as u64, Relaxed);

@@ -148,6 +148,11 @@ impl Record {
         &self.tally
     }
 
+    /// The same, to keep.
+    pub(super) fn shared_tally(&self) -> Arc<Tally> {
+        Arc::clone(&self.tally)
+    }
+
     /// Whether it leaves a line in the access log.
     pub(super) fn is_logged(&self) -> bool {
         self.access_log

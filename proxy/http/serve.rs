@@ -1,0 +1,241 @@
+//! A client's connection that carries requests, from its first byte to its end.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use arc_swap::ArcSwap;
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::exchange::Counts;
+use super::front::Front;
+use super::handle::{Handler, Shared};
+use super::io::{Client, Traffic};
+use super::patience::{Patience, Phase};
+use super::reply::Reply;
+use crate::net::first_bytes::{self, Failure};
+use crate::net::tls::Connection;
+use crate::relay::{Asked, Direction};
+use crate::session::{CloseReason, Session};
+
+/// What a connection's requests are answered with.
+#[derive(Debug, Clone)]
+pub struct Hosting {
+    /// The listener's newest version.
+    pub front: Arc<ArcSwap<Front>>,
+    /// The listener's counts.
+    pub counts: Arc<Counts>,
+    /// The worker's part.
+    pub shared: Rc<Shared>,
+}
+
+/// Headers of a request, and bytes of its head.
+const HEADERS_MAX: usize = 100;
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Requests under way at once on a connection of HTTP/2.
+const STREAMS_MAX: u32 = 128;
+
+/// What a client of HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Lives a session that carries requests.
+pub async fn serve<S: Connection + Send + 'static>(session: Session, stream: S, hosting: Hosting) {
+    let visitor = session.visitor();
+    let traffic = Traffic::new(&visitor);
+    let reason = match is_http2(&session, &stream, &hosting).await {
+        Ok(is_http2) => {
+            let Hosting { front, counts, shared } = hosting;
+            let handler = Rc::new(Handler { visitor, front, counts, shared });
+            let host = Host { session: &session, handler, traffic: &traffic };
+            if is_http2 { host.serve_http2(stream).await } else { host.serve_http1(stream).await }
+        }
+        Err(reason) => reason,
+    };
+    let (up, down) = traffic.bytes();
+    session.note_bytes(Direction::Up, up);
+    session.note_bytes(Direction::Down, down);
+    session.end::<tokio::net::TcpStream>(reason, None);
+}
+
+/// Which version the client speaks: what TLS has agreed on, or what its first bytes say.
+async fn is_http2<S: Connection>(session: &Session, stream: &S, hosting: &Hosting) -> Result<bool, CloseReason> {
+    let visitor = session.visitor();
+    if visitor.is_encrypted {
+        return Ok(visitor.protocol.as_deref() == Some(b"h2"));
+    }
+    let patience = hosting.front.load().limits.header;
+    let seen = first_bytes::wait(stream.tcp(), PREFACE.len(), |bytes| {
+        let is_prefix = PREFACE.starts_with(bytes);
+        Ok::<_, Infallible>(if is_prefix && bytes.len() < PREFACE.len() { None } else { Some(is_prefix) })
+    });
+    tokio::select! {
+        biased;
+        _asked = asked(session) => Err(session.stop_reason()),
+        seen = timeout(patience, seen) => match seen {
+            Ok(Ok(is_http2)) => Ok(is_http2),
+            // A part of the preface: not a request either.
+            Ok(Err(Failure::Gone)) if first_bytes::has_any(stream.tcp()) => Ok(false),
+            Ok(Err(Failure::Gone)) => Err(CloseReason::ClientClosed),
+            Ok(Err(Failure::Broken)) => Err(CloseReason::ClientReset),
+            Ok(Err(Failure::Invalid(never))) => match never {},
+            Err(_elapsed) => Err(CloseReason::PrereadTimeout),
+        },
+    }
+}
+
+/// Resolves when the session is asked to end, or to tell its client that all do.
+async fn asked(session: &Session) -> Asked {
+    poll_fn(|cx| match session.stop().poll(cx) {
+        Asked::Nothing => Poll::Pending,
+        asked => Poll::Ready(asked),
+    })
+    .await
+}
+
+struct Host<'a> {
+    session: &'a Session,
+    handler: Rc<Handler>,
+    traffic: &'a Arc<Traffic>,
+}
+
+impl Host<'_> {
+    async fn serve_http1<S: Connection + Send + 'static>(self, stream: S) -> CloseReason {
+        let limits = self.handler.front.load().limits;
+        let phase = Phase::new(self.handler.visitor.accepted_at);
+        let io = TokioIo::new(Client::new(stream, self.traffic, Some(&phase)));
+        let handler = &self.handler;
+        let service = service_fn(|request| answer(Rc::clone(handler), request));
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(Patience::new(&phase, limits))
+                .header_read_timeout(limits.header)
+                .max_headers(HEADERS_MAX)
+                .max_buf_size(HEAD_BYTES_MAX)
+                .serve_connection(io, service)
+        );
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => return reason_of(ended.err(), phase.is_in_head()),
+                asked = asked(self.session) => match asked {
+                    Asked::End => return self.session.stop_reason(),
+                    _ => connection.as_mut().graceful_shutdown(),
+                },
+            }
+        }
+    }
+
+    async fn serve_http2<S: Connection + Send + 'static>(self, stream: S) -> CloseReason {
+        let limits = self.handler.front.load().limits;
+        let io = TokioIo::new(Client::new(stream, self.traffic, None));
+        let (busy, handler) = (Rc::new(Busy::new()), &self.handler);
+        let service = service_fn(|request| {
+            let (handler, work) = (Rc::clone(handler), busy.work());
+            async move {
+                let response = answer(handler, request).await;
+                drop(work);
+                response
+            }
+        });
+        let mut connection = pin!(
+            http2::Builder::new(OnThisThread)
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS_MAX)
+                .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+                .serve_connection(io, service)
+        );
+        let mut is_idle = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    return if is_idle { CloseReason::IdleTimeout } else { reason_of(ended.err(), false) };
+                }
+                () = busy.idle_for(limits.keepalive), if !is_idle => {
+                    is_idle = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                asked = asked(self.session) => match asked {
+                    Asked::End => return self.session.stop_reason(),
+                    _ => connection.as_mut().graceful_shutdown(),
+                },
+            }
+        }
+    }
+}
+
+/// Boxed, so that an idle connection does not carry what a request takes.
+fn answer(
+    handler: Rc<Handler>,
+    request: Request<Incoming>,
+) -> Pin<Box<dyn Future<Output = Result<Response<Reply>, Infallible>>>> {
+    Box::pin(async move { Ok(handler.answer(request).await) })
+}
+
+/// How a connection ended.
+fn reason_of(error: Option<hyper::Error>, is_in_head: bool) -> CloseReason {
+    match error {
+        None => CloseReason::ClientClosed,
+        Some(error) if error.is_timeout() && is_in_head => CloseReason::PrereadTimeout,
+        Some(error) if error.is_timeout() => CloseReason::IdleTimeout,
+        Some(error) if error.is_parse() => CloseReason::PrereadInvalid,
+        Some(_broken) => CloseReason::ClientReset,
+    }
+}
+
+/// Requests under way on one connection, and since when there are none.
+struct Busy {
+    working: Cell<usize>,
+    since: Cell<Instant>,
+}
+
+struct Work(Rc<Busy>);
+
+impl Busy {
+    fn new() -> Self {
+        Self { working: Cell::new(0), since: Cell::new(Instant::now()) }
+    }
+
+    fn work(self: &Rc<Self>) -> Work {
+        self.working.set(self.working.get() + 1);
+        Work(Rc::clone(self))
+    }
+
+    /// Resolves when there has been nothing for so long.
+    async fn idle_for(&self, limit: std::time::Duration) {
+        loop {
+            let from = if self.working.get() == 0 { self.since.get() } else { Instant::now() };
+            sleep_until(from + limit).await;
+            if self.working.get() == 0 && self.since.get() + limit <= Instant::now() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.working.set(self.0.working.get() - 1);
+        self.0.since.set(Instant::now());
+    }
+}
+
+/// Where the library's own tasks run: nothing here may leave its thread.
+#[derive(Debug, Clone, Copy)]
+struct OnThisThread;
+
+impl<F: Future + 'static> Executor<F> for OnThisThread {
+    fn execute(&self, future: F) {
+        spawn_local(async move { drop(future.await) });
+    }
+}

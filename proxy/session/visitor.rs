@@ -1,0 +1,68 @@
+//! What others need to know of a session that carries requests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{CloseReason, Session, SessionId, Tally};
+use crate::net::tls::Connection;
+use crate::relay::{Direction, Stop};
+
+/// Who sends requests on a session.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// What the session is called.
+    pub session: SessionId,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// Where it was accepted.
+    pub tally: Arc<Tally>,
+    /// When.
+    pub accepted_at: Instant,
+    /// Its TLS ended here.
+    pub is_encrypted: bool,
+    /// The protocol that was agreed on by TLS.
+    pub protocol: Option<Vec<u8>>,
+    /// Where it lives.
+    pub worker: usize,
+    /// What it does leaves lines in the access log.
+    pub access_log: bool,
+}
+
+impl Session {
+    /// Who it is.
+    pub fn visitor(&self) -> Visitor {
+        let tls = self.record.known().and_then(|known| known.tls.as_ref());
+        Visitor {
+            session: self.record.id(),
+            client: self.record.source(),
+            tally: self.record.shared_tally(),
+            accepted_at: self.record.accepted_at,
+            is_encrypted: tls.is_some(),
+            protocol: tls.and_then(|tls| tls.protocol.clone()),
+            worker: self.place.worker(),
+            access_log: self.record.is_logged(),
+        }
+    }
+
+    /// Ends it from outside.
+    pub fn stop(&self) -> &Stop {
+        self.place.stop()
+    }
+
+    /// Why it was.
+    pub fn stop_reason(&self) -> CloseReason {
+        self.place.stop_reason()
+    }
+
+    /// Notes bytes that have passed, and have been counted for the listener.
+    pub fn note_bytes(&self, direction: Direction, bytes: u64) {
+        self.place.passed(direction, usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
+    /// The end. The connection is the caller's to close.
+    pub fn end<D: Connection>(mut self, reason: CloseReason, downstream: Option<&D>) {
+        self.finish(reason, downstream.map(Connection::tcp));
+    }
+}
