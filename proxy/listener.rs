@@ -15,7 +15,7 @@ mod spread;
 
 pub use self::door::Door;
 use self::spread::Newcomer;
-pub use self::spread::{Assigned, Spread};
+pub use self::spread::{Assigned, Home, Spread};
 use crate::net::socket;
 use crate::relay::Stop;
 use crate::snapshot::AcceptError;

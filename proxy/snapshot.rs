@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 mod balancers;
@@ -15,9 +16,13 @@ mod rollout;
 pub use self::balancers::{Balancers, Beginning};
 pub use self::material::Shown;
 pub use self::rollout::Rollout;
+use crate::admission::acl::Networks;
 use crate::admission::{Admission, Policy};
 use crate::config::model::{self, Config, Mode, Occasion};
 use crate::config::scalar::Name;
+use crate::http::exchange;
+use crate::http::front::{Front, Route};
+use crate::http::patience::Limits;
 use crate::pool::Pool;
 use crate::pool::discovery::{self, Answers};
 use crate::session::{Edge, Tally, Terminator};
@@ -56,6 +61,8 @@ pub struct Listener {
     pub preread_timeout: Duration,
     /// Whom it lets in.
     pub policy: Policy,
+    /// What is done with requests, if that is what is spoken. Always the newest version.
+    pub front: Option<Arc<ArcSwap<Front>>>,
     /// Its counts.
     pub counts: Arc<Counts>,
 }
@@ -65,6 +72,8 @@ pub struct Listener {
 pub struct Counts {
     /// Its sessions.
     pub tally: Arc<Tally>,
+    /// Its requests.
+    pub requests: Arc<exchange::Counts>,
     accept_errors: [AtomicU64; AcceptError::ALL.len()],
 }
 
@@ -117,6 +126,7 @@ impl Snapshot {
                 balancers: config.accept_proxy.as_ref().map(Balancers::new),
                 preread_timeout: config.preread_timeout,
                 policy: Policy::new(&config.admission),
+                front: front(config, &pools, before),
                 counts,
             };
             (config.name.clone(), Arc::new(listener))
@@ -135,7 +145,9 @@ impl Snapshot {
     /// Whether any listener has something to say when the process shuts down.
     pub fn speaks_of_drains(&self) -> bool {
         let speaks = |messages: &model::Messages| messages.on(Occasion::Drain).is_some();
-        self.listeners.values().any(|listener| listener.counts.tally.messages().as_deref().is_some_and(speaks))
+        let tells = |listener: &Listener| listener.counts.tally.messages().as_deref().is_some_and(speaks);
+        // HTTP has its own words for it.
+        self.listeners.values().any(|listener| listener.front.is_some() || tells(listener))
     }
 
     /// The addresses of each listener.
@@ -157,6 +169,36 @@ fn edge(config: &model::Listener, pools: &BTreeMap<Name, Arc<Pool>>, before: Opt
         same.map_or_else(|| Arc::new(Terminator::new(termination.clone())), Arc::clone)
     });
     Some(Arc::new(Edge { tls, routes, preread_timeout: config.preread_timeout }))
+}
+
+/// What is done with requests. Connections that live follow it, so one place holds it for all versions of a listener.
+fn front(
+    config: &model::Listener,
+    pools: &BTreeMap<Name, Arc<Pool>>,
+    before: Option<&Arc<Listener>>,
+) -> Option<Arc<ArcSwap<Front>>> {
+    let http = config.http.as_ref()?;
+    let route = |route: &model::HttpRoute| Route {
+        hosts: route.hosts.clone(),
+        path: route.path.clone(),
+        methods: route.methods.iter().filter_map(|method| method.parse().ok()).collect(),
+        pool: Arc::clone(&pools[&route.pool]),
+    };
+    let front = Arc::new(Front {
+        routes: http.routes.iter().map(route).collect(),
+        pool: config.pool.as_ref().map(|name| Arc::clone(&pools[name])),
+        limits: Limits { header: http.header_timeout, keepalive: http.keepalive_timeout },
+        trusted: Networks::new(&config.admission.trusted),
+        forwarded: http.forwarded,
+    });
+    let known = before.and_then(|before| before.front.as_ref());
+    Some(known.map_or_else(
+        || Arc::new(ArcSwap::from(Arc::clone(&front))),
+        |known| {
+            known.store(Arc::clone(&front));
+            Arc::clone(known)
+        },
+    ))
 }
 
 /// The pools of a config, each after the one that stands in for it.
@@ -194,7 +236,11 @@ impl Listener {
 
 impl Counts {
     fn new(listener: &Name, workers: usize) -> Self {
-        Self { tally: Arc::new(Tally::new(listener.clone(), workers)), accept_errors: Default::default() }
+        Self {
+            tally: Arc::new(Tally::new(listener.clone(), workers)),
+            requests: Arc::default(),
+            accept_errors: Default::default(),
+        }
     }
 
     /// Accepts that failed in this way.

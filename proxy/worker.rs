@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::io::Interest;
@@ -17,11 +18,12 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::config::scalar::Name;
 use crate::drain::{Phase, Watch, next_notice};
-use crate::listener::{Acceptor, Assigned, Door, Spread};
+use crate::http::handle::Shared;
+use crate::listener::{Acceptor, Assigned, Door, Home, Spread};
 use crate::pool::Backend;
 use crate::relay::Stop;
 use crate::session::{CloseReason, Ids, Local, SessionId};
@@ -163,7 +165,7 @@ fn spawn(parts: Parts, drain: Watch) -> io::Result<Handle> {
 
 struct Worker {
     snapshot: Arc<ArcSwap<Snapshot>>,
-    local: Rc<Local>,
+    home: Home,
     sockets: HashMap<SocketKey, Listening>,
     spread: Arc<Spread>,
     newcomers: mpsc::Receiver<Assigned>,
@@ -178,17 +180,19 @@ struct Listening {
 impl Worker {
     fn new(parts: Parts) -> Self {
         let Parts { index, ids, snapshot, spread, newcomers } = parts;
-        Self { snapshot, local: Local::new(index, ids), sockets: HashMap::new(), spread, newcomers }
+        let home = Home { local: Local::new(index, ids), shared: Rc::default() };
+        Self { snapshot, home, sockets: HashMap::new(), spread, newcomers }
     }
 
     /// Serves until the process drains; returns when the last session has ended.
     async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut drain: Watch) {
+        spawn_local(sweep(Rc::clone(&self.home.shared)));
         loop {
             tokio::select! {
                 biased;
                 () = drain.reached(Phase::Draining) => break,
                 Some(command) = commands.recv() => self.obey(command).await,
-                Some(newcomer) = self.newcomers.recv() => newcomer.begin(&self.local),
+                Some(newcomer) = self.newcomers.recv() => newcomer.begin(&self.home),
             }
         }
         // A socket that has only just been handed over has clients in its queue too.
@@ -198,9 +202,9 @@ impl Worker {
         for (_, listening) in self.sockets.drain() {
             listening.close().await;
         }
-        let Self { snapshot, local, spread, newcomers, .. } = self;
+        let Self { snapshot, home, spread, newcomers, .. } = self;
         drop(spread);
-        drain_out(&local, &snapshot, (newcomers, commands), drain).await;
+        drain_out(&home, &snapshot, (newcomers, commands), drain).await;
     }
 
     async fn obey(&mut self, command: Command) {
@@ -212,7 +216,7 @@ impl Worker {
                 }
                 drop(closed);
             }
-            Command::Sessions(ask) => answer(&self.local, ask),
+            Command::Sessions(ask) => answer(&self.home.local, ask),
         }
     }
 
@@ -232,12 +236,23 @@ impl Worker {
             listener: RefCell::new(listener),
             snapshot: Arc::clone(&self.snapshot),
             spread: Arc::clone(&self.spread),
-            local: Rc::clone(&self.local),
+            home: self.home.clone(),
         });
         let acceptor = Acceptor { door, stop: Rc::clone(&stop) };
         self.sockets.insert(key, Listening { stop, loops: spawn_local(acceptor.run(socket)) });
     }
 }
+
+/// Closes warm connections in time, for as long as the worker lives.
+async fn sweep(shared: Rc<Shared>) {
+    loop {
+        sleep(SWEEP_EVERY).await;
+        shared.sweep();
+    }
+}
+
+/// Often enough for times that are given in seconds.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 fn answer(local: &Local, ask: Ask) {
     // Whoever asked may have gone.
@@ -250,7 +265,7 @@ fn answer(local: &Local, ask: Ask) {
 
 /// Lets the sessions that live go on until they have ended or must, and tells their clients.
 async fn drain_out(
-    local: &Rc<Local>,
+    home: &Home,
     snapshot: &ArcSwap<Snapshot>,
     (mut newcomers, mut commands): (mpsc::Receiver<Assigned>, mpsc::Receiver<Command>),
     mut drain: Watch,
@@ -258,13 +273,14 @@ async fn drain_out(
     // Until the last worker has closed its sockets, and has heard from the last balancer whom it brings, others may hand on
     // what they took from their queues.
     let mut some_may_come = true;
+    let local = &home.local;
     let ends_at = drain.ends_at().filter(|_| snapshot.load().speaks_of_drains());
     let mut notice = ends_at.map(|_| Instant::now());
     loop {
         tokio::select! {
             biased;
             newcomer = newcomers.recv(), if some_may_come => match newcomer {
-                Some(newcomer) => newcomer.begin(local),
+                Some(newcomer) => newcomer.begin(home),
                 None => some_may_come = false,
             },
             () = local.emptied(), if !some_may_come => return,

@@ -16,6 +16,7 @@ mod admission;
 mod breaker;
 mod dns;
 mod health;
+mod http;
 mod listener;
 mod messages;
 mod networks;

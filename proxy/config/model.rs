@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+mod http;
 mod messages;
 mod tls;
 
+pub use self::http::{Http, HttpRoute};
 pub use self::messages::{Language, Messages, Occasion};
 pub use self::tls::{Certificate, ClientAuth, Encryption, Material, Route, Termination, TlsVersion, Trust};
 use super::scalar::{Address, Expect, Name, Rate, Share};
@@ -116,6 +118,8 @@ pub struct Listener {
     pub bind: Vec<SocketAddr>,
     /// What is spoken on it.
     pub mode: Mode,
+    /// What is done with requests, if requests are what is spoken.
+    pub http: Option<Http>,
     /// The pool that its sessions go to: one of [`Config::pools`]. `None` only where there are `routes`.
     pub pool: Option<Name>,
     /// Where TLS clients go instead, by what they ask for: the first that fits.
@@ -190,6 +194,8 @@ pub struct Rollout {
 pub enum Mode {
     /// Bytes, passed on as they come.
     Tcp,
+    /// Requests.
+    Http,
 }
 
 /// `[pools.NAME]`: backends that can stand in for each other, and how to treat them.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::state::State;
 use crate::config::scalar::Name;
 use crate::drain::Phase;
+use crate::http::exchange;
 use crate::metrics::{Definition, Exposition, names};
 use crate::pool::breaker::State as Circuit;
 use crate::pool::health::Verdict;
@@ -24,6 +25,7 @@ pub(super) fn text(state: &State, now: Instant) -> String {
     backends(&mut exposition, &snapshot, now);
     health(&mut exposition, &snapshot);
     pools(&mut exposition, &snapshot);
+    requests(&mut exposition, &snapshot);
     certificates(&mut exposition, &snapshot);
     process(&mut exposition, state);
     exposition.text()
@@ -88,6 +90,20 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
         for kind in AcceptError::ALL {
             errors.count(&[name.as_str(), kind.as_str()], listener.counts.accept_errors(kind));
         }
+    }
+}
+
+fn requests(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let speaking = || snapshot.listeners.iter().filter(|(_, listener)| listener.front.is_some());
+    let mut total = exposition.family(names::REQUESTS);
+    for (name, listener) in speaking() {
+        for (class, count) in exchange::CLASSES.iter().zip(listener.counts.requests.by_class()) {
+            total.count(&[name.as_str(), class], count);
+        }
+    }
+    let mut in_flight = exposition.family(names::REQUESTS_IN_FLIGHT);
+    for (name, listener) in speaking() {
+        in_flight.count(&[name.as_str()], listener.counts.requests.in_flight());
     }
 }
 

@@ -187,6 +187,7 @@ impl ListenerStatus {
             name: name.to_string(),
             mode: match listener.mode {
                 Mode::Tcp => "tcp",
+                Mode::Http => "http",
             },
             bind,
             pool: listener.pool.as_ref().map(|pool| pool.name().to_string()),

@@ -18,7 +18,7 @@ use crate::pool::Lease;
 #[derive(Debug)]
 pub enum Reply {
     /// This proxy's own words.
-    Own(Full<Bytes>, Exchange),
+    Own(Full<Bytes>, Box<Exchange>),
     /// A backend's, and what there is to be done when it is over.
     Passed(Watched<Incoming>, Box<Afterwards>),
 }
@@ -61,7 +61,7 @@ impl Reply {
     pub fn own(words: Bytes, mut exchange: Exchange) -> Self {
         exchange.passed(words.len());
         exchange.complete();
-        Self::Own(Full::new(words), exchange)
+        Self::Own(Full::new(words), Box::new(exchange))
     }
 }
 

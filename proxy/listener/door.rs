@@ -10,10 +10,10 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, timeout};
 
 use super::preread::{self, NoHeader};
-use super::{Newcomer, Spread};
+use super::{Home, Newcomer, Spread};
 use crate::admission::{Admission, Permit, Refusal};
 use crate::net::proxy_protocol::Header;
-use crate::session::{CloseReason, Known, Local, Origin, Session, Via};
+use crate::session::{CloseReason, Known, Origin, Session, Via};
 use crate::snapshot::{Beginning, Listener, Snapshot};
 
 /// One worker's door of a listener.
@@ -27,7 +27,7 @@ pub struct Door {
     /// Finds the worker for each session.
     pub spread: Arc<Spread>,
     /// What the worker lends to sessions.
-    pub local: Rc<Local>,
+    pub home: Home,
 }
 
 /// A connection of which nothing has been heard yet. Counted and logged when dropped, unless it was: also where the worker ends
@@ -98,9 +98,11 @@ impl Door {
         match admit(&snapshot.admission, &listener, client.ip(), held) {
             Ok(permit) => {
                 let edge = listener.edge.as_ref().map(Arc::clone);
-                self.spread.place(Newcomer { stream, origin, permit, edge }, &self.local);
+                let front = listener.front.as_ref().map(Arc::clone);
+                let requests = front.map(|front| (front, Arc::clone(&listener.counts.requests)));
+                self.spread.place(Newcomer { stream, origin, permit, edge, requests }, &self.home);
             }
-            Err(refusal) => Session::turn_away((stream, listener.edge.as_deref()), origin, refusal, &self.local),
+            Err(refusal) => Session::turn_away((stream, listener.edge.as_deref()), origin, refusal, &self.home.local),
         }
     }
 
@@ -115,7 +117,7 @@ impl Door {
         let listener = self.follow(&snapshot);
         let tally = &listener.counts.tally;
         tally.refusals().tell(tally.listener(), reason, peer.ip(), false);
-        Session::refuse(origin((peer, None, accepted_at), &listener, &snapshot), reason, &self.local);
+        Session::refuse(origin((peer, None, accepted_at), &listener, &snapshot), reason, &self.home.local);
     }
 
     /// The listener's newest version.

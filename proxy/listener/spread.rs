@@ -8,11 +8,16 @@ use std::net;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
 use crate::admission::Permit;
+use crate::http::exchange::Counts;
+use crate::http::front::Front;
+use crate::http::handle::Shared;
+use crate::http::serve::{Hosting, serve};
 use crate::session::{Burden, CloseReason, Edge, Load, Local, Opened, Origin, Session};
 
 /// Newcomers that wait for a worker to take them in. Beyond that they stay with the worker that accepted them.
@@ -46,6 +51,17 @@ pub(super) struct Newcomer {
     pub(super) permit: Permit,
     /// What it has to say before a backend is chosen.
     pub(super) edge: Option<Arc<Edge>>,
+    /// What is done with its requests, and what they are counted in, if it is to send some.
+    pub(super) requests: Option<(Arc<ArcSwap<Front>>, Arc<Counts>)>,
+}
+
+/// What a worker lends to its sessions.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// To all of them.
+    pub local: Rc<Local>,
+    /// To those that carry requests.
+    pub shared: Rc<Shared>,
 }
 
 /// One that is assigned to a worker.
@@ -69,25 +85,26 @@ impl Spread {
     }
 
     /// Begins a session for a connection that the worker of `local` has accepted: there, or on the lightest worker.
-    pub(super) fn place(&self, newcomer: Newcomer, local: &Rc<Local>) {
-        let own = local.worker();
+    pub(super) fn place(&self, newcomer: Newcomer, home: &Home) {
+        let own = home.local.worker();
         let chosen = choose(own, self.workers.iter().map(|way| way.load.get()));
         let way = &self.workers[chosen];
         let assigned = Assigned { newcomer, burden: way.load.take_on() };
         if chosen == own {
-            return assigned.begin(local);
+            return assigned.begin(home);
         }
         if let Err(refused) = way.door.try_send(assigned) {
             let Assigned { newcomer, burden: _given_back } = refused.into_inner();
-            Assigned { newcomer, burden: self.workers[own].load.take_on() }.begin(local);
+            Assigned { newcomer, burden: self.workers[own].load.take_on() }.begin(home);
         }
     }
 }
 
 impl Assigned {
     /// Begins the session on this worker.
-    pub fn begin(self, local: &Rc<Local>) {
-        let Self { newcomer: Newcomer { stream, origin, permit, edge }, burden } = self;
+    pub fn begin(self, home: &Home) {
+        let Self { newcomer: Newcomer { stream, origin, permit, edge, requests }, burden } = self;
+        let local = &home.local;
         let stream = match TcpStream::from_std(stream) {
             Ok(stream) => stream,
             Err(error) => {
@@ -96,19 +113,26 @@ impl Assigned {
             }
         };
         let session = Session::new(origin, permit, burden, local);
-        match edge {
-            None => drop(spawn_local(session.run(stream))),
-            Some(edge) => drop(spawn_local(open(session, stream, edge))),
+        let hosting = requests.map(|(front, counts)| Hosting { front, counts, shared: Rc::clone(&home.shared) });
+        match (edge, hosting) {
+            (None, None) => drop(spawn_local(session.run(stream))),
+            (edge, hosting) => drop(spawn_local(open(session, stream, edge, hosting))),
         }
     }
 }
 
-/// Lives a session that has to hear something first.
-async fn open(session: Session, stream: TcpStream, edge: Arc<Edge>) {
-    match session.open(&edge, stream).await {
-        Some(Opened::Plain(session, stream)) => session.run(stream).await,
-        Some(Opened::Encrypted(session, stream)) => session.run(stream).await,
-        None => {}
+/// Lives a session that has to hear something first, or that carries requests.
+async fn open(session: Session, stream: TcpStream, edge: Option<Arc<Edge>>, hosting: Option<Hosting>) {
+    let opened = match edge {
+        Some(edge) => session.open(&edge, stream).await,
+        None => session.open_unheard(stream).await,
+    };
+    match (opened, hosting) {
+        (Some(Opened::Plain(session, stream)), None) => session.run(stream).await,
+        (Some(Opened::Encrypted(session, stream)), None) => session.run(stream).await,
+        (Some(Opened::Plain(session, stream)), Some(hosting)) => Box::pin(serve(session, stream, hosting)).await,
+        (Some(Opened::Encrypted(session, stream)), Some(hosting)) => Box::pin(serve(session, stream, hosting)).await,
+        (None, _) => {}
     }
 }
 

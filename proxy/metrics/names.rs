@@ -71,6 +71,15 @@ pub const ACCEPT_ERRORS: Definition = counter(
     &["listener", "kind"],
     "Accepts that failed: of one connection, or for want of descriptors or memory.",
 );
+/// Answered requests.
+pub const REQUESTS: Definition = counter(
+    "portti_requests_total",
+    &["listener", "code_class"],
+    "Requests, by the class of their answers' status; none where there was no answer.",
+);
+/// Requests under way.
+pub const REQUESTS_IN_FLIGHT: Definition =
+    gauge("portti_requests_in_flight", LISTENER, "Requests whose answers are not over yet.");
 /// The end of a certificate.
 pub const CERTIFICATE_NOT_AFTER: Definition = gauge(
     "portti_certificate_not_after_seconds",
@@ -177,6 +186,8 @@ pub const ALL: &[Definition] = &[
     ARRIVALS_WAITING,
     ARRIVAL_WAIT,
     ACCEPT_ERRORS,
+    REQUESTS,
+    REQUESTS_IN_FLIGHT,
     CERTIFICATE_NOT_AFTER,
     BACKEND_SESSIONS_ACTIVE,
     BACKEND_SESSIONS,

@@ -35,6 +35,17 @@ impl Session {
         }
     }
 
+    /// Waits for its turn, if it has to: there is nothing to hear. `None` if that was the end of the session.
+    pub async fn open_unheard(mut self, downstream: TcpStream) -> Option<Opened> {
+        match self.await_turn(&downstream).await {
+            Ok(()) => Some(Opened::Plain(self, downstream)),
+            Err(unheard) => {
+                self.give_up(unheard, Some(&downstream));
+                None
+            }
+        }
+    }
+
     /// The client says by TLS where it wants to go. What it said stays in the stream.
     async fn open_by_name(mut self, edge: &Edge, downstream: TcpStream) -> Option<Opened> {
         let said = match self.await_turn(&downstream).await {

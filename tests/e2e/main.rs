@@ -18,6 +18,7 @@ mod closing;
 mod connect;
 mod drain;
 mod health;
+mod http;
 mod limits;
 mod messages;
 mod names;

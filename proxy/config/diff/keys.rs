@@ -6,9 +6,9 @@ use crate::admission::addresses::PerAddress;
 use crate::admission::level::Shares;
 use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
-    AcceptProxy, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health, Listener, Log,
-    LogFormat, LogLevel, Material, Messages, Mode, Occasion, OnDown, Pool, Queue, Rollout, Route, Server, Termination,
-    TlsVersion, Trust,
+    AcceptProxy, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health, Http, HttpRoute,
+    Listener, Log, LogFormat, LogLevel, Material, Messages, Mode, Occasion, OnDown, Pool, Queue, Rollout, Route,
+    Server, Termination, TlsVersion, Trust,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::config::scalar::{Name, Words};
@@ -53,6 +53,7 @@ pub(super) fn listener(listener: &Listener) -> Keys {
         name: _,
         bind: _,
         mode,
+        http,
         pool,
         routes,
         tls,
@@ -65,6 +66,7 @@ pub(super) fn listener(listener: &Listener) -> Keys {
     } = listener;
     let mode = match mode {
         Mode::Tcp => "tcp",
+        Mode::Http => "http",
     };
     let pool = pool.as_ref().map_or_else(|| "none".into(), Name::to_string);
     let routes: Vec<_> = routes.iter().map(route).collect();
@@ -78,6 +80,7 @@ pub(super) fn listener(listener: &Listener) -> Keys {
         let AcceptProxy { from, required } = proxies;
         vec![list(from), required.to_string()]
     }));
+    keys.extend(part(&["header_timeout", "keepalive_timeout", "forwarded", "routes"], http.as_ref(), self::http));
     keys.extend(part(&TERMINATION, tls.as_ref(), termination));
     keys.push(("preread_timeout", Shown(*preread_timeout).to_string()));
     keys.extend(self::admission(admission));
@@ -226,6 +229,17 @@ fn part<T>(keys: &[&'static str], section: Option<&T>, values: impl FnOnce(&T) -
     let values = section.map_or_else(|| vec![OFF.to_owned(); keys.len()], values);
     debug_assert_eq!(keys.len(), values.len(), "{keys:?}");
     keys.iter().copied().zip(values).collect()
+}
+
+fn http(http: &Http) -> Vec<String> {
+    let Http { header_timeout, keepalive_timeout, forwarded, routes } = http;
+    let route = |route: &HttpRoute| {
+        let HttpRoute { hosts, path, methods, pool } = route;
+        format!("{} {} {path} -> {pool}", list(hosts), list(methods))
+    };
+    let routes: Vec<_> = routes.iter().map(route).collect();
+    let (header, keepalive) = (Shown(*header_timeout).to_string(), Shown(*keepalive_timeout).to_string());
+    vec![header, keepalive, forwarded.to_string(), list(&routes)]
 }
 
 const TERMINATION: [&str; 6] =

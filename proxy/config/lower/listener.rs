@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Problem, accept_proxy, admission, messages, rollout, sni, tls};
+use super::{Problem, accept_proxy, admission, http, messages, rollout, sni, tls};
 use crate::config::model::{self, Messages, Mode, Termination};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::{self, Name};
@@ -26,8 +26,19 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     let bind = bind(section);
     let mode = section.setting("mode", Mode::Tcp, |value| value.word(&MODES, &LATER_MODES));
     let routes = sni::read(section);
-    let pool = if routes.are_written { optional_pool(section) } else { pool(section) };
-    let tls = section.optional("tls", tls::of_listener).flatten();
+    let http = http::read(section);
+    let pool = if routes.are_written || http.routes_are_written { optional_pool(section) } else { pool(section) };
+    let mut tls = section.optional("tls", tls::of_listener).flatten();
+    let is_http = mode.value == Mode::Http;
+    if !is_http {
+        http.refuse_in_other_modes(section);
+    } else if let Some(tls) = tls.as_mut().filter(|tls| tls.protocols.is_empty()) {
+        tls.protocols = HTTP_PROTOCOLS.map(str::to_owned).to_vec();
+    }
+    if is_http && routes.are_written && tls.is_none() {
+        let message = "requests can be read only where TLS ends here";
+        section.add(Problem::error(&mode.place, message).hint("add a tls section, or leave out sni"));
+    }
     let reuse_port = section.setting("reuse_port", false, Value::flag);
     let accept_proxy = section.optional("accept_proxy", accept_proxy::read);
     let preread_timeout = section.setting("preread_timeout", PREREAD_TIMEOUT, Value::duration);
@@ -55,11 +66,12 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     }
 
     let addresses = bind.iter().map(|setting| setting.value).collect();
-    let leads_somewhere = pool.is_some() || !routes.model.is_empty();
+    let leads_somewhere = pool.is_some() || !routes.model.is_empty() || (is_http && !http.model.routes.is_empty());
     let model = name.filter(|_| leads_somewhere).map(|name| model::Listener {
         name,
         bind: addresses,
         mode: mode.value,
+        http: is_http.then_some(http.model),
         pool: pool.as_ref().map(|pool| pool.value.clone()),
         routes: routes.model,
         tls,
@@ -70,7 +82,7 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
         messages: messages.map(Arc::new),
         rollout: rollout.as_ref().map(|rollout| rollout.model.clone()),
     });
-    let other_pools = routes.pools.into_iter().chain(rollout.map(|rollout| rollout.pool)).collect();
+    let other_pools = routes.pools.into_iter().chain(http.pools).chain(rollout.map(|rollout| rollout.pool)).collect();
     Listener { bind, pool, other_pools, model }
 }
 
@@ -126,6 +138,9 @@ fn optional_pool(section: &mut Section<'_>) -> Option<Setting<Name>> {
 /// Two lost packets are made up for, and a slow client has time.
 const PREREAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-const MODES: [(&str, Mode); 1] = [("tcp", Mode::Tcp)];
+/// What clients and this proxy agree on where the file says nothing.
+const HTTP_PROTOCOLS: [&str; 2] = ["h2", "http/1.1"];
 
-const LATER_MODES: [&str; 2] = ["http", "udp"];
+const MODES: [(&str, Mode); 2] = [("tcp", Mode::Tcp), ("http", Mode::Http)];
+
+const LATER_MODES: [&str; 1] = ["udp"];

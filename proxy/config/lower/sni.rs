@@ -53,7 +53,7 @@ fn route(section: &mut Section<'_>) -> Read {
 }
 
 /// One, or a list.
-fn hosts(value: &Value<'_>) -> Option<Vec<Hosts>> {
+pub(super) fn hosts(value: &Value<'_>) -> Option<Vec<Hosts>> {
     if value.is_text() {
         return Some(vec![value.parse(str::parse)?]);
     }

@@ -1,0 +1,96 @@
+//! The keys of listeners with `mode = "http"`.
+
+use std::time::Duration;
+
+use super::Problem;
+use crate::config::model::{Http, HttpRoute};
+use crate::config::raw::{Section, Setting, Value};
+use crate::config::scalar::Name;
+
+/// What was read, and what must be checked against other sections.
+#[derive(Debug)]
+pub(super) struct Read {
+    /// The file has routes, however wrong.
+    pub(super) routes_are_written: bool,
+    pub(super) pools: Vec<Setting<Name>>,
+    pub(super) model: Http,
+    /// Keys that have no meaning in another mode.
+    written: Option<crate::config::problem::Place>,
+}
+
+pub(super) fn read(section: &mut Section<'_>) -> Read {
+    let header = section.setting("header_timeout", HEADER_TIMEOUT, Value::duration);
+    let keepalive = section.setting("keepalive_timeout", KEEPALIVE_TIMEOUT, Value::duration);
+    let forwarded = section.setting("forwarded", false, Value::flag);
+    let entries = section.setting("routes", Vec::new(), |value| value.list(EXAMPLE));
+    let routes_are_written = !entries.value.is_empty() || entries.is_refused();
+    let written = [(&header.place, header.is_written()), (&keepalive.place, keepalive.is_written())]
+        .into_iter()
+        .chain([(&forwarded.place, forwarded.is_written()), (&entries.place, entries.is_written())])
+        .find_map(|(place, is_written)| is_written.then(|| place.clone()));
+    let (mut pools, mut routes) = (Vec::new(), Vec::new());
+    for entry in &entries.value {
+        let Some((pool, route)) = section.entry("routes", entry, route) else { continue };
+        routes.extend(route);
+        pools.extend(pool);
+    }
+    let model =
+        Http { header_timeout: header.value, keepalive_timeout: keepalive.value, forwarded: forwarded.value, routes };
+    Read { routes_are_written, pools, model, written }
+}
+
+impl Read {
+    /// Refuses keys that only this mode has.
+    pub(super) fn refuse_in_other_modes(&self, section: &Section<'_>) {
+        if let Some(place) = &self.written {
+            let problem = Problem::error(place, "only a listener that speaks HTTP has this key");
+            section.add(problem.hint(r#"mode = "http""#));
+        }
+    }
+}
+
+fn route(section: &mut Section<'_>) -> (Option<Setting<Name>>, Option<HttpRoute>) {
+    let hosts = section.setting("host", Vec::new(), |value| super::sni::hosts(value));
+    let path = section.setting("path", "/".to_owned(), |value| path(value));
+    let methods = section.setting("methods", Vec::new(), |value| methods(value));
+    let pool = super::listener::pool(section);
+    let is_refused = hosts.is_refused() || path.is_refused() || methods.is_refused();
+    let model = pool.as_ref().filter(|_| !is_refused).map(|pool| HttpRoute {
+        hosts: hosts.value,
+        path: path.value,
+        methods: methods.value,
+        pool: pool.value.clone(),
+    });
+    (pool, model)
+}
+
+fn path(value: &Value<'_>) -> Option<String> {
+    let path = value.any_text()?;
+    let is_path =
+        path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#');
+    if !is_path {
+        let problem = Problem::error(&value.place, "a path begins with \"/\" and has no spaces, \"?\" or \"#\"");
+        value.report(problem.hint(r#"for example "/rooms""#));
+    }
+    is_path.then(|| path.to_owned())
+}
+
+fn methods(value: &Value<'_>) -> Option<Vec<String>> {
+    value.each(r#"["GET", "POST"]"#, |entry| {
+        let method = entry.any_text()?;
+        let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+        if !is_method {
+            entry
+                .report(Problem::error(&entry.place, "a method is a word in capital letters").hint(r#""GET", "POST""#));
+        }
+        is_method.then(|| method.to_owned())
+    })
+}
+
+const EXAMPLE: &str = r#"[{ path = "/rooms", pool = "lobby" }]"#;
+
+/// A head is one packet; two lost ones are made up for.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Browsers give up after a minute or two of silence, and mind being closed upon before.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(75);

@@ -1,0 +1,326 @@
+//! Listeners that speak HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::{http1, http2};
+use hyper::server::conn::http1 as server;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::support::proxy::{pool, pool_of};
+use crate::support::tls::{AUTHORITY, client, connect};
+use crate::support::{Backend, Proxy, assert_took, eventually, free_address, soon};
+
+const LATE: Duration = Duration::from_millis(700);
+
+/// A server that answers with what it was asked: a line for the request, one for each header, and the body.
+fn echo() -> (Backend, Arc<AtomicUsize>) {
+    let requests = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&requests);
+    let backend = Backend::serving(move |stream| {
+        let count = Arc::clone(&count);
+        async move {
+            let service = service_fn(move |request: Request<Incoming>| {
+                count.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    let mut said = format!("{} {}\n", request.method(), request.uri());
+                    for (name, value) in request.headers() {
+                        said += &format!("{name}: {}\n", value.to_str().unwrap());
+                    }
+                    let body = request.into_body().collect().await?.to_bytes();
+                    let answer = Response::builder().header("keep-alive", "x").header("x-server", "echo");
+                    let answer = answer.body(Full::<Bytes>::from([said.as_bytes(), b"\n", body.as_ref()].concat()));
+                    Ok::<_, hyper::Error>(answer.unwrap())
+                }
+            });
+            let _ended = server::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        }
+    });
+    (backend, requests)
+}
+
+/// Listener `game` speaks HTTP, with further keys.
+fn config(keys: &str, rest: &str) -> String {
+    format!("[listeners.game]\nbind = \"127.0.0.1:0\"\nmode = \"http\"\n{keys}\n{rest}")
+}
+
+/// What a whole conversation on a connection of its own comes to, as text; it ends when this proxy closes.
+async fn said(address: SocketAddr, text: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let _closed = stream.write_all(text).await;
+    let mut answer = Vec::new();
+    let _reset = soon("the end", stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn get(path: &str, headers: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n{headers}\r\n").into_bytes()
+}
+
+#[tokio::test]
+async fn requests_reach_the_backend_with_who_they_are_from() {
+    let (backend, _) = echo();
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
+    let headers = "X-Forwarded-For: 192.0.2.9\r\nX-Own: 1\r\nTE: trailers\r\nKeep-Alive: 5\r\n";
+    let answer = said(proxy.address(), &get("/rooms?x=1", headers)).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("x-server: echo") && !answer.contains("keep-alive: x"), "{answer}");
+    for line in ["GET /rooms?x=1", "host: a.example", "x-own: 1", "te: trailers", "x-forwarded-for: 127.0.0.1"] {
+        assert!(answer.lines().any(|found| found == line), "{line:?} is not in {answer}");
+    }
+    assert!(answer.contains("x-forwarded-proto: http\n") && answer.contains("x-request-id: "), "{answer}");
+    assert!(!answer.contains("192.0.2.9"), "{answer}");
+    proxy.expect_ended("client_closed", 1).await;
+    let counted = proxy.metric("portti_requests_total", &[("listener", "game"), ("code_class", "2xx")]).await;
+    assert_eq!(counted, 1.0);
+}
+
+#[tokio::test]
+async fn one_connection_carries_many_requests_to_one_warm_connection() {
+    let (backend, requests) = echo();
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
+    let stream = TokioIo::new(TcpStream::connect(proxy.address()).await.unwrap());
+    let (mut sender, connection) = http1::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for number in 0..50 {
+        let body = Full::<Bytes>::from(format!("body {number}"));
+        let request = Request::post("/").header("host", "a").body(body).unwrap();
+        let answer = soon("an answer", sender.send_request(request)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(body.ends_with(format!("\n\nbody {number}").as_bytes()), "{body:?}");
+    }
+    assert_eq!((requests.load(Ordering::Relaxed), backend.accepted()), (50, 1));
+    assert_eq!(proxy.status().await["sessions_active"], 1);
+    assert_eq!(proxy.backend(backend.address).await["sessions_active"], 0, "between requests it is nobody's");
+    drop(sender);
+    proxy.expect_empty().await;
+}
+
+#[tokio::test]
+async fn http2_is_spoken_plain_and_by_tls() {
+    let (backend, _) = echo();
+    let folder = tempfile::tempdir().unwrap();
+    AUTHORITY.issue(&["a.example"]).write(folder.path(), "web");
+    let tls = "[listeners.tls]\nbind = \"127.0.0.1:0\"\nmode = \"http\"\npool = \"game\"\n\
+        [listeners.tls.tls]\ncertificates = [{ cert = \"web.pem\", key = \"web.key\" }]\n";
+    let proxy = Proxy::in_folder(folder, &(config("pool = \"game\"", tls) + &pool(&[&backend], ""))).unwrap();
+    let plain = TokioIo::new(TcpStream::connect(proxy.address()).await.unwrap());
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), plain).await.unwrap();
+    tokio::spawn(connection);
+    check_http2(sender, "http").await;
+
+    let secure = connect(proxy.address_of("tls"), "a.example", &client(&["h2", "http/1.1"])).await.unwrap();
+    assert_eq!(secure.0.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(Box::new(secure.0))).await.unwrap();
+    tokio::spawn(connection);
+    check_http2(sender, "https").await;
+    proxy.expect_ended("client_closed", 2).await;
+
+    let mut secure = connect(proxy.address_of("tls"), "a.example", &client(&[])).await.unwrap();
+    secure.send(&get("/", "")).await;
+    let mut answer = String::new();
+    soon("the end", secure.0.read_to_string(&mut answer)).await.expect("closed in order");
+    assert!(answer.contains("x-forwarded-proto: https\n"), "{answer}");
+}
+
+/// Twenty requests at once.
+async fn check_http2(sender: http2::SendRequest<Full<Bytes>>, scheme: &str) {
+    let ask = async |number: usize| {
+        let uri = format!("{scheme}://a.example/{number}");
+        let request = Request::post(uri).body(Full::from(vec![7_u8; number * 5000])).unwrap();
+        let answer = soon("an answer", sender.clone().send_request(request)).await.unwrap();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.starts_with(&format!("POST /{number}\n")) && text.contains("host: a.example\n"), "{text:.300}");
+        assert!(text.contains(&format!("x-forwarded-proto: {scheme}\n")), "{text:.300}");
+        assert_eq!(body.iter().filter(|&&byte| byte == 7).count(), number * 5000);
+    };
+    futures_join((0..20).map(ask)).await;
+}
+
+/// All of them at once.
+async fn futures_join<F: Future<Output = ()>>(futures: impl Iterator<Item = F>) {
+    let mut all: Vec<_> = futures.map(Box::pin).collect();
+    std::future::poll_fn(|cx| {
+        all.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if all.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn routes_lead_requests_to_pools() {
+    let ([(rooms, _), (lobby, _)], none) = ([echo(), echo()], free_address());
+    let routes = "[[listeners.game.routes]]\npath = \"/rooms\"\nmethods = [\"POST\"]\npool = \"rooms\"\n\
+        [[listeners.game.routes]]\nhost = \"*.example\"\npool = \"lobby\"\n";
+    let pools = format!(
+        "[pools.rooms]\nbackends = [\"{}\"]\n[pools.lobby]\nbackends = [\"{}\"]\n",
+        rooms.address, lobby.address
+    );
+    let proxy = Proxy::with(&(config("", routes) + &pools + &pool_of(&[none], "")));
+    let ask = async |method: &str, host: &str, path: &str| {
+        let text =
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        said(proxy.address(), text.as_bytes()).await.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    assert_eq!(ask("POST", "b.other", "/rooms/7").await, "200");
+    assert_eq!((rooms.accepted(), lobby.accepted()), (1, 0));
+    assert_eq!(ask("GET", "a.example", "/rooms/7").await, "200");
+    assert_eq!((rooms.accepted(), lobby.accepted()), (1, 1));
+    assert_eq!(ask("GET", "b.other", "/rooms/7").await, "404");
+}
+
+#[tokio::test]
+async fn what_goes_wrong_behind_is_said_in_its_own_words() {
+    let mute = Backend::mute();
+    let breaks = Backend::resetting();
+    let proxy = Proxy::with(&config(
+        "pool = \"game\"",
+        &pool_of(&[free_address()], "retries = 0\n[pools.game.breaker]\nfailures = 1"),
+    ));
+    let answer = said(proxy.address(), &get("/", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("\"reason\": \"connect_failed\""), "{answer}");
+    let answer = said(proxy.address(), &get("/", "Accept: text/html\r\n")).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ")
+            && answer.contains("retry-after: ")
+            && answer.contains("no server is ready"),
+        "{answer}"
+    );
+    proxy.reload_with(&config("pool = \"game\"", &pool(&[&mute], "request_timeout = \"500ms\""))).await;
+    let asked = Instant::now();
+    let answer = said(proxy.address(), &get("/", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 504 ") && answer.contains("\"reason\": \"request_timeout\""), "{answer}");
+    assert_took(asked.elapsed(), Duration::from_millis(490), LATE);
+    proxy.reload_with(&config("pool = \"game\"", &pool(&[&breaks], "retries = 0"))).await;
+    let answer = said(proxy.address(), &get("/", "")).await;
+    assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("\"reason\": \"backend_reset\""), "{answer}");
+    assert_eq!(proxy.metric("portti_requests_total", &[("code_class", "5xx")]).await, 4.0);
+}
+
+#[tokio::test]
+async fn what_could_be_read_in_two_ways_is_refused_and_reaches_nobody() {
+    let (backend, requests) = echo();
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
+    let cases: [&[u8]; 13] = [
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"GET / HTTP/1.1\r\nHost: a\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 5\r\n\r\nhello",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://a@b/ HTTP/1.1\r\nHost: a@b\r\n\r\n",
+        b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+    ];
+    for bytes in cases {
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = [0; 12];
+        soon("an answer", stream.read_exact(&mut answer))
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", bytes.escape_ascii()));
+        assert_eq!(&answer, b"HTTP/1.1 400", "{}", bytes.escape_ascii());
+    }
+    assert_eq!(requests.load(Ordering::Relaxed), 0);
+    assert_eq!(backend.accepted(), 0);
+}
+
+#[tokio::test]
+async fn slow_heads_and_silence_have_their_times() {
+    let (backend, _) = echo();
+    let keys = "pool = \"game\"\nheader_timeout = \"500ms\"\nkeepalive_timeout = \"1200ms\"";
+    let proxy = Proxy::with(&config(keys, &pool(&[&backend], "")));
+    let asked = Instant::now();
+    let mut slow = proxy.connect().await;
+    for byte in &get("/", "")[..] {
+        if !slow.is_quiet() || slow.0.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    slow.ending().await;
+    assert_took(asked.elapsed(), Duration::from_millis(490), LATE);
+    proxy.expect_ended("preread_timeout", 1).await;
+    let asked = Instant::now();
+    let answer = said(proxy.address(), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_took(asked.elapsed(), Duration::from_millis(1190), LATE);
+    proxy.expect_ended("idle_timeout", 1).await;
+    let asked = Instant::now();
+    assert_eq!(said(proxy.address(), b"").await, "");
+    assert_took(asked.elapsed(), Duration::from_millis(490), LATE);
+    proxy.expect_ended("preread_timeout", 2).await;
+}
+
+#[tokio::test]
+async fn a_drain_lets_requests_finish_and_closes_idle_connections() {
+    let slow = Backend::serving(async |mut stream| {
+        let mut buffer = [0; 1000];
+        let _head = stream.read(&mut buffer).await;
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        let _sent = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate").await;
+        let _open = stream.read(&mut buffer).await;
+    });
+    let mut proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&slow], "")));
+    let mut waits = proxy.connect().await;
+    waits.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut idle = proxy.connect().await;
+    let mut busy = proxy.connect().await;
+    busy.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    eventually("they are there", async || slow.accepted() == 2).await;
+    // One that has had an answer, and is silent now.
+    let mut head = [0; 12];
+    soon("an answer", idle.0.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")).await.unwrap();
+    soon("an answer", idle.0.read_exact(&mut head)).await.unwrap();
+    waits.send(b"GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    proxy.shut_down();
+    for client in [&mut idle, &mut busy, &mut waits] {
+        let mut rest = Vec::new();
+        soon("the end", client.0.read_to_end(&mut rest)).await.expect("closed in order");
+        assert!(rest.ends_with(b"late"), "{}", rest.escape_ascii());
+    }
+    proxy.ended().await;
+}
+
+#[tokio::test]
+async fn bodies_pass_without_being_kept() {
+    const LENGTH: usize = 50_000_000;
+    let sink = Backend::serving(async |stream| {
+        let service = service_fn(async |request: Request<Incoming>| {
+            let mut body = request.into_body();
+            let mut length = 0;
+            while let Some(frame) = body.frame().await {
+                length += frame?.data_ref().map_or(0, Bytes::len);
+            }
+            Ok::<_, hyper::Error>(Response::new(Full::<Bytes>::from(length.to_string())))
+        });
+        let _ended = server::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    });
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&sink], "")));
+    let mut client = proxy.connect().await;
+    client
+        .send(format!("PUT / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {LENGTH}\r\n\r\n").as_bytes())
+        .await;
+    let piece = vec![7; 100_000];
+    for _ in 0..LENGTH / piece.len() {
+        client.send(&piece).await;
+    }
+    let mut answer = String::new();
+    soon("the answer", client.0.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.ends_with(&format!("\r\n\r\n{LENGTH}")), "{answer}");
+}
