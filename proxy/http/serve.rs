@@ -76,10 +76,7 @@ async fn is_http2<S: Connection>(session: &Session, stream: &S, hosting: &Hostin
         return Ok(visitor.protocol.as_deref() == Some(b"h2"));
     }
     let patience = hosting.front.load().limits.header;
-    let seen = first_bytes::wait(stream.tcp(), PREFACE.len(), |bytes| {
-        let is_prefix = PREFACE.starts_with(bytes);
-        Ok::<_, Infallible>(if is_prefix && bytes.len() < PREFACE.len() { None } else { Some(is_prefix) })
-    });
+    let seen = first_bytes::wait(stream.tcp(), PREFACE.len(), |bytes| Ok::<_, Infallible>(has_preface(bytes)));
     tokio::select! {
         biased;
         _asked = asked(session) => Err(session.stop_reason()),
@@ -92,6 +89,15 @@ async fn is_http2<S: Connection>(session: &Session, stream: &S, hosting: &Hostin
             Ok(Err(Failure::Invalid(never))) => match never {},
             Err(_elapsed) => Err(CloseReason::PrereadTimeout),
         },
+    }
+}
+
+/// Whether bytes begin with the preface; `None` while they may yet.
+fn has_preface(bytes: &[u8]) -> Option<bool> {
+    match (bytes.starts_with(PREFACE), PREFACE.starts_with(bytes)) {
+        (true, _) => Some(true),
+        (false, true) => None,
+        (false, false) => Some(false),
     }
 }
 
@@ -237,5 +243,22 @@ struct OnThisThread;
 impl<F: Future + 'static> Executor<F> for OnThisThread {
     fn execute(&self, future: F) {
         spawn_local(async move { drop(future.await) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_known_from_the_first_byte_that_differs() {
+        for length in 0..PREFACE.len() {
+            assert_eq!(has_preface(&PREFACE[..length]), None, "{length} bytes");
+        }
+        assert_eq!(has_preface(PREFACE), Some(true));
+        assert_eq!(has_preface(&[PREFACE, b"\0\0\0\x04\0\0\0\0\0"].concat()), Some(true));
+        assert_eq!(has_preface(b"PRI * HTTP/1"), Some(false));
+        assert_eq!(has_preface(b"PUT"), Some(false));
+        assert_eq!(has_preface(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), Some(false));
     }
 }
