@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::io::Interest;
@@ -18,11 +17,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::scalar::Name;
 use crate::drain::{Phase, Watch, next_notice};
-use crate::http::handle::Shared;
 use crate::listener::{Acceptor, Assigned, Door, Home, Spread};
 use crate::pool::Backend;
 use crate::relay::Stop;
@@ -186,7 +184,8 @@ impl Worker {
 
     /// Serves until the process drains; returns when the last session has ended.
     async fn run(mut self, mut commands: mpsc::Receiver<Command>, mut drain: Watch) {
-        spawn_local(sweep(Rc::clone(&self.home.shared)));
+        let shared = Rc::clone(&self.home.shared);
+        spawn_local(async move { shared.sweep().await });
         loop {
             tokio::select! {
                 biased;
@@ -242,17 +241,6 @@ impl Worker {
         self.sockets.insert(key, Listening { stop, loops: spawn_local(acceptor.run(socket)) });
     }
 }
-
-/// Closes warm connections in time, for as long as the worker lives.
-async fn sweep(shared: Rc<Shared>) {
-    loop {
-        sleep(SWEEP_EVERY).await;
-        shared.sweep();
-    }
-}
-
-/// Often enough for times that are given in seconds.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 fn answer(local: &Local, ask: Ask) {
     // Whoever asked may have gone.

@@ -75,10 +75,10 @@ impl From<Failed> for Reason {
     }
 }
 
-/// The answer, in JSON unless the client would rather have text.
-pub fn refuse(reason: Reason, asked: &HeaderMap) -> Response<Bytes> {
+/// The answer, in JSON or in text.
+pub fn refuse(reason: Reason, wants_text: bool) -> Response<Bytes> {
     let (words, reason_word) = (reason.words(), reason.as_str());
-    let (kind, body) = if wants_text(asked) {
+    let (kind, body) = if wants_text {
         ("text/plain; charset=utf-8", format!("{words}\n"))
     } else {
         ("application/json", format!("{{\"error\": \"{words}\", \"reason\": \"{reason_word}\"}}\n"))
@@ -94,8 +94,8 @@ pub fn refuse(reason: Reason, asked: &HeaderMap) -> Response<Bytes> {
     response
 }
 
-/// Text is named, and JSON is not.
-fn wants_text(asked: &HeaderMap) -> bool {
+/// Whether a client would rather have text: it is named, and JSON is not.
+pub fn wants_text(asked: &HeaderMap) -> bool {
     let accepts = |kind: &str| asked.get_all(ACCEPT).iter().any(|value| headers::lists(value, kind));
     (accepts("text/plain") || accepts("text/html") || accepts("text/*")) && !accepts("application/json")
 }
@@ -109,7 +109,7 @@ mod tests {
 
     fn answer(reason: Reason, accept: &'static str) -> (StatusCode, String, String, bool) {
         let asked = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-        let response = refuse(reason, &asked);
+        let response = refuse(reason, wants_text(&asked));
         let kind = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
         let retries = response.headers().contains_key(RETRY_AFTER);
         (response.status(), kind, String::from_utf8(response.body().to_vec()).unwrap(), retries)

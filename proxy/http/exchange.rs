@@ -1,5 +1,6 @@
 //! One request, from its head to the end of its answer: what is counted and logged of it.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 /// One request. Counts and logs when dropped, so that one that breaks off is counted, too.
 #[derive(Debug)]
 pub struct Exchange {
-    visitor: Visitor,
+    visitor: Rc<Visitor>,
     counts: Arc<Counts>,
     id: String,
     method: Method,
@@ -56,14 +57,14 @@ impl Counts {
 impl Exchange {
     /// A request has come.
     pub fn begin(
-        visitor: &Visitor,
+        visitor: &Rc<Visitor>,
         counts: &Arc<Counts>,
         id: String,
         (method, host, path): (&Method, Option<&str>, &str),
     ) -> Self {
         counts.in_flight.fetch_add(1, Relaxed);
         Self {
-            visitor: visitor.clone(),
+            visitor: Rc::clone(visitor),
             counts: Arc::clone(counts),
             id,
             method: method.clone(),

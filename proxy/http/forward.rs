@@ -4,7 +4,6 @@
 //! on a warm connection that the backend had closed, before any of it was taken; or, without a body, on one that the backend
 //! closed instead of answering. What that costs a sick pool is bounded by its budget.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,6 @@ use super::body::{BodyError, Upload};
 use super::budget::Budget;
 use super::warm::Warm;
 use crate::net::client::ClientKey;
-use crate::net::socket;
 use crate::pool::{self, Failure, Lease, Pool};
 use crate::session::Upstream;
 
@@ -101,14 +99,10 @@ where
                     Sent::Failed(why) => return Err(blame(&lease, why)),
                 }
             }
-            let sender = match connect(&giver, &lease).await {
-                Ok(sender) => sender,
-                Err(error) => {
-                    note_failure(&lease, &error);
-                    failed = Failed::Connect;
-                    ask.failed_by(lease.backend());
-                    continue;
-                }
+            let Some(sender) = connect(&giver, &lease).await else {
+                failed = Failed::Connect;
+                ask.failed_by(lease.backend());
+                continue;
             };
             match exchange(&giver, sender, request).await {
                 Sent::Answered(response, sender) => return Ok(reached(response, lease, giver, sender)),
@@ -163,39 +157,35 @@ async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> 
     }
 }
 
-/// A fresh connection.
-async fn connect<B>(pool: &Pool, lease: &Lease) -> io::Result<SendRequest<Upload<B>>>
+/// A fresh connection; `None` if the backend cannot be reached.
+async fn connect<B>(pool: &Pool, lease: &Lease) -> Option<SendRequest<Upload<B>>>
 where
     B: Body + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<BodyError>,
 {
-    let started = Instant::now();
-    let opened = timeout(pool.timeouts().connect, Upstream::open(pool, lease.backend(), None)).await;
-    let upstream = opened.map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))??;
-    let sender = match upstream {
-        Upstream::Plain(stream) => drive(stream).await?,
-        Upstream::Encrypted(stream) => drive(stream).await?,
-    };
-    lease.connected();
-    pool.connect_duration().observe(started.elapsed().as_secs_f64());
-    Ok(sender)
+    let until = Instant::now() + pool.timeouts().connect;
+    let (upstream, _took) = Upstream::dial(pool, lease, None, until).await?;
+    match upstream {
+        Upstream::Plain(stream) => drive(stream).await,
+        Upstream::Encrypted(stream) => drive(stream).await,
+    }
 }
 
 /// Leaves a connection to a task of its own, which ends with it.
-async fn drive<S, B>(stream: S) -> io::Result<SendRequest<Upload<B>>>
+async fn drive<S, B>(stream: S) -> Option<SendRequest<Upload<B>>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     B: Body + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<BodyError>,
 {
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
     spawn_local(async move {
         // Whoever used it hears of what went wrong.
         let _broken = connection.with_upgrades().await;
     });
-    Ok(sender)
+    Some(sender)
 }
 
 /// Counts it against the backend.
@@ -206,14 +196,6 @@ fn blame(lease: &Lease, why: Failed) -> Failed {
         Failed::NoBackend | Failed::Connect => {}
     }
     why
-}
-
-/// Counts a failed connect against the backend, unless the fault lies on this side.
-fn note_failure(lease: &Lease, error: &io::Error) {
-    if !socket::is_own_fault(error) {
-        let timed_out = error.kind() == io::ErrorKind::TimedOut;
-        lease.failed(if timed_out { Failure::ConnectTimeout } else { Failure::ConnectFailed }, Instant::now());
-    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::{Method, Request, Response, Uri, Version};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::answer::{self, Reason};
 use super::body::{Upload, Watched};
@@ -38,7 +38,7 @@ pub struct Shared {
 #[derive(Debug)]
 pub struct Handler {
     /// Who sends the requests.
-    pub visitor: Visitor,
+    pub visitor: Rc<Visitor>,
     /// The listener's newest version.
     pub front: Arc<ArcSwap<Front>>,
     /// The listener's counts.
@@ -46,6 +46,9 @@ pub struct Handler {
     /// The worker's part.
     pub shared: Rc<Shared>,
 }
+
+/// Often enough for times that are given in seconds.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 const X_REQUEST_ID: &str = "x-request-id";
 
@@ -59,9 +62,13 @@ impl Shared {
         Rc::clone(budget.or_insert_with(|| Rc::new(RefCell::new(Budget::new(Instant::now())))))
     }
 
-    /// Closes warm connections whose time is over. To be called now and then.
-    pub fn sweep(&self) {
-        self.warm.sweep(Instant::now());
+    /// Closes warm connections whose time is over, for as long as the worker lives. Sleeps while there are none.
+    pub async fn sweep(&self) {
+        loop {
+            self.warm.begun().await;
+            sleep(SWEEP_EVERY).await;
+            self.warm.sweep(Instant::now());
+        }
     }
 }
 
@@ -72,25 +79,21 @@ impl Handler {
         let host = host_of(&request).map(str::to_owned);
         let id = self.identify(&mut request, &front);
         let about = (request.method(), host.as_deref(), request.uri().path());
-        let mut exchange = Exchange::begin(&self.visitor, &self.counts, id, about);
+        let exchange = Exchange::begin(&self.visitor, &self.counts, id, about);
+        let wants_text = answer::wants_text(request.headers());
         if !is_sound(&request) {
-            return own(Reason::BadRequest, &request, exchange);
+            return own(Reason::BadRequest, wants_text, exchange);
         }
         let Some(pool) = front.pool_for(host.as_deref(), request.uri().path(), request.method()) else {
-            return own(Reason::NoRoute, &request, exchange);
+            return own(Reason::NoRoute, wants_text, exchange);
         };
-        let asked = request.headers().clone();
         let outgoing = self.outgoing(request, host.as_deref(), &front, pool);
         let budget = self.shared.budget(pool);
         let client = ClientKey::of(self.visitor.client.ip());
         let forward = Forward { warm: &self.shared.warm, budget: &budget, client };
         match forward.send(pool, outgoing).await {
             Ok(reached) => self.pass(reached, exchange),
-            Err(failed) => {
-                let reason = Reason::from(failed);
-                exchange.refused(reason.status(), reason.as_str());
-                answer::refuse(reason, &asked).map(|words| Reply::own(words, exchange))
-            }
+            Err(failed) => own(failed.into(), wants_text, exchange),
         }
     }
 
@@ -147,9 +150,9 @@ impl Handler {
     }
 }
 
-fn own(reason: Reason, request: &Request<Incoming>, mut exchange: Exchange) -> Response<Reply> {
+fn own(reason: Reason, wants_text: bool, mut exchange: Exchange) -> Response<Reply> {
     exchange.refused(reason.status(), reason.as_str());
-    answer::refuse(reason, request.headers()).map(|words: Bytes| Reply::own(words, exchange))
+    answer::refuse(reason, wants_text).map(|words| Reply::own(words, exchange))
 }
 
 /// The host that is asked for: that of the target where it has one, else the header's.

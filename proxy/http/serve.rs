@@ -27,7 +27,7 @@ use super::reply::Reply;
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::Connection;
 use crate::relay::{Asked, Direction};
-use crate::session::{CloseReason, Session};
+use crate::session::{CloseReason, Session, Visitor};
 
 /// What a connection's requests are answered with.
 #[derive(Debug, Clone)]
@@ -52,9 +52,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Lives a session that carries requests.
 pub async fn serve<S: Connection + Send + 'static>(session: Session, stream: S, hosting: Hosting) {
-    let visitor = session.visitor();
+    let visitor = Rc::new(session.visitor());
     let traffic = Traffic::new(&visitor);
-    let reason = match is_http2(&session, &stream, &hosting).await {
+    let reason = match is_http2((&session, &visitor), &stream, &hosting).await {
         Ok(is_http2) => {
             let Hosting { front, counts, shared } = hosting;
             let handler = Rc::new(Handler { visitor, front, counts, shared });
@@ -66,12 +66,15 @@ pub async fn serve<S: Connection + Send + 'static>(session: Session, stream: S, 
     let (up, down) = traffic.bytes();
     session.note_bytes(Direction::Up, up);
     session.note_bytes(Direction::Down, down);
-    session.end::<tokio::net::TcpStream>(reason, None);
+    session.end(reason);
 }
 
 /// Which version the client speaks: what TLS has agreed on, or what its first bytes say.
-async fn is_http2<S: Connection>(session: &Session, stream: &S, hosting: &Hosting) -> Result<bool, CloseReason> {
-    let visitor = session.visitor();
+async fn is_http2<S: Connection>(
+    (session, visitor): (&Session, &Visitor),
+    stream: &S,
+    hosting: &Hosting,
+) -> Result<bool, CloseReason> {
     if visitor.is_encrypted {
         return Ok(visitor.protocol.as_deref() == Some(b"h2"));
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::pool::Backend;
@@ -15,6 +16,8 @@ use crate::pool::Backend;
 pub struct Warm<B> {
     /// By the backend's place in memory, which stays its own for as long as a connection to it is here.
     kept: RefCell<HashMap<*const Backend, Vec<Kept<B>>>>,
+    /// Tells that there is one again.
+    begun: Notify,
 }
 
 /// How many are kept, and for how long.
@@ -37,7 +40,7 @@ struct Kept<B> {
 impl<B> Warm<B> {
     /// None yet.
     pub fn new() -> Self {
-        Self { kept: RefCell::default() }
+        Self { kept: RefCell::default(), begun: Notify::new() }
     }
 
     /// The connection to this backend that was used last, if there is one that can be used now.
@@ -62,6 +65,7 @@ impl<B> Warm<B> {
         }
         if of_backend.len() < rule.connections {
             of_backend.push(Kept { sender, _backend: Arc::clone(backend), until: now + rule.timeout });
+            self.begun.notify_one();
         }
     }
 
@@ -71,6 +75,13 @@ impl<B> Warm<B> {
             of_backend.retain(|kept| kept.until > now && !kept.sender.is_closed());
             !of_backend.is_empty()
         });
+    }
+
+    /// Resolves when there are some. One task at a time may wait.
+    pub async fn begun(&self) {
+        while self.kept.borrow().is_empty() {
+            self.begun.notified().await;
+        }
     }
 
     /// How many there are.

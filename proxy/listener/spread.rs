@@ -123,11 +123,7 @@ impl Assigned {
 
 /// Lives a session that has to hear something first, or that carries requests.
 async fn open(session: Session, stream: TcpStream, edge: Option<Arc<Edge>>, hosting: Option<Hosting>) {
-    let opened = match edge {
-        Some(edge) => session.open(&edge, stream).await,
-        None => session.open_unheard(stream).await,
-    };
-    match (opened, hosting) {
+    match (session.open(edge.as_deref(), stream).await, hosting) {
         (Some(Opened::Plain(session, stream)), None) => session.run(stream).await,
         (Some(Opened::Encrypted(session, stream)), None) => session.run(stream).await,
         (Some(Opened::Plain(session, stream)), Some(hosting)) => Box::pin(serve(session, stream, hosting)).await,

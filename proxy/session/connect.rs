@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::record::Record;
 use super::{CloseReason, Upstream, waiting};
 use crate::admission::Permit;
 use crate::net::client::ClientKey;
 use crate::net::proxy_protocol::{self, Ssl, Version};
-use crate::net::socket;
-use crate::pool::{Backend, Failure, Lease, Pool, Request, Timeouts};
+use crate::pool::{Lease, Request, Timeouts};
 
 /// Connects to a backend of the pool, and on failure to the next: as often as the pool allows, and no longer than
 /// `connect_timeout` for each try, waits included. Waits in the pool's queue first where it has to. No byte of the client's
@@ -38,16 +37,14 @@ pub(super) async fn dial_any(
     for retry in 1.. {
         let (giver, lease) = grant;
         record.attempt(&giver, lease.backend());
-        let started = Instant::now();
-        let deadline = (started + giver.timeouts().connect).min(give_up_at);
-        let reached = reach(record, &giver, lease.backend(), downstream);
-        match timeout_at(deadline, reached).await {
-            Ok(Ok(upstream)) => {
-                note_success(record, &giver, &lease, started.elapsed());
-                return Ok((upstream, lease));
-            }
-            Ok(Err(error)) => note_failure(&giver, &lease, &error),
-            Err(_elapsed) => note_failure(&giver, &lease, &io::ErrorKind::TimedOut.into()),
+        let version = giver.send_proxy();
+        let introduction = version.map(|version| introduction(record, version, downstream)).transpose();
+        // Where the client connected to is not known: there is no connection any more.
+        let Ok(introduction) = introduction else { return Err(CloseReason::ClientReset) };
+        let deadline = (Instant::now() + giver.timeouts().connect).min(give_up_at);
+        if let Some((upstream, took)) = Upstream::dial(&giver, &lease, introduction.as_deref(), deadline).await {
+            record.note_connect(took);
+            return Ok((upstream, lease));
         }
         request.failed_by(lease.backend());
         // Another session may have its place during the wait.
@@ -61,13 +58,6 @@ pub(super) async fn dial_any(
         grant = next;
     }
     Err(CloseReason::ConnectFailed)
-}
-
-/// Connects, and tells the backend who its client is, where its pool says so.
-async fn reach(record: &Record, pool: &Pool, backend: &Backend, downstream: &TcpStream) -> io::Result<Upstream> {
-    let version = pool.send_proxy();
-    let introduction = version.map(|version| introduction(record, version, downstream)).transpose()?;
-    Upstream::open(pool, backend, introduction.as_deref()).await
 }
 
 /// The PROXY header for the session's client.
@@ -89,24 +79,6 @@ fn introduction(record: &Record, version: Version, downstream: &TcpStream) -> io
         }),
     };
     Ok(proxy_protocol::header(version, &connection))
-}
-
-fn note_success(record: &mut Record, pool: &Pool, lease: &Lease, took: Duration) {
-    lease.connected();
-    pool.connect_duration().observe(took.as_secs_f64());
-    record.note_connect(took);
-}
-
-/// Counts a failed connect against the backend, unless the fault lies on this side.
-fn note_failure(pool: &Pool, lease: &Lease, error: &io::Error) {
-    let (pool, backend) = (pool.name(), lease.backend().key());
-    if socket::is_own_fault(error) {
-        tracing::debug!(%pool, %backend, %error, "no descriptor, memory or port left to connect with");
-        return;
-    }
-    tracing::debug!(%pool, %backend, %error, "connect failed");
-    let timed_out = error.kind() == io::ErrorKind::TimedOut;
-    lease.failed(if timed_out { Failure::ConnectTimeout } else { Failure::ConnectFailed }, Instant::now());
 }
 
 /// The wait before the `retry`-th retry (from 1): doubles each time, less up to half of it by chance, so that sessions

@@ -27,37 +27,25 @@ pub enum Opened {
 }
 
 impl Session {
-    /// Hears what there is to hear first. `None` if that was the end of the session.
-    pub async fn open(self, edge: &Edge, downstream: TcpStream) -> Option<Opened> {
-        match &edge.tls {
-            Some(tls) => self.open_encrypted(edge, tls, downstream).await,
-            None => self.open_by_name(edge, downstream).await,
+    /// Waits for the session's turn, if it has to, and hears what there is to hear first. `None` if that was its end.
+    pub async fn open(mut self, edge: Option<&Edge>, downstream: TcpStream) -> Option<Opened> {
+        if let Err(unheard) = self.await_turn(&downstream).await {
+            return self.give_up(unheard, Some(&downstream));
         }
-    }
-
-    /// Waits for its turn, if it has to: there is nothing to hear. `None` if that was the end of the session.
-    pub async fn open_unheard(mut self, downstream: TcpStream) -> Option<Opened> {
-        match self.await_turn(&downstream).await {
-            Ok(()) => Some(Opened::Plain(self, downstream)),
-            Err(unheard) => {
-                self.give_up(unheard, Some(&downstream));
-                None
-            }
+        match edge {
+            None => Some(Opened::Plain(self, downstream)),
+            Some(edge) => match &edge.tls {
+                Some(tls) => self.open_encrypted(edge, tls, downstream).await,
+                None => self.open_by_name(edge, downstream).await,
+            },
         }
     }
 
     /// The client says by TLS where it wants to go. What it said stays in the stream.
     async fn open_by_name(mut self, edge: &Edge, downstream: TcpStream) -> Option<Opened> {
-        let said = match self.await_turn(&downstream).await {
-            Ok(()) => self.unless_stopped(hello(edge, &downstream)).await,
-            Err(unheard) => Err(unheard),
-        };
-        let ClientHello { server_name, protocols } = match said {
+        let ClientHello { server_name, protocols } = match self.unless_stopped(hello(edge, &downstream)).await {
             Ok(hello) => hello,
-            Err(unheard) => {
-                self.give_up(unheard, Some(&downstream));
-                return None;
-            }
+            Err(unheard) => return self.give_up(unheard, Some(&downstream)),
         };
         if self.choose(edge, server_name, &protocols.iter().collect::<Vec<_>>()) {
             return Some(Opened::Plain(self, downstream));
@@ -69,16 +57,10 @@ impl Session {
 
     /// The client's TLS ends here.
     async fn open_encrypted(mut self, edge: &Edge, tls: &Terminator, downstream: TcpStream) -> Option<Opened> {
-        let accepted = match self.await_turn(&downstream).await {
-            Ok(()) => self.unless_stopped(tls.accept(downstream, self.place.handshakes())).await,
-            Err(unheard) => Err(unheard),
-        };
+        let accepted = self.unless_stopped(tls.accept(downstream, self.place.handshakes())).await;
         let stream = match accepted {
             Ok(stream) => stream,
-            Err(unheard) => {
-                self.give_up(unheard, None);
-                return None;
-            }
+            Err(unheard) => return self.give_up(unheard, None),
         };
         let connection = stream.get_ref().1;
         let (facts, host) = (Facts::of(connection), connection.server_name().map(str::to_owned));
@@ -120,11 +102,13 @@ impl Session {
         self.record.pool().is_some()
     }
 
-    fn give_up(&mut self, unheard: Unheard, downstream: Option<&TcpStream>) {
+    /// The end of a session that was not heard: nothing is opened.
+    fn give_up(&mut self, unheard: Unheard, downstream: Option<&TcpStream>) -> Option<Opened> {
         if unheard.why.is_some() {
             self.record.know().why = unheard.why;
         }
         self.finish(unheard.reason, downstream);
+        None
     }
 }
 

@@ -1,12 +1,14 @@
 //! A connection to a backend, as its pool wants it.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
 use crate::net::socket;
 use crate::net::tls::{Connection as _, ToBackend};
-use crate::pool::{Backend, Pool};
+use crate::pool::{Backend, Failure, Lease, Pool};
 
 /// A connection to a backend.
 #[derive(Debug)]
@@ -18,11 +20,32 @@ pub enum Upstream {
 }
 
 impl Upstream {
-    /// Connects; says the introduction, and encrypts what follows where the pool says so. The caller bounds the time.
-    ///
-    /// # Errors
-    /// The backend cannot be reached, or does not do its part of the handshake.
-    pub async fn open(pool: &Pool, backend: &Backend, introduction: Option<&[u8]>) -> io::Result<Self> {
+    /// Connects to the backend that is claimed, until then at the latest, and counts how that went: for it, or against it.
+    /// Returns how long it took, too; `None` if it failed.
+    pub async fn dial(
+        pool: &Pool,
+        lease: &Lease,
+        introduction: Option<&[u8]>,
+        until: Instant,
+    ) -> Option<(Self, Duration)> {
+        let started = Instant::now();
+        let opened = timeout_at(until, Self::open(pool, lease.backend(), introduction)).await;
+        match opened.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(upstream) => {
+                let took = started.elapsed();
+                lease.connected();
+                pool.connect_duration().observe(took.as_secs_f64());
+                Some((upstream, took))
+            }
+            Err(error) => {
+                note_failure(pool, lease, &error);
+                None
+            }
+        }
+    }
+
+    /// Connects; says the introduction, and encrypts what follows where the pool says so.
+    async fn open(pool: &Pool, backend: &Backend, introduction: Option<&[u8]>) -> io::Result<Self> {
         let stream = socket::connect(backend.address()).await?;
         if let Some(introduction) = introduction {
             socket::send_first(&stream, introduction)?;
@@ -43,4 +66,16 @@ impl Upstream {
             Self::Encrypted(stream) => stream.tcp(),
         }
     }
+}
+
+/// Counts a failed connect against the backend, unless the fault lies on this side.
+fn note_failure(pool: &Pool, lease: &Lease, error: &io::Error) {
+    let (pool, backend) = (pool.name(), lease.backend().key());
+    if socket::is_own_fault(error) {
+        tracing::debug!(%pool, %backend, %error, "no descriptor, memory or port left to connect with");
+        return;
+    }
+    tracing::debug!(%pool, %backend, %error, "connect failed");
+    let timed_out = error.kind() == io::ErrorKind::TimedOut;
+    lease.failed(if timed_out { Failure::ConnectTimeout } else { Failure::ConnectFailed }, Instant::now());
 }

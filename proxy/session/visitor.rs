@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{CloseReason, Session, SessionId, Tally};
-use crate::net::tls::Connection;
 use crate::relay::{Direction, Stop};
 
 /// Who sends requests on a session.
@@ -62,7 +61,7 @@ impl Session {
     }
 
     /// The end. The connection is the caller's to close.
-    pub fn end<D: Connection>(mut self, reason: CloseReason, downstream: Option<&D>) {
-        self.finish(reason, downstream.map(Connection::tcp));
+    pub fn end(mut self, reason: CloseReason) {
+        self.finish(reason, None);
     }
 }
