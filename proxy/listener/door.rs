@@ -30,11 +30,21 @@ pub struct Door {
     pub home: Home,
 }
 
+/// Who is at the other end of a connection, and since when.
+type Whence = (SocketAddr, Instant);
+
+/// What stands while a connection is looked at.
+#[derive(Debug, Clone, Copy)]
+struct Now<'a> {
+    snapshot: &'a Snapshot,
+    listener: &'a Listener,
+}
+
 /// A connection of which nothing has been heard yet. Counted and logged when dropped, unless it was: also where the worker ends
 /// before anything is.
 struct Unheard<'a> {
     door: &'a Door,
-    who: (SocketAddr, Instant),
+    whence: Whence,
     reason: Option<CloseReason>,
 }
 
@@ -51,32 +61,34 @@ impl Door {
     /// Takes in a connection: begins its session, or refuses it, or waits for what a balancer has to say of it.
     pub(super) fn receive(self: &Rc<Self>, stream: net::TcpStream, peer: SocketAddr) {
         let arrival = Arrival { stream, peer, accepted_at: Instant::now() };
-        let beginning = self.follow(&self.snapshot.load()).beginning(peer.ip());
-        match beginning {
-            Beginning::Data => self.enter(arrival, Header::Unknown, None),
-            Beginning::Refused => self.refuse(arrival, CloseReason::PrereadInvalid),
+        let snapshot = self.snapshot.load();
+        let listener = self.follow(&snapshot);
+        let now = Now { snapshot: &snapshot, listener: &listener };
+        match listener.beginning(peer.ip()) {
+            Beginning::Data => self.enter(now, arrival, Header::Unknown, None),
+            Beginning::Refused => self.refuse(now, arrival.whence(), CloseReason::PrereadInvalid),
             Beginning::Header => match preread::take(&arrival.stream) {
-                Ok(Some(header)) => self.enter(arrival, header, None),
-                Ok(None) => self.await_header(arrival),
-                Err(none) => self.refuse(arrival, none.into()),
+                Ok(Some(header)) => self.enter(now, arrival, header, None),
+                Ok(None) => self.await_header(now, arrival),
+                Err(none) => self.refuse(now, arrival.whence(), none.into()),
             },
         }
     }
 
     /// Waits for a header on a task of its own. The connection holds a place in the house meanwhile, so that there is a bound.
-    fn await_header(self: &Rc<Self>, arrival: Arrival) {
-        let admission = Arc::clone(&self.snapshot.load().admission);
-        let held = match admission.hold() {
+    fn await_header(self: &Rc<Self>, now: Now<'_>, arrival: Arrival) {
+        let held = match now.snapshot.admission.hold() {
             Ok(held) => held,
-            Err(refusal) => return self.refuse(arrival, refusal.into()),
+            Err(refusal) => return self.refuse(now, arrival.whence(), refusal.into()),
         };
-        let (door, patience) = (Rc::clone(self), self.listener.borrow().preread_timeout);
+        let (door, patience) = (Rc::clone(self), now.listener.preread_timeout);
         spawn_local(async move {
-            let Arrival { stream, peer, accepted_at } = arrival;
-            let mut unheard = Unheard { door: &door, who: (peer, accepted_at), reason: Some(CloseReason::Drained) };
-            unheard.reason = match timeout(patience, preread::wait(stream)).await {
+            let whence = arrival.whence();
+            let mut unheard = Unheard { door: &door, whence, reason: Some(CloseReason::Drained) };
+            unheard.reason = match timeout(patience, preread::wait(arrival.stream)).await {
                 Ok(Ok((stream, header))) => {
-                    door.enter(Arrival { stream, peer, accepted_at }, header, Some(held));
+                    let arrival = Arrival { stream, peer: whence.0, accepted_at: whence.1 };
+                    door.at_once(|now| door.enter(now, arrival, header, Some(held)));
                     None
                 }
                 Ok(Err(none)) => Some(none.into()),
@@ -86,16 +98,15 @@ impl Door {
     }
 
     /// Begins a session, here or on a worker that has fewer, if it may.
-    fn enter(&self, arrival: Arrival, header: Header, held: Option<Permit>) {
+    fn enter(&self, now: Now<'_>, arrival: Arrival, header: Header, held: Option<Permit>) {
         let Arrival { stream, peer, accepted_at } = arrival;
-        let snapshot = self.snapshot.load();
-        let listener = self.follow(&snapshot);
+        let Now { snapshot, listener } = now;
         let (client, via) = match header {
             Header::Proxied { source, destination } => (source, Some(Via { peer, destination })),
             Header::Unknown => (peer, None),
         };
-        let origin = origin((client, via, accepted_at), &listener, &snapshot);
-        match admit(&snapshot.admission, &listener, client.ip(), held) {
+        let origin = now.origin((client, accepted_at), via);
+        match admit(&snapshot.admission, listener, client.ip(), held) {
             Ok(permit) => {
                 let edge = listener.edge.as_ref().map(Arc::clone);
                 let front = listener.front.as_ref().map(Arc::clone);
@@ -106,18 +117,18 @@ impl Door {
         }
     }
 
-    /// Closes a connection that has not become a session.
-    fn refuse(&self, arrival: Arrival, reason: CloseReason) {
-        self.tell_refused((arrival.peer, arrival.accepted_at), reason);
+    /// Counts and logs a connection that has not become a session.
+    fn refuse(&self, now: Now<'_>, whence: Whence, reason: CloseReason) {
+        let tally = &now.listener.counts.tally;
+        tally.refusals().tell(tally.listener(), reason, whence.0.ip(), false);
+        Session::refuse(now.origin(whence, None), reason, &self.home.local);
     }
 
-    /// Counts and logs it.
-    fn tell_refused(&self, (peer, accepted_at): (SocketAddr, Instant), reason: CloseReason) {
+    /// Does something with what stands now.
+    fn at_once(&self, act: impl FnOnce(Now<'_>)) {
         let snapshot = self.snapshot.load();
         let listener = self.follow(&snapshot);
-        let tally = &listener.counts.tally;
-        tally.refusals().tell(tally.listener(), reason, peer.ip(), false);
-        Session::refuse(origin((peer, None, accepted_at), &listener, &snapshot), reason, &self.home.local);
+        act(Now { snapshot: &snapshot, listener: &listener });
     }
 
     /// The listener's newest version.
@@ -130,26 +141,31 @@ impl Door {
     }
 }
 
+impl Arrival {
+    fn whence(&self) -> Whence {
+        (self.peer, self.accepted_at)
+    }
+}
+
 impl Drop for Unheard<'_> {
     fn drop(&mut self) {
         if let Some(reason) = self.reason {
-            self.door.tell_refused(self.who, reason);
+            self.door.at_once(|now| self.door.refuse(now, self.whence, reason));
         }
     }
 }
 
-fn origin(
-    (client, via, accepted_at): (SocketAddr, Option<Via>, Instant),
-    listener: &Listener,
-    snapshot: &Snapshot,
-) -> Origin {
-    Origin {
-        client,
-        known: via.map(|via| Box::new(Known { via: Some(via), ..Known::default() })),
-        accepted_at,
-        tally: Arc::clone(&listener.counts.tally),
-        pool: listener.pool_for(client.ip(), Instant::now).map(Arc::clone),
-        access_log: snapshot.access_log,
+impl Now<'_> {
+    fn origin(&self, (client, accepted_at): Whence, via: Option<Via>) -> Origin {
+        let Self { snapshot, listener } = self;
+        Origin {
+            client,
+            known: via.map(|via| Box::new(Known { via: Some(via), ..Known::default() })),
+            accepted_at,
+            tally: Arc::clone(&listener.counts.tally),
+            pool: listener.pool_for(client.ip(), Instant::now).map(Arc::clone),
+            access_log: snapshot.access_log,
+        }
     }
 }
 
