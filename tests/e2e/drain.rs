@@ -169,16 +169,22 @@ async fn a_reload_on_the_way_down_is_refused() {
     proxy.ended().await;
 }
 
-#[tokio::test]
-async fn those_who_are_left_go_one_after_the_other_the_youngest_first() {
-    let backend = Backend::echo();
-    let mut proxy = with_server(&backend, "drain_timeout = \"4s\"\ndrain_pace = \"100/s\"");
+/// Ten clients, the eldest first.
+async fn ten_players(proxy: &Proxy) -> Vec<Peer> {
     let mut clients = Vec::new();
     for _ in 0..10 {
         let mut client = proxy.connect().await;
         client.echo(b"hello").await;
         clients.push(client);
     }
+    clients
+}
+
+#[tokio::test]
+async fn those_who_are_left_go_one_after_the_other_the_youngest_first() {
+    let backend = Backend::echo();
+    let mut proxy = with_server(&backend, "drain_timeout = \"4s\"\ndrain_pace = \"100/s\"");
+    let clients = ten_players(&proxy).await;
     proxy.shut_down();
     let asked = Instant::now();
     eventually("it says how many are left", async || {
@@ -208,12 +214,7 @@ async fn those_who_are_left_go_one_after_the_other_the_youngest_first() {
 async fn a_pace_that_is_too_slow_leaves_the_rest_to_the_deadline() {
     let backend = Backend::echo();
     let mut proxy = with_server(&backend, "drain_timeout = \"2s\"\ndrain_pace = \"2/s\"");
-    let mut clients = Vec::new();
-    for _ in 0..10 {
-        let mut client = proxy.connect().await;
-        client.echo(b"hello").await;
-        clients.push(client);
-    }
+    let mut clients = ten_players(&proxy).await;
     proxy.shut_down();
     let asked = Instant::now();
     // One of them leaves by itself meanwhile, and is nobody's turn.

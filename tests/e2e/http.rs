@@ -14,6 +14,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::support::proxy::{pool, pool_of};
@@ -134,28 +135,25 @@ async fn http2_is_spoken_plain_and_by_tls() {
 }
 
 /// Twenty requests at once.
-async fn check_http2(sender: http2::SendRequest<Full<Bytes>>, scheme: &str) {
-    let ask = async |number: usize| {
-        let uri = format!("{scheme}://a.example/{number}");
-        let request = Request::post(uri).body(Full::from(vec![7_u8; number * 5000])).unwrap();
-        let answer = soon("an answer", sender.clone().send_request(request)).await.unwrap();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        let text = String::from_utf8_lossy(&body);
-        assert!(text.starts_with(&format!("POST /{number}\n")) && text.contains("host: a.example\n"), "{text:.300}");
-        assert!(text.contains(&format!("x-forwarded-proto: {scheme}\n")), "{text:.300}");
-        assert_eq!(body.iter().filter(|&&byte| byte == 7).count(), number * 5000);
-    };
-    futures_join((0..20).map(ask)).await;
-}
-
-/// All of them at once.
-async fn futures_join<F: Future<Output = ()>>(futures: impl Iterator<Item = F>) {
-    let mut all: Vec<_> = futures.map(Box::pin).collect();
-    std::future::poll_fn(|cx| {
-        all.retain_mut(|future| future.as_mut().poll(cx).is_pending());
-        if all.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
+async fn check_http2(sender: http2::SendRequest<Full<Bytes>>, scheme: &'static str) {
+    let mut asked = JoinSet::new();
+    for number in 0..20_usize {
+        let mut sender = sender.clone();
+        asked.spawn(async move {
+            let uri = format!("{scheme}://a.example/{number}");
+            let request = Request::post(uri).body(Full::from(vec![7_u8; number * 5000])).unwrap();
+            let answer = soon("an answer", sender.send_request(request)).await.unwrap();
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8_lossy(&body);
+            assert!(
+                text.starts_with(&format!("POST /{number}\n")) && text.contains("host: a.example\n"),
+                "{text:.300}"
+            );
+            assert!(text.contains(&format!("x-forwarded-proto: {scheme}\n")), "{text:.300}");
+            assert_eq!(body.iter().filter(|&&byte| byte == 7).count(), number * 5000);
+        });
+    }
+    assert_eq!(asked.join_all().await.len(), 20);
 }
 
 #[tokio::test]
