@@ -239,6 +239,11 @@ impl Admission {
 }
 
 impl Permit {
+    /// The house that it is for.
+    pub fn house(&self) -> &Arc<Admission> {
+        &self.admission
+    }
+
     /// How soon its session's client is served in a line, on the listener whose memory this is.
     pub fn class(&self, memory: &Memory, client: IpAddr) -> Class {
         self.admission.class(memory, client, Instant::now())

@@ -90,6 +90,9 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
 
     /// The session has lasted for half a minute: what pays only for long ones may be set now.
     fn settle(&self);
+
+    /// Its peer must not take what follows for an end in order: where that is not so anyway, closing becomes a reset.
+    fn break_off(&self) {}
 }
 
 /// For streams that are too large to be carried about.
@@ -102,6 +105,10 @@ impl<S: Socket> Socket for Box<S> {
 
     fn settle(&self) {
         (**self).settle();
+    }
+
+    fn break_off(&self) {
+        (**self).break_off();
     }
 }
 

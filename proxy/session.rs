@@ -23,6 +23,7 @@ mod record;
 mod refusals;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod upstream;
 mod visitor;
 mod waiting;
@@ -37,14 +38,15 @@ pub use self::outcome::{CloseReason, Tally};
 pub use self::preread::Opened;
 use self::record::{Last, Record};
 pub use self::refusals::Refusals;
+pub use self::tunnel::{Offshoot, Offshoots};
 pub use self::upstream::Upstream;
 pub use self::visitor::Visitor;
 use crate::admission::{Permit, Refusal};
 use crate::config::model::{Language, Occasion};
+use crate::net::tcp_info;
 use crate::net::tls::Connection;
-use crate::net::{socket, tcp_info};
 use crate::pool::{Failure, Lease, Pool};
-use crate::relay::{self, Direction, Side};
+use crate::relay::{self, Direction, Side, Socket as _};
 
 /// A session that has been admitted.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ pub struct Session {
 }
 
 /// Where a session comes from and where it is to go.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Origin {
     /// The client's address.
     pub client: SocketAddr,
@@ -148,8 +150,8 @@ impl Session {
         };
         self.report(&lease, end);
         match end {
-            relay::End::Reset(Side::Downstream) => socket::reset_on_close(upstream.tcp()),
-            relay::End::Reset(Side::Upstream) => socket::reset_on_close(downstream.tcp()),
+            relay::End::Reset(Side::Downstream) => upstream.tcp().break_off(),
+            relay::End::Reset(Side::Upstream) => downstream.break_off(),
             _ => {}
         }
         outcome::of_relay(end, self.place.stop_reason())
@@ -230,7 +232,9 @@ struct Observer<'a> {
 impl relay::Observe for Observer<'_> {
     fn passed(&self, direction: Direction, bytes: usize) {
         self.place.passed(direction, bytes);
-        self.record.tally().passed(self.place.worker(), direction, bytes);
+        if !self.record.shares_its_wire {
+            self.record.tally().passed(self.place.worker(), direction, bytes);
+        }
     }
 
     fn answered(&self) {

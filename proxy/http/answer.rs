@@ -24,6 +24,10 @@ pub enum Reason {
     BackendReset,
     /// The backend did not answer in time.
     RequestTimeout,
+    /// The backend has agreed to another protocol that nobody had asked for, or has not agreed, and says that all is well.
+    NotUpgraded,
+    /// As many sessions live as may.
+    AtCapacity,
 }
 
 impl Reason {
@@ -37,6 +41,8 @@ impl Reason {
             Self::ConnectFailed => "connect_failed",
             Self::BackendReset => "backend_reset",
             Self::RequestTimeout => "request_timeout",
+            Self::NotUpgraded => "not_upgraded",
+            Self::AtCapacity => "at_capacity",
         }
     }
 
@@ -45,8 +51,8 @@ impl Reason {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::Shed | Self::NoBackend => StatusCode::SERVICE_UNAVAILABLE,
-            Self::ConnectFailed | Self::BackendReset => StatusCode::BAD_GATEWAY,
+            Self::Shed | Self::NoBackend | Self::AtCapacity => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ConnectFailed | Self::BackendReset | Self::NotUpgraded => StatusCode::BAD_GATEWAY,
             Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -55,7 +61,8 @@ impl Reason {
         match self {
             Self::BadRequest => "this is no request that has one meaning",
             Self::NoRoute => "nothing is served here",
-            Self::Shed => "too many are here already, please try again",
+            Self::NotUpgraded => "the server could not agree on a protocol",
+            Self::Shed | Self::AtCapacity => "too many are here already, please try again",
             Self::NoBackend => "no server is ready, please try again",
             Self::ConnectFailed => "no server could be reached",
             Self::BackendReset => "the server broke off",

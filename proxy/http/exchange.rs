@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use hyper::{Method, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use tokio::time::Instant;
 
+use super::answer;
+use super::busy::Work;
 use crate::pool::{Backend, Pool};
 use crate::session::Visitor;
 
@@ -37,6 +39,8 @@ pub struct Exchange {
     answered: Option<(Arc<Pool>, Arc<Backend>, Duration)>,
     bytes: u64,
     is_whole: bool,
+    wants_text: bool,
+    _work: Option<Work>,
 }
 
 /// Bytes of a path that are logged.
@@ -56,18 +60,19 @@ impl Counts {
 
 impl Exchange {
     /// A request has come.
-    pub fn begin(
+    pub fn begin<B>(
         visitor: &Rc<Visitor>,
         counts: &Arc<Counts>,
-        id: String,
-        (method, host, path): (&Method, Option<&str>, &str),
+        work: Option<Work>,
+        (id, host, request): (String, Option<&str>, &Request<B>),
     ) -> Self {
         counts.in_flight.fetch_add(1, Relaxed);
+        let path = request.uri().path();
         Self {
             visitor: Rc::clone(visitor),
             counts: Arc::clone(counts),
             id,
-            method: method.clone(),
+            method: request.method().clone(),
             host: host.map(str::to_owned),
             path: path[..path.floor_char_boundary(PATH_MAX)].to_owned(),
             began: Instant::now(),
@@ -76,7 +81,14 @@ impl Exchange {
             answered: None,
             bytes: 0,
             is_whole: false,
+            wants_text: answer::wants_text(request.headers()),
+            _work: work,
         }
+    }
+
+    /// Whether the client would rather have text than JSON.
+    pub fn wants_text(&self) -> bool {
+        self.wants_text
     }
 
     /// This proxy has answered itself.

@@ -1,15 +1,15 @@
 //! A request on its way to a backend, and the head of its answer on the way back.
 //!
 //! A request is sent a second time only where that cannot do anything twice: where no connection came to stand; where it went out
-//! on a warm connection that the backend had closed, before any of it was taken; or, without a body, on one that the backend
-//! closed instead of answering. What that costs a sick pool is bounded by its budget.
+//! on a warm connection that the backend had closed, before any of it was taken; or, where it may be done twice, on one that the
+//! backend closed instead of answering. What that costs a sick pool is bounded by its budget.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::spawn_local;
@@ -19,7 +19,7 @@ use super::body::{BodyError, Upload};
 use super::budget::Budget;
 use super::warm::Warm;
 use crate::net::client::ClientKey;
-use crate::pool::{self, Failure, Lease, Pool};
+use crate::pool::{self, Failure, Grant, Lease, Pool};
 use crate::session::Upstream;
 
 /// What has come of a request.
@@ -31,6 +31,8 @@ pub struct Reached<B> {
     pub lease: Lease,
     /// The pool that gave it.
     pub pool: Arc<Pool>,
+    /// How long the connect took; nothing, if a connection stood already.
+    pub connect: Duration,
     /// The connection, for another request when this one is over.
     pub sender: SendRequest<B>,
 }
@@ -67,6 +69,13 @@ enum Sent<B> {
     Failed(Failed),
 }
 
+impl<B> Reached<B> {
+    /// Whether the backend speaks another protocol from here on.
+    pub fn has_switched(&self) -> bool {
+        self.response.status() == StatusCode::SWITCHING_PROTOCOLS
+    }
+}
+
 impl<B> Forward<'_, B>
 where
     B: Body + Unpin + 'static,
@@ -93,19 +102,21 @@ where
             if let Some(sender) = self.warm.take(lease.backend(), Instant::now()) {
                 let again = copy(&request);
                 match exchange(&giver, sender, request).await {
-                    Sent::Answered(response, sender) => return Ok(reached(response, lease, giver, sender)),
+                    Sent::Answered(response, sender) => {
+                        return Ok(reached(response, (giver, lease), (sender, Duration::ZERO)));
+                    }
                     Sent::Refused(back) => request = back,
                     Sent::Failed(Failed::Reset) if again.is_some() => request = again.ok_or(Failed::Reset)?,
                     Sent::Failed(why) => return Err(blame(&lease, why)),
                 }
             }
-            let Some(sender) = connect(&giver, &lease).await else {
+            let Some((sender, took)) = connect(&giver, &lease).await else {
                 failed = Failed::Connect;
                 ask.failed_by(lease.backend());
                 continue;
             };
             match exchange(&giver, sender, request).await {
-                Sent::Answered(response, sender) => return Ok(reached(response, lease, giver, sender)),
+                Sent::Answered(response, sender) => return Ok(reached(response, (giver, lease), (sender, took))),
                 Sent::Refused(back) => request = back,
                 Sent::Failed(why) => return Err(blame(&lease, why)),
             }
@@ -116,14 +127,18 @@ where
     }
 }
 
-fn reached<B>(response: Response<Incoming>, lease: Lease, pool: Arc<Pool>, sender: SendRequest<B>) -> Reached<B> {
+fn reached<B>(
+    response: Response<Incoming>,
+    (pool, lease): Grant,
+    (sender, connect): (SendRequest<B>, Duration),
+) -> Reached<B> {
     lease.succeeded(Instant::now());
-    Reached { response, lease, pool, sender }
+    Reached { response, lease, pool, connect, sender }
 }
 
-/// The same request again, if it has no body.
+/// The same request again, if it may be sent twice: it has no body, and does nothing more the second time (RFC 9110, 9.2.2).
 fn copy<B>(request: &Request<Upload<B>>) -> Option<Request<Upload<B>>> {
-    matches!(request.body(), Upload::Empty).then(|| {
+    (matches!(request.body(), Upload::Empty) && request.method().is_idempotent()).then(|| {
         let mut copy = Request::new(Upload::Empty);
         *copy.method_mut() = request.method().clone();
         *copy.uri_mut() = request.uri().clone();
@@ -157,19 +172,20 @@ async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> 
     }
 }
 
-/// A fresh connection; `None` if the backend cannot be reached.
-async fn connect<B>(pool: &Pool, lease: &Lease) -> Option<SendRequest<Upload<B>>>
+/// A fresh connection, and how long that took; `None` if the backend cannot be reached.
+async fn connect<B>(pool: &Pool, lease: &Lease) -> Option<(SendRequest<Upload<B>>, Duration)>
 where
     B: Body + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<BodyError>,
 {
     let until = Instant::now() + pool.timeouts().connect;
-    let (upstream, _took) = Upstream::dial(pool, lease, None, until).await?;
-    match upstream {
+    let (upstream, took) = Upstream::dial(pool, lease, None, until).await?;
+    let sender = match upstream {
         Upstream::Plain(stream) => drive(stream).await,
         Upstream::Encrypted(stream) => drive(stream).await,
-    }
+    };
+    Some((sender?, took))
 }
 
 /// Leaves a connection to a task of its own, which ends with it.

@@ -7,24 +7,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HOST, HeaderValue};
-use hyper::{Method, Request, Response, Uri, Version};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use hyper::{Method, Request, Response, Uri, Version, upgrade};
+use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
 use super::answer::{self, Reason};
 use super::body::{Upload, Watched};
 use super::budget::Budget;
+use super::busy::{Busy, Work};
 use super::exchange::{Counts, Exchange};
 use super::forward::{Forward, Reached};
 use super::front::Front;
 use super::headers::{self, Source};
 use super::reply::{Afterwards, Reply};
+use super::tunnel::Tunnel;
+use super::upgrade::{Wish, is_extended_connect};
 use super::warm::{Rule, Warm};
+use crate::admission::Refusal;
 use crate::config::scalar::Name;
 use crate::net::client::ClientKey;
 use crate::pool::Pool;
-use crate::session::Visitor;
+use crate::session::{Offshoots, Visitor};
 
 /// What a worker has for all its connections that speak HTTP.
 #[derive(Debug, Default)]
@@ -45,6 +50,22 @@ pub struct Handler {
     pub counts: Arc<Counts>,
     /// The worker's part.
     pub shared: Rc<Shared>,
+    /// What an upgrade makes a session of.
+    pub ground: Ground,
+}
+
+/// What becomes a session of its own kind when a client and a backend have agreed on another protocol.
+#[derive(Debug)]
+pub enum Ground {
+    /// The client's connection, which is left to the tunnel when the answer is out.
+    Connection(RefCell<Option<Box<Tunnel>>>),
+    /// A stream of it.
+    Streams {
+        /// What the connection has to do.
+        busy: Rc<Busy>,
+        /// Makes sessions of streams.
+        offshoots: Rc<Offshoots>,
+    },
 }
 
 /// Often enough for times that are given in seconds.
@@ -78,22 +99,27 @@ impl Handler {
         let front = self.front.load_full();
         let host = host_of(&request).map(str::to_owned);
         let id = self.identify(&mut request, &front);
-        let about = (request.method(), host.as_deref(), request.uri().path());
-        let exchange = Exchange::begin(&self.visitor, &self.counts, id, about);
-        let wants_text = answer::wants_text(request.headers());
+        let exchange =
+            Exchange::begin(&self.visitor, &self.counts, self.ground.work(), (id, host.as_deref(), &request));
         if !is_sound(&request) {
-            return own(Reason::BadRequest, wants_text, exchange);
+            return own(Reason::BadRequest, exchange);
         }
         let Some(pool) = front.pool_for(host.as_deref(), request.uri().path(), request.method()) else {
-            return own(Reason::NoRoute, wants_text, exchange);
+            return own(Reason::NoRoute, exchange);
         };
-        let outgoing = self.outgoing(request, host.as_deref(), &front, pool);
+        let wish = Wish::of(&mut request);
+        let outgoing = self.outgoing(request, (host.as_deref(), wish.as_ref()), &front, pool);
         let budget = self.shared.budget(pool);
         let client = ClientKey::of(self.visitor.client.ip());
         let forward = Forward { warm: &self.shared.warm, budget: &budget, client };
-        match forward.send(pool, outgoing).await {
-            Ok(reached) => self.pass(reached, exchange),
-            Err(failed) => own(failed.into(), wants_text, exchange),
+        match (forward.send(pool, outgoing).await, wish) {
+            (Ok(reached), Some(wish)) if reached.has_switched() => self.switch(wish, reached, exchange),
+            (Ok(reached), None) if reached.has_switched() => own(Reason::NotUpgraded, exchange),
+            (Ok(reached), Some(wish)) if wish.is_misled_by(reached.response.status()) => {
+                own(Reason::NotUpgraded, exchange)
+            }
+            (Ok(reached), _) => self.pass(reached, exchange),
+            (Err(failed), _) => own(failed.into(), exchange),
         }
     }
 
@@ -115,7 +141,7 @@ impl Handler {
     fn outgoing(
         &self,
         request: Request<Incoming>,
-        host: Option<&str>,
+        (host, wish): (Option<&str>, Option<&Wish>),
         front: &Front,
         pool: &Pool,
     ) -> Request<Upload<Incoming>> {
@@ -132,12 +158,31 @@ impl Handler {
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         parts.uri = target.parse().unwrap_or_else(|_never| Uri::from_static("/"));
         parts.version = Version::HTTP_11;
+        if let Some(wish) = wish {
+            wish.ask(&mut parts);
+        }
         Request::from_parts(parts, Upload::new(body, pool.timeouts().session.idle))
+    }
+
+    /// The consent as the client gets it; what comes then is a tunnel.
+    fn switch(&self, wish: Wish, reached: Reached<Upload<Incoming>>, mut exchange: Exchange) -> Response<Reply> {
+        let Reached { mut response, lease, pool, connect, .. } = reached;
+        let (is_websocket, backend) = (wish.is_websocket(), upgrade::on(&mut response));
+        let (mut parts, _none) = response.into_parts();
+        let protocol = parts.headers.remove(UPGRADE);
+        headers::strip(&mut parts.headers);
+        let client = wish.grant(&mut parts, protocol);
+        exchange.answered(parts.status, &pool, lease.backend());
+        let tunnel = Tunnel { client, backend, grant: (pool, lease), connect, is_websocket };
+        match self.ground.begin(tunnel) {
+            Ok(()) => Response::from_parts(parts, Reply::own(Bytes::new(), exchange)),
+            Err(_full) => own(Reason::AtCapacity, exchange),
+        }
     }
 
     /// The answer as the client gets it.
     fn pass(&self, reached: Reached<Upload<Incoming>>, mut exchange: Exchange) -> Response<Reply> {
-        let Reached { response, lease, pool, sender } = reached;
+        let Reached { response, lease, pool, sender, .. } = reached;
         exchange.answered(response.status(), &pool, lease.backend());
         let (mut parts, body) = response.into_parts();
         let stays = !parts.headers.get_all(CONNECTION).iter().any(|value| headers::lists(value, "close"));
@@ -150,9 +195,42 @@ impl Handler {
     }
 }
 
-fn own(reason: Reason, wants_text: bool, mut exchange: Exchange) -> Response<Reply> {
+impl Ground {
+    fn work(&self) -> Option<Work> {
+        match self {
+            Self::Connection(_) => None,
+            Self::Streams { busy, .. } => Some(busy.work()),
+        }
+    }
+
+    /// Has it become a session.
+    fn begin(&self, tunnel: Tunnel) -> Result<(), Refusal> {
+        match self {
+            Self::Connection(left) => *left.borrow_mut() = Some(Box::new(tunnel)),
+            Self::Streams { busy, offshoots } => {
+                let (session, counted) = offshoots.begin()?;
+                let counted = (counted, busy.work());
+                spawn_local(async move {
+                    Box::pin(tunnel.live_on_stream(session)).await;
+                    drop(counted);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to live on the connection from now on.
+    pub fn take(&self) -> Option<Box<Tunnel>> {
+        match self {
+            Self::Connection(left) => left.take(),
+            Self::Streams { .. } => None,
+        }
+    }
+}
+
+fn own(reason: Reason, mut exchange: Exchange) -> Response<Reply> {
     exchange.refused(reason.status(), reason.as_str());
-    answer::refuse(reason, wants_text).map(|words| Reply::own(words, exchange))
+    answer::refuse(reason, exchange.wants_text()).map(|words| Reply::own(words, exchange))
 }
 
 /// The host that is asked for: that of the target where it has one, else the header's.
@@ -171,8 +249,9 @@ fn is_sound(request: &Request<Incoming>) -> bool {
             .get(HOST)
             .is_none_or(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()))
     };
+    let is_served = request.method() != Method::CONNECT || is_extended_connect(request);
     let has_user = target.is_some_and(|authority| authority.as_str().contains('@'));
     // RFC 9112, 3.2: one, and only one; in HTTP/2 the target has it, too.
     let enough = request.version() != Version::HTTP_11 || hosts == 1;
-    hosts <= 1 && enough && target.is_none_or(agrees) && !has_user && request.method() != Method::CONNECT
+    hosts <= 1 && enough && target.is_none_or(agrees) && !has_user && is_served
 }

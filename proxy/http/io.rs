@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
+use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Ambiguous, Framing};
@@ -29,6 +30,8 @@ pub struct Client<S> {
     traffic: Arc<Traffic>,
     /// What is looked at: requests of HTTP/1.1. `None` for HTTP/2, whose frames have one meaning.
     framing: Option<(Framing, Arc<Phase>)>,
+    /// Where that has found something ambiguous: the bytes from there on, as they came. Nothing is read any more.
+    withheld: Vec<u8>,
 }
 
 impl Traffic {
@@ -54,26 +57,36 @@ impl<S> Client<S> {
     /// A connection that speaks HTTP/1.1 and tells where it is, or else HTTP/2.
     pub fn new(stream: S, traffic: &Arc<Traffic>, http1: Option<&Arc<Phase>>) -> Self {
         let framing = http1.map(|phase| (Framing::default(), Arc::clone(phase)));
-        Self { stream, traffic: Arc::clone(traffic), framing }
+        Self { stream, traffic: Arc::clone(traffic), framing, withheld: Vec::new() }
     }
 
-    /// The connection itself.
-    pub fn into_inner(self) -> S {
-        self.stream
+    /// The connection itself, and what the library has read of what comes behind the requests.
+    pub fn into_inner(self, mut read: Bytes) -> (S, Bytes) {
+        if !self.withheld.is_empty() {
+            // These were no requests, so there was nothing ambiguous. The last byte is not the client's.
+            let before = &read[..read.len().saturating_sub(1)];
+            read = Bytes::from([before, &self.withheld].concat());
+        }
+        (self.stream, read)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
     /// What is ambiguous is replaced by a byte that no message has, so that the library refuses it as it does other rubbish.
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.withheld.is_empty() {
+            return Poll::Pending;
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let new = &mut buffer.filled_mut()[before..];
         self.traffic.passed(Direction::Up, new.len());
-        if let Some((framing, phase)) = &mut self.framing {
+        let Self { framing, withheld, .. } = &mut *self;
+        if let Some((framing, phase)) = framing {
             let verdict = framing.pass(new);
             phase.note(framing.is_in_head());
             if let Err(Ambiguous(at)) = verdict {
+                withheld.extend_from_slice(&new[at..]);
                 new[at] = 0;
                 buffer.set_filled(before + at + 1);
             }
@@ -114,8 +127,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-    use tokio::time::Instant;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
 
@@ -137,9 +152,23 @@ mod tests {
         far.write_all(b"GET / HTTP/1.1\nHost: a\n\nGET /2").await.unwrap();
         let length = client.read(&mut buffer).await.unwrap();
         assert_eq!(buffer[..length], *b"GET / HTTP/1.1\0");
+        let read = client.read(&mut buffer);
+        assert!(timeout(Duration::from_millis(10), read).await.is_err(), "nothing follows");
         client.write_all(b"answer").await.unwrap();
         assert_eq!(traffic.bytes(), (27 + 30, 6));
         assert_eq!((traffic.tally.bytes(Direction::Up), traffic.tally.bytes(Direction::Down)), (57, 6));
+    }
+
+    #[tokio::test]
+    async fn what_comes_behind_an_upgrade_is_as_it_was_sent() {
+        let (mut far, near) = duplex(1000);
+        let mut client = Client::new(near, &traffic(), Some(&Phase::new(Instant::now())));
+        let (upgrade, frames) = (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x82\x03\n\n\n\x82\x01x");
+        far.write_all(&[&upgrade[..], frames].concat()).await.unwrap();
+        let mut buffer = vec![0; 100];
+        let length = client.read(&mut buffer).await.unwrap();
+        let (_, early) = client.into_inner(Bytes::copy_from_slice(&buffer[upgrade.len()..length]));
+        assert_eq!(early, frames[..]);
     }
 
     #[tokio::test]

@@ -1,12 +1,13 @@
 //! A client's connection that carries requests, from its first byte to its end.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hyper::body::Incoming;
@@ -16,14 +17,16 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
+use super::busy::Busy;
 use super::exchange::Counts;
 use super::front::Front;
-use super::handle::{Handler, Shared};
+use super::handle::{Ground, Handler, Shared};
 use super::io::{Client, Traffic};
 use super::patience::{Patience, Phase};
 use super::reply::Reply;
+use super::tunnel::Tunnel;
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::Connection;
 use crate::relay::{Asked, Direction};
@@ -47,26 +50,38 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Requests under way at once on a connection of HTTP/2.
 const STREAMS_MAX: u32 = 128;
 
+/// How long the sessions on streams of a connection may take to end when it is asked to: as long as the process waits for
+/// their last words.
+const LAST_WORDS: Duration = Duration::from_millis(1800);
+
 /// What a client of HTTP/2 begins with (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What requests made of a connection.
+enum Ended {
+    Closed(CloseReason),
+    /// It is no more HTTP's.
+    Switched(Box<Tunnel>),
+}
 
 /// Lives a session that carries requests.
 pub async fn serve<S: Connection + Send + 'static>(session: Session, stream: S, hosting: Hosting) {
     let visitor = Rc::new(session.visitor());
     let traffic = Traffic::new(&visitor);
-    let reason = match is_http2((&session, &visitor), &stream, &hosting).await {
+    let ended = match is_http2((&session, &visitor), &stream, &hosting).await {
         Ok(is_http2) => {
-            let Hosting { front, counts, shared } = hosting;
-            let handler = Rc::new(Handler { visitor, front, counts, shared });
-            let host = Host { session: &session, handler, traffic: &traffic };
-            if is_http2 { host.serve_http2(stream).await } else { host.serve_http1(stream).await }
+            let host = Host { session: &session, traffic: &traffic, visitor, hosting };
+            if is_http2 { Ended::Closed(host.serve_http2(stream).await) } else { host.serve_http1(stream).await }
         }
-        Err(reason) => reason,
+        Err(reason) => Ended::Closed(reason),
     };
     let (up, down) = traffic.bytes();
     session.note_bytes(Direction::Up, up);
     session.note_bytes(Direction::Down, down);
-    session.end(reason);
+    match ended {
+        Ended::Closed(reason) => session.end(reason),
+        Ended::Switched(tunnel) => Box::pin(tunnel.live_on_connection::<S>(session)).await,
+    }
 }
 
 /// Which version the client speaks: what TLS has agreed on, or what its first bytes say.
@@ -115,17 +130,18 @@ async fn asked(session: &Session) -> Asked {
 
 struct Host<'a> {
     session: &'a Session,
-    handler: Rc<Handler>,
     traffic: &'a Arc<Traffic>,
+    visitor: Rc<Visitor>,
+    hosting: Hosting,
 }
 
 impl Host<'_> {
-    async fn serve_http1<S: Connection + Send + 'static>(self, stream: S) -> CloseReason {
-        let limits = self.handler.front.load().limits;
-        let phase = Phase::new(self.handler.visitor.accepted_at);
+    async fn serve_http1<S: Connection + Send + 'static>(self, stream: S) -> Ended {
+        let limits = self.hosting.front.load().limits;
+        let phase = Phase::new(self.visitor.accepted_at);
         let io = TokioIo::new(Client::new(stream, self.traffic, Some(&phase)));
-        let handler = &self.handler;
-        let service = service_fn(|request| answer(Rc::clone(handler), request));
+        let (handler, session) = self.handler(Ground::Connection(RefCell::default()));
+        let service = service_fn(|request| answer(Rc::clone(&handler), request));
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(Patience::new(&phase, limits))
@@ -133,12 +149,16 @@ impl Host<'_> {
                 .max_headers(HEADERS_MAX)
                 .max_buf_size(HEAD_BYTES_MAX)
                 .serve_connection(io, service)
+                .with_upgrades()
         );
         loop {
             tokio::select! {
-                ended = connection.as_mut() => return reason_of(ended.err(), phase.is_in_head()),
-                asked = asked(self.session) => match asked {
-                    Asked::End => return self.session.stop_reason(),
+                ended = connection.as_mut() => return match (ended, handler.ground.take()) {
+                    (Ok(()), Some(tunnel)) => Ended::Switched(tunnel),
+                    (ended, _) => Ended::Closed(reason_of(ended.err(), phase.is_in_head())),
+                },
+                asked = asked(session) => match asked {
+                    Asked::End => return Ended::Closed(session.stop_reason()),
                     _ => connection.as_mut().graceful_shutdown(),
                 },
             }
@@ -146,25 +166,21 @@ impl Host<'_> {
     }
 
     async fn serve_http2<S: Connection + Send + 'static>(self, stream: S) -> CloseReason {
-        let limits = self.handler.front.load().limits;
+        let limits = self.hosting.front.load().limits;
         let io = TokioIo::new(Client::new(stream, self.traffic, None));
-        let (busy, handler) = (Rc::new(Busy::new()), &self.handler);
-        let service = service_fn(|request| {
-            let (handler, work) = (Rc::clone(handler), busy.work());
-            async move {
-                let response = answer(handler, request).await;
-                drop(work);
-                response
-            }
-        });
+        let (busy, offshoots) = (Busy::new(), self.session.offshoots());
+        let ground = Ground::Streams { busy: Rc::clone(&busy), offshoots: Rc::clone(&offshoots) };
+        let (handler, session) = self.handler(ground);
+        let service = service_fn(|request| answer(Rc::clone(&handler), request));
         let mut connection = pin!(
             http2::Builder::new(OnThisThread)
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(STREAMS_MAX)
                 .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+                .enable_connect_protocol()
                 .serve_connection(io, service)
         );
-        let mut is_idle = false;
+        let (mut is_idle, mut is_asked) = (false, false);
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -174,12 +190,24 @@ impl Host<'_> {
                     is_idle = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                asked = asked(self.session) => match asked {
-                    Asked::End => return self.session.stop_reason(),
+                asked = asked(session), if !is_asked => match asked {
+                    Asked::End => {
+                        is_asked = true;
+                        offshoots.stop_all(session.stop_reason());
+                    }
                     _ => connection.as_mut().graceful_shutdown(),
                 },
+                // What they have to say goes through this connection.
+                _late = timeout(LAST_WORDS, offshoots.emptied()), if is_asked => return session.stop_reason(),
             }
         }
+    }
+}
+
+impl<'a> Host<'a> {
+    fn handler(self, ground: Ground) -> (Rc<Handler>, &'a Session) {
+        let Self { session, visitor, hosting: Hosting { front, counts, shared }, .. } = self;
+        (Rc::new(Handler { visitor, front, counts, shared, ground }), session)
     }
 }
 
@@ -199,43 +227,6 @@ fn reason_of(error: Option<hyper::Error>, is_in_head: bool) -> CloseReason {
         Some(error) if error.is_timeout() => CloseReason::IdleTimeout,
         Some(error) if error.is_parse() => CloseReason::PrereadInvalid,
         Some(_broken) => CloseReason::ClientReset,
-    }
-}
-
-/// Requests under way on one connection, and since when there are none.
-struct Busy {
-    working: Cell<usize>,
-    since: Cell<Instant>,
-}
-
-struct Work(Rc<Busy>);
-
-impl Busy {
-    fn new() -> Self {
-        Self { working: Cell::new(0), since: Cell::new(Instant::now()) }
-    }
-
-    fn work(self: &Rc<Self>) -> Work {
-        self.working.set(self.working.get() + 1);
-        Work(Rc::clone(self))
-    }
-
-    /// Resolves when there has been nothing for so long.
-    async fn idle_for(&self, limit: std::time::Duration) {
-        loop {
-            let from = if self.working.get() == 0 { self.since.get() } else { Instant::now() };
-            sleep_until(from + limit).await;
-            if self.working.get() == 0 && self.since.get() + limit <= Instant::now() {
-                return;
-            }
-        }
-    }
-}
-
-impl Drop for Work {
-    fn drop(&mut self) {
-        self.0.working.set(self.0.working.get() - 1);
-        self.0.since.set(Instant::now());
     }
 }
 

@@ -6,7 +6,7 @@
 pub const GOING_AWAY: [u8; 4] = [0x88, 0x02, 0x03, 0xe9];
 
 /// Follows the bytes of one direction from frame to frame.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Frames {
     /// The head of a frame, as much of it as has come.
     head: [u8; HEAD_MAX],
@@ -25,23 +25,40 @@ impl Frames {
     /// Looks at the next bytes.
     pub fn pass(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let taken = if self.left > 0 {
-                let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
-                self.left -= here as u64;
-                here
-            } else {
-                self.head[usize::from(self.filled)] = bytes[0];
-                self.filled += 1;
-                self.leave_head();
-                1
-            };
-            bytes = &bytes[taken..];
+            bytes = &bytes[self.step(bytes)..];
         }
+    }
+
+    /// How many of the next bytes belong to the frame that is under way.
+    pub fn rest_in(&self, bytes: &[u8]) -> usize {
+        let (mut ahead, mut rest) = (*self, 0);
+        while !ahead.is_between() && rest < bytes.len() {
+            rest += ahead.step(&bytes[rest..]);
+        }
+        rest
+    }
+
+    /// Whether no frame is under way.
+    pub fn is_between(&self) -> bool {
+        self.filled == 0 && self.left == 0
     }
 
     /// Whether a frame of another's may stand here: not in the middle of one, nor behind the last.
     pub fn may_insert(&self) -> bool {
-        self.filled == 0 && self.left == 0 && !self.closed
+        self.is_between() && !self.closed
+    }
+
+    /// Looks at some of the bytes, and says at how many.
+    fn step(&mut self, bytes: &[u8]) -> usize {
+        if self.left > 0 {
+            let here = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
+            self.left -= here as u64;
+            return here;
+        }
+        self.head[usize::from(self.filled)] = bytes[0];
+        self.filled += 1;
+        self.leave_head();
+        1
     }
 
     /// When the head is whole: so long is the rest.

@@ -143,12 +143,11 @@ impl relay::Socket for TcpStream {
             let _gone = socket.set_tcp_keepalive(&keepalive());
         }
     }
-}
 
-/// Makes the closing of a connection a reset: its peer must not take a broken session for a finished one.
-pub fn reset_on_close(stream: &TcpStream) {
-    // It fails only where there is no connection left to reset.
-    let _gone = stream.set_zero_linger();
+    fn break_off(&self) {
+        // It fails only where there is no connection left to reset.
+        let _gone = self.set_zero_linger();
+    }
 }
 
 /// Whether this process or machine has run out of something that connections need: descriptors or memory.

@@ -5,6 +5,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::config::scalar::{Expect, bytes};
+use crate::relay::Socket as _;
 
 /// Nothing comes before the dialogue.
 const PLAIN: Approach = Approach { introduced: None, encrypted: None };
@@ -115,7 +116,7 @@ async fn a_reset_is_told_with_its_step() {
         let server = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.read_exact(&mut [0; 4]).await.unwrap();
-            socket::reset_on_close(&stream);
+            stream.break_off();
         };
         let (result, ()) = join!(run(&check, address, &PLAIN, AMPLE), server);
         assert_eq!(failure(result), format!("{step}: reset"));

@@ -63,13 +63,21 @@ impl Farewell {
 
     /// Says it, and closes. However the client takes it, this is over within seconds.
     pub(super) async fn say<S: AsyncRead + AsyncWrite + Unpin>(self, mut stream: S) {
-        let said = match self.language {
-            Language::Text => timeout(HEAR, stream.write_all(self.text.as_bytes())).await,
-            Language::Minecraft => timeout(HEAR, minecraft::answer(&mut stream, &self.text)).await,
-        };
-        if matches!(said, Ok(Ok(()))) {
-            let _took_too_long = timeout(LINGER, close(stream)).await;
+        match self.language {
+            Language::Text => speak(&mut stream, self.text.as_bytes()).await,
+            Language::Minecraft => {
+                if let Ok(Ok(())) = timeout(HEAR, minecraft::answer(&mut stream, &self.text)).await {
+                    let _took_too_long = timeout(LINGER, close(stream)).await;
+                }
+            }
         }
+    }
+}
+
+/// Says something, and closes. However the client takes it, this is over within seconds.
+pub(super) async fn speak<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, words: &[u8]) {
+    if let Ok(Ok(())) = timeout(HEAR, stream.write_all(words)).await {
+        let _took_too_long = timeout(LINGER, close(stream)).await;
     }
 }
 

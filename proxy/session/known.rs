@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::net::tls::facts::Facts;
 
 /// What others have told of a client, and what it has said itself before its first byte of the game.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Known {
     /// How it came here, if not by itself.
     pub via: Option<Via>,
@@ -18,7 +18,7 @@ pub struct Known {
 }
 
 /// What a balancer in front has told of a client.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Via {
     /// The balancer's own address.
     pub peer: SocketAddr,

@@ -64,7 +64,7 @@ pub(super) struct Place {
     local: Rc<Local>,
     key: usize,
     handle: Rc<Handle>,
-    _burden: Burden,
+    burden: Burden,
 }
 
 /// A session as its worker sees it.
@@ -184,7 +184,7 @@ impl Local {
             bytes_down: Cell::new(0),
         });
         let key = local.sessions.borrow_mut().insert(Rc::clone(&handle));
-        Place { local: Rc::clone(local), key, handle, _burden: burden }
+        Place { local: Rc::clone(local), key, handle, burden }
     }
 }
 
@@ -221,6 +221,11 @@ impl Place {
 
     pub(super) fn worker(&self) -> usize {
         self.local.worker
+    }
+
+    /// What it stands on: the worker's side, and its load.
+    pub(super) fn ground(&self) -> (Rc<Local>, Arc<Load>) {
+        (Rc::clone(&self.local), Arc::clone(&self.burden.0))
     }
 
     pub(super) fn buffer(&self) -> &Buffer {

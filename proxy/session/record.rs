@@ -34,6 +34,8 @@ pub(super) struct Record {
     connect: Option<Micros>,
     /// From accept to the backend's first byte.
     first_byte: Cell<Option<Micros>>,
+    /// Its bytes are part of those of another session, which counts them for the listener.
+    pub(super) shares_its_wire: bool,
     /// It has been counted and logged.
     finished: bool,
 }
@@ -63,7 +65,20 @@ impl Record {
             attempts: 0,
             connect: None,
             first_byte: Cell::new(None),
+            shares_its_wire: false,
             finished: false,
+        }
+    }
+
+    /// Where it came from; where it went is left out.
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            client: self.source(),
+            known: self.known.clone(),
+            accepted_at: self.accepted_at,
+            tally: self.shared_tally(),
+            pool: None,
+            access_log: self.access_log,
         }
     }
 

@@ -31,3 +31,4 @@ mod routes;
 mod sni;
 mod timeouts;
 mod tls;
+mod websocket;

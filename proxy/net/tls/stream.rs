@@ -48,6 +48,10 @@ impl Socket for server::TlsStream<TcpStream> {
     fn settle(&self) {
         self.get_ref().0.settle();
     }
+
+    fn break_off(&self) {
+        self.get_ref().0.break_off();
+    }
 }
 
 impl Socket for client::TlsStream<TcpStream> {
@@ -59,5 +63,9 @@ impl Socket for client::TlsStream<TcpStream> {
 
     fn settle(&self) {
         self.get_ref().0.settle();
+    }
+
+    fn break_off(&self) {
+        self.get_ref().0.break_off();
     }
 }
