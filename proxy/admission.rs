@@ -25,7 +25,7 @@ pub use self::arrivals::{Arrivals, Turn};
 use self::ban::Bans;
 use self::level::{Level, Marks, Shares};
 pub use self::policy::Policy;
-use self::reconnect::Recent;
+use self::reconnect::{Recent, Regulars};
 use crate::net::client::ClientKey;
 use crate::queue::Class;
 
@@ -50,6 +50,7 @@ pub struct House {
 pub struct Memory {
     addresses: Arc<Addresses>,
     recent: Mutex<Recent>,
+    regulars: Mutex<Regulars>,
     bans: Mutex<Bans>,
     arrivals: Arrivals,
 }
@@ -68,6 +69,21 @@ struct Claims {
     _seat: Option<Seat>,
     /// Taken when the session waits for it.
     turn: Option<Turn>,
+}
+
+/// What a client may be known again by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Who {
+    /// Its address.
+    pub address: IpAddr,
+    /// A word of its own, if it has said one.
+    pub player: Option<ClientKey>,
+}
+
+impl From<IpAddr> for Who {
+    fn from(address: IpAddr) -> Self {
+        Self { address, player: None }
+    }
 }
 
 /// Why a client may not come in.
@@ -181,9 +197,22 @@ impl Admission {
     }
 
     /// How soon a client's turn is in any line.
-    fn class(&self, memory: &Memory, client: IpAddr, now: Instant) -> Class {
-        let has_played = memory.has_just_played(client, now, self.house.load().reconnect);
+    pub fn class(&self, memory: &Memory, who: impl Into<Who>, now: Instant) -> Class {
+        let has_played = memory.has_just_played(who.into(), now, self.house.load().reconnect);
         if has_played { Class::Reconnecting } else { Class::Newcomer }
+    }
+
+    /// Whether the house is too full for a request of this client, whose connection is in already. As with connections, those who
+    /// were just playing are served one level longer than newcomers are anywhere.
+    pub fn sheds_request(&self, shed_at: Level, memory: &Memory, who: Who, now: impl Fn() -> Instant) -> bool {
+        let level = self.level();
+        level >= shed_at && (level == Level::Overloaded || self.class(memory, who, now()) == Class::Newcomer)
+    }
+
+    /// Notes that a client has been served that is known by a word of its own.
+    pub fn note_served(&self, memory: &Memory, player: ClientKey, now: Instant) {
+        let rule = self.house.load().reconnect;
+        memory.regulars.lock().unwrap_or_else(PoisonError::into_inner).note(player, now, rule);
     }
 
     /// Whether the house is too full for this client. Those who were just playing are let in one level longer than
@@ -200,7 +229,7 @@ impl Admission {
             // The truer reason for a house without any room is that.
             return false;
         }
-        level == Level::Overloaded || !memory.has_just_played(client, now(), self.house.load().reconnect)
+        level == Level::Overloaded || self.class(memory, client, now()) == Class::Newcomer
     }
 
     fn enter(&self) -> Result<(), Refusal> {
@@ -261,9 +290,10 @@ impl Permit {
 }
 
 impl Memory {
-    /// Whether a client had a session here that ended a moment ago.
-    pub fn has_just_played(&self, client: IpAddr, now: Instant, rule: reconnect::Rule) -> bool {
-        self.recent().has(ClientKey::of(client), now, rule)
+    /// Whether a client had a session here that ended a moment ago, or was served until then.
+    pub fn has_just_played(&self, who: Who, now: Instant, rule: reconnect::Rule) -> bool {
+        let is_regular = |player| self.regulars.lock().unwrap_or_else(PoisonError::into_inner).has(player, now, rule);
+        self.recent().has(ClientKey::of(who.address), now, rule) || who.player.is_some_and(is_regular)
     }
 
     /// Bans so far, and how many there are now.

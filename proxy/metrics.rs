@@ -31,6 +31,10 @@ const SESSION_SECONDS: &[f64] =
 /// Bounds of `portti_backend_connect_seconds`: from the same rack to the default connect timeout and a retry after it.
 const CONNECT_SECONDS: &[f64] = &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Bounds of `portti_request_duration_seconds`: from an answer of the same rack to the default request timeout and beyond.
+const REQUEST_SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
 /// Bounds of `portti_queue_wait_seconds` and `portti_arrival_wait_seconds`: from what nobody notices to what nobody waits for.
 const QUEUE_SECONDS: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
@@ -47,6 +51,11 @@ pub fn connect_duration() -> Histogram {
 /// How long sessions waited in a pool's queue.
 pub fn queue_wait() -> Histogram {
     histogram(names::QUEUE_WAIT, QUEUE_SECONDS)
+}
+
+/// How long requests to a pool took.
+pub fn request_duration() -> Histogram {
+    histogram(names::REQUEST_DURATION, REQUEST_SECONDS)
 }
 
 /// How long clients waited for their turn at a listener.

@@ -18,6 +18,7 @@ pub mod discovery;
 pub mod health;
 mod lease;
 mod ramp;
+pub mod rollout;
 mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -156,7 +157,12 @@ impl Pool {
         self.config.send_proxy
     }
 
-    /// What its config says of that.
+    /// What concerns requests alone.
+    pub fn requests(&self) -> &model::Requests {
+        &self.config.requests
+    }
+
+    /// What its config says of TLS to them.
     pub fn encryption(&self) -> Option<&model::Encryption> {
         self.config.tls.as_ref()
     }
@@ -292,11 +298,13 @@ fn members(
 /// The one of the version before goes on where nothing has changed: it remembers what backends gave it.
 fn encrypter(config: &model::Pool, before: Option<&Arc<Pool>>) -> Option<Arc<Encrypter>> {
     let encryption = config.tls.as_ref()?;
-    let before = before.filter(|before| before.config.tls.as_ref() == Some(encryption));
+    let protocol = config.requests.protocol;
+    let before = before
+        .filter(|before| before.config.tls.as_ref() == Some(encryption) && before.requests().protocol == protocol);
     if let Some(before) = before.and_then(|before| before.encrypter.as_ref()) {
         return Some(Arc::clone(before));
     }
-    Some(Arc::new(Encrypter::new(encryption)))
+    Some(Arc::new(Encrypter::new(encryption, protocol)))
 }
 
 fn balancer(strategy: Strategy, members: &[Member]) -> Balancer {

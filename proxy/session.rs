@@ -36,7 +36,7 @@ use self::local::Place;
 pub use self::local::{Burden, FAREWELLS, Load, Local};
 pub use self::outcome::{CloseReason, Tally};
 pub use self::preread::Opened;
-use self::record::{Last, Record};
+use self::record::{Carries, Last, Record};
 pub use self::refusals::Refusals;
 pub use self::tunnel::{Offshoot, Offshoots};
 pub use self::upstream::Upstream;
@@ -196,7 +196,7 @@ impl Session {
         let quality = downstream.and_then(|downstream| tcp_info::read(downstream).ok());
         self.record.finish(reason, &Last { bytes: self.place.bytes(), quality });
         // Who only waited did not play.
-        if self.record.has_connected() {
+        if self.record.has_connected() || self.record.carries == Carries::Answers {
             self.permit.note_end(self.record.tally().memory(), self.record.client(), self.record.accepted_at.elapsed());
         }
     }
@@ -232,7 +232,7 @@ struct Observer<'a> {
 impl relay::Observe for Observer<'_> {
     fn passed(&self, direction: Direction, bytes: usize) {
         self.place.passed(direction, bytes);
-        if !self.record.shares_its_wire {
+        if self.record.carries != Carries::Stream {
             self.record.tally().passed(self.place.worker(), direction, bytes);
         }
     }

@@ -11,20 +11,21 @@ use tokio::time::Instant;
 
 mod balancers;
 mod material;
-mod rollout;
 
 pub use self::balancers::{Balancers, Beginning};
 pub use self::material::Shown;
-pub use self::rollout::Rollout;
 use crate::admission::acl::Networks;
+use crate::admission::level::Level;
 use crate::admission::{Admission, Policy};
 use crate::config::model::{self, Config, Mode, Occasion};
 use crate::config::scalar::Name;
 use crate::http::exchange;
-use crate::http::front::{Front, Route};
+use crate::http::front::{Front, Route, Target};
+use crate::http::headers::Via;
 use crate::http::patience::Limits;
 use crate::pool::Pool;
 use crate::pool::discovery::{self, Answers};
+use crate::pool::rollout::Rollout;
 use crate::session::{Edge, Tally, Terminator};
 
 /// Everything that sessions need to agree on, in one piece. Replaced as a whole, by the reload alone.
@@ -52,7 +53,7 @@ pub struct Listener {
     /// Where its sessions go; `None` only where clients say it themselves.
     pub pool: Option<Arc<Pool>>,
     /// Where some of them go instead.
-    pub rollout: Option<Rollout>,
+    pub rollout: Option<Arc<Rollout>>,
     /// What clients have to say before a backend is chosen.
     pub edge: Option<Arc<Edge>>,
     /// Balancers in front of it.
@@ -116,17 +117,18 @@ impl Snapshot {
             // Nobody could read them where TLS is passed on.
             let is_readable = config.routes.is_empty() || config.tls.is_some();
             counts.tally.set_messages(config.messages.clone().filter(|_| is_readable));
+            let rollout = config.rollout.as_ref().map(|rollout| Arc::new(Rollout::new(rollout, &config.name, &pools)));
             let listener = Listener {
                 name: config.name.clone(),
                 mode: config.mode,
                 bound: bound.get(&config.name).cloned().unwrap_or_default(),
                 pool: config.pool.as_ref().map(|name| Arc::clone(&pools[name])),
-                rollout: config.rollout.as_ref().map(|rollout| Rollout::new(rollout, &config.name, &pools)),
                 edge: edge(config, &pools, before.and_then(|before| before.edge.as_deref())),
                 balancers: config.accept_proxy.as_ref().map(Balancers::new),
                 preread_timeout: config.preread_timeout,
-                policy: Policy::new(&config.admission),
-                front: front(config, &pools, before),
+                policy: policy(config),
+                front: front(config, (&pools, &counts.requests), rollout.as_ref(), before),
+                rollout,
                 counts,
             };
             (config.name.clone(), Arc::new(listener))
@@ -174,22 +176,32 @@ fn edge(config: &model::Listener, pools: &BTreeMap<Name, Arc<Pool>>, before: Opt
 /// What is done with requests. Connections that live follow it, so one place holds it for all versions of a listener.
 fn front(
     config: &model::Listener,
-    pools: &BTreeMap<Name, Arc<Pool>>,
+    (pools, counts): (&BTreeMap<Name, Arc<Pool>>, &exchange::Counts),
+    rollout: Option<&Arc<Rollout>>,
     before: Option<&Arc<Listener>>,
 ) -> Option<Arc<ArcSwap<Front>>> {
     let http = config.http.as_ref()?;
+    counts.keep(|name| pools.contains_key(name));
+    let target = |name: &Name, shed_at: Option<Level>| Target {
+        pool: Arc::clone(&pools[name]),
+        shed_at: shed_at.unwrap_or(config.admission.shed_at),
+        counts: counts.of(name),
+    };
     let route = |route: &model::HttpRoute| Route {
         hosts: route.hosts.clone(),
         path: route.path.clone(),
         methods: route.methods.iter().filter_map(|method| method.parse().ok()).collect(),
-        pool: Arc::clone(&pools[&route.pool]),
+        target: target(&route.pool, route.shed_at),
     };
     let front = Arc::new(Front {
         routes: http.routes.iter().map(route).collect(),
-        pool: config.pool.as_ref().map(|name| Arc::clone(&pools[name])),
+        rest: config.pool.as_ref().map(|name| target(name, None)),
+        rollout: rollout.map(|rollout| (Arc::clone(rollout), target(rollout.pool.name(), None))),
         limits: Limits { header: http.header_timeout, keepalive: http.keepalive_timeout },
         trusted: Networks::new(&config.admission.trusted),
         forwarded: http.forwarded,
+        via: http.via.as_deref().and_then(Via::new),
+        player_key: http.reconnect_key.clone(),
     });
     let known = before.and_then(|before| before.front.as_ref());
     Some(known.map_or_else(
@@ -199,6 +211,15 @@ fn front(
             Arc::clone(known)
         },
     ))
+}
+
+/// Whom it lets in. Where requests are what is spoken, each is looked at by its route: connections are let in as long as any may be.
+fn policy(config: &model::Listener) -> Policy {
+    let policy = Policy::new(&config.admission);
+    match config.http {
+        None => policy,
+        Some(_) => Policy { shed_at: Level::Overloaded, ..policy },
+    }
 }
 
 /// The pools of a config, each after the one that stands in for it.
@@ -228,7 +249,7 @@ impl Listener {
     /// Where a client's session goes, unless it says otherwise itself.
     pub fn pool_for(&self, client: IpAddr, now: impl FnOnce() -> Instant) -> Option<&Arc<Pool>> {
         match &self.rollout {
-            Some(rollout) if rollout.takes(client) && rollout.pool.has_eligible(now()) => Some(&rollout.pool),
+            Some(rollout) if rollout.takes_now(client, now) => Some(&rollout.pool),
             _ => self.pool.as_ref(),
         }
     }

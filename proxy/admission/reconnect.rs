@@ -49,6 +49,57 @@ impl Recent {
     }
 }
 
+/// Clients that are known by a word of their own, whose requests come one by one: from when to when they were served.
+#[derive(Debug, Default)]
+pub struct Regulars {
+    served: HashMap<ClientKey, Served>,
+    /// In order of time, by when they were served when they were last looked at here.
+    order: VecDeque<(Instant, ClientKey)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Served {
+    first: Instant,
+    last: Instant,
+}
+
+impl Regulars {
+    /// Notes that a client was served.
+    pub fn note(&mut self, client: ClientKey, now: Instant, rule: Rule) {
+        self.forget(now, rule);
+        match self.served.get_mut(&client) {
+            Some(served) => served.last = now,
+            None => {
+                self.served.insert(client, Served { first: now, last: now });
+                self.order.push_back((now, client));
+            }
+        }
+    }
+
+    /// Whether the client was served until a moment ago, and for long enough.
+    pub fn has(&self, client: ClientKey, now: Instant, rule: Rule) -> bool {
+        self.served.get(&client).is_some_and(|served| {
+            now.saturating_duration_since(served.last) < rule.window
+                && served.last.saturating_duration_since(served.first) >= rule.min_session
+        })
+    }
+
+    /// Those who have not come for so long, and, where there is no room left, whoever was looked at first.
+    fn forget(&mut self, now: Instant, rule: Rule) {
+        let is_over = |at| now.saturating_duration_since(at) >= rule.window;
+        while let Some(&(at, oldest)) = self.order.front() {
+            if !is_over(at) && self.order.len() < CLIENTS {
+                break;
+            }
+            self.order.pop_front();
+            match self.served.get(&oldest) {
+                Some(served) if is_over(at) && !is_over(served.last) => self.order.push_back((served.last, oldest)),
+                _ => drop(self.served.remove(&oldest)),
+            }
+        }
+    }
+}
+
 impl Default for Rule {
     fn default() -> Self {
         Self { min_session: Duration::from_secs(10), window: Duration::from_secs(120) }
@@ -65,6 +116,43 @@ mod tests {
 
     fn client(number: u32) -> ClientKey {
         ClientKey::of(Ipv4Addr::from(number).into())
+    }
+
+    #[test]
+    fn a_regular_was_served_for_a_while_until_a_moment_ago() {
+        let (mut regulars, now) = (Regulars::default(), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        for second in [0, 5, 9] {
+            regulars.note(client(1), at(second), RULE);
+            assert!(!regulars.has(client(1), at(second), RULE));
+        }
+        regulars.note(client(1), at(100), RULE);
+        assert!(regulars.has(client(1), at(100), RULE) && regulars.has(client(1), at(219), RULE));
+        assert!(!regulars.has(client(1), at(220), RULE) && !regulars.has(client(2), at(100), RULE));
+        // Others come, and it is remembered as long as it comes itself.
+        for second in 0..1000 {
+            regulars.note(client(2 + second), at(100 + u64::from(second)), RULE);
+            if second % 100 == 0 {
+                regulars.note(client(1), at(100 + u64::from(second)), RULE);
+            }
+        }
+        assert!(regulars.has(client(1), at(1100), RULE));
+        assert!(
+            regulars.served.len() < 130 && regulars.order.len() == regulars.served.len(),
+            "{}",
+            regulars.served.len()
+        );
+        regulars.note(client(3), at(5000), RULE);
+        assert_eq!((regulars.served.len(), regulars.order.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_flood_of_words_is_bounded() {
+        let (mut regulars, now) = (Regulars::default(), Instant::now());
+        for number in 0..u32::try_from(CLIENTS).unwrap() + 1000 {
+            regulars.note(client(number), now, RULE);
+        }
+        assert_eq!((regulars.served.len(), regulars.order.len()), (CLIENTS, CLIENTS));
     }
 
     #[test]

@@ -144,9 +144,9 @@ fn only_who_played_long_enough_and_lately_has_just_played() {
     let rule = reconnect::Rule::default();
     door.note_end(&memory, address(STRANGER), Duration::from_millis(9999), now);
     door.note_end(&memory, address("2001:db8:1:2::1"), Duration::from_secs(10), now);
-    assert!(!memory.has_just_played(address(STRANGER), now, rule));
-    assert!(memory.has_just_played(address("2001:db8:1:2:ffff::9"), now, rule), "the same household");
-    assert!(!memory.has_just_played(address("2001:db8:1:2::1"), now + rule.window, rule));
+    assert!(!memory.has_just_played(address(STRANGER).into(), now, rule));
+    assert!(memory.has_just_played(address("2001:db8:1:2:ffff::9").into(), now, rule), "the same household");
+    assert!(!memory.has_just_played(address("2001:db8:1:2::1").into(), now + rule.window, rule));
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod http;
 mod messages;
 mod tls;
 
-pub use self::http::{Http, HttpRoute};
+pub use self::http::{Http, HttpRoute, PlayerKey, Protocol, Requests};
 pub use self::messages::{Language, Messages, Occasion};
 pub use self::tls::{Certificate, ClientAuth, Encryption, Material, Route, Termination, TlsVersion, Trust};
 use super::scalar::{Address, Expect, Name, Rate, Share};
@@ -222,6 +222,8 @@ pub struct Pool {
     pub retry_backoff: Duration,
     /// When a backend is left alone, and for how long.
     pub breaker: breaker::Rule,
+    /// What concerns requests alone.
+    pub requests: Requests,
     /// How many of the backends may be out at once, by circuit or health; further bad ones stay in.
     pub max_out: Share,
     /// How backends are told who their clients are; `None` is not at all.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::state::State;
 use crate::config::scalar::Name;
 use crate::drain::Phase;
+use crate::http::answer::Reason;
 use crate::http::exchange;
 use crate::metrics::{Definition, Exposition, names};
 use crate::pool::breaker::State as Circuit;
@@ -95,15 +96,29 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
 
 fn requests(exposition: &mut Exposition, snapshot: &Snapshot) {
     let speaking = || snapshot.listeners.iter().filter(|(_, listener)| listener.front.is_some());
+    let counts = || speaking().map(|(name, listener)| (name.as_str(), &listener.counts.requests));
+    let by_pool: Vec<_> = counts()
+        .flat_map(|(name, counts)| counts.all().into_iter().map(move |(pool, its)| (name, pool, its)))
+        .collect();
     let mut total = exposition.family(names::REQUESTS);
-    for (name, listener) in speaking() {
-        for (class, count) in exchange::CLASSES.iter().zip(listener.counts.requests.by_class()) {
-            total.count(&[name.as_str(), class], count);
+    for (listener, pool, answers) in &by_pool {
+        for (class, count) in exchange::CLASSES.iter().zip(answers.by_class()) {
+            total.count(&[listener, pool, class], count);
+        }
+    }
+    let mut duration = exposition.family(names::REQUEST_DURATION);
+    for (listener, pool, answers) in &by_pool {
+        duration.histogram(&[listener, pool], answers.duration());
+    }
+    let mut refused = exposition.family(names::REQUESTS_REFUSED);
+    for (listener, counts) in counts() {
+        for reason in Reason::ALL {
+            refused.count(&[listener, reason.as_str()], counts.refused(reason));
         }
     }
     let mut in_flight = exposition.family(names::REQUESTS_IN_FLIGHT);
-    for (name, listener) in speaking() {
-        in_flight.count(&[name.as_str()], listener.counts.requests.in_flight());
+    for (listener, counts) in counts() {
+        in_flight.count(&[listener], counts.in_flight());
     }
 }
 

@@ -18,6 +18,10 @@ pub enum Reason {
     Shed,
     /// No backend is eligible, or has room.
     NoBackend,
+    /// As many wait for one as may.
+    QueueFull,
+    /// No place became free in time.
+    QueueTimeout,
     /// None could be reached.
     ConnectFailed,
     /// The backend's connection broke.
@@ -31,6 +35,21 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, in the order of declaration.
+    pub const ALL: [Self; 11] = [
+        Self::BadRequest,
+        Self::NoRoute,
+        Self::Shed,
+        Self::NoBackend,
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::ConnectFailed,
+        Self::BackendReset,
+        Self::RequestTimeout,
+        Self::NotUpgraded,
+        Self::AtCapacity,
+    ];
+
     /// The word for it, as in the log.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,6 +57,8 @@ impl Reason {
             Self::NoRoute => "no_route",
             Self::Shed => "shed",
             Self::NoBackend => "no_backend",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
             Self::ConnectFailed => "connect_failed",
             Self::BackendReset => "backend_reset",
             Self::RequestTimeout => "request_timeout",
@@ -51,7 +72,9 @@ impl Reason {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::Shed | Self::NoBackend | Self::AtCapacity => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Shed | Self::NoBackend | Self::QueueFull | Self::QueueTimeout | Self::AtCapacity => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::ConnectFailed | Self::BackendReset | Self::NotUpgraded => StatusCode::BAD_GATEWAY,
             Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -62,7 +85,8 @@ impl Reason {
             Self::BadRequest => "this is no request that has one meaning",
             Self::NoRoute => "nothing is served here",
             Self::NotUpgraded => "the server could not agree on a protocol",
-            Self::Shed | Self::AtCapacity => "too many are here already, please try again",
+            Self::QueueTimeout => "no place became free in time, please try again",
+            Self::Shed | Self::QueueFull | Self::AtCapacity => "too many are here already, please try again",
             Self::NoBackend => "no server is ready, please try again",
             Self::ConnectFailed => "no server could be reached",
             Self::BackendReset => "the server broke off",
@@ -75,6 +99,8 @@ impl From<Failed> for Reason {
     fn from(failed: Failed) -> Self {
         match failed {
             Failed::NoBackend => Self::NoBackend,
+            Failed::QueueFull => Self::QueueFull,
+            Failed::QueueTimeout => Self::QueueTimeout,
             Failed::Connect => Self::ConnectFailed,
             Failed::Reset => Self::BackendReset,
             Failed::Timeout => Self::RequestTimeout,

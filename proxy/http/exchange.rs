@@ -1,26 +1,42 @@
 //! One request, from its head to the end of its answer: what is counted and logged of it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::{Method, Request, StatusCode};
+use prometheus::Histogram;
 use tokio::time::Instant;
 
-use super::answer;
+use super::answer::{self, Reason};
 use super::busy::Work;
+use crate::config::scalar::Name;
+use crate::metrics;
 use crate::pool::{Backend, Pool};
 use crate::session::Visitor;
 
-/// Requests of a listener, by the class of their answers' status.
+/// Requests of a listener.
 #[derive(Debug, Default)]
 pub struct Counts {
-    classes: [AtomicU64; CLASSES.len()],
+    /// By the pool that they went to.
+    pools: Mutex<BTreeMap<Name, Arc<Answers>>>,
+    /// Those that went to none.
+    nowhere: Arc<Answers>,
+    /// What this proxy has answered itself.
+    refused: [AtomicU64; Reason::ALL.len()],
     in_flight: AtomicU64,
 }
 
-/// The words for the classes; the first is for requests that had no answer.
+/// Requests that went to one pool.
+#[derive(Debug)]
+pub struct Answers {
+    classes: [AtomicU64; CLASSES.len()],
+    duration: Histogram,
+}
+
+/// The words for the classes of status; the first is for requests that had no answer.
 pub const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// One request. Counts and logs when dropped, so that one that breaks off is counted, too.
@@ -28,6 +44,7 @@ pub const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 pub struct Exchange {
     visitor: Rc<Visitor>,
     counts: Arc<Counts>,
+    answers: Option<Arc<Answers>>,
     id: String,
     method: Method,
     host: Option<String>,
@@ -36,25 +53,85 @@ pub struct Exchange {
     status: Option<StatusCode>,
     /// Why this proxy answered itself, or the answer broke off.
     reason: Option<&'static str>,
-    answered: Option<(Arc<Pool>, Arc<Backend>, Duration)>,
+    source: Option<Source>,
+    first_byte: Option<Duration>,
     bytes: u64,
     is_whole: bool,
     wants_text: bool,
     _work: Option<Work>,
 }
 
+/// Where an answer came from, and what that took.
+#[derive(Debug)]
+pub struct Source {
+    /// The pool.
+    pub pool: Arc<Pool>,
+    /// The backend.
+    pub backend: Arc<Backend>,
+    /// The wait for a place.
+    pub queue: Duration,
+    /// The connect; nothing, if a connection stood already.
+    pub connect: Duration,
+}
+
 /// Bytes of a path that are logged.
 const PATH_MAX: usize = 1024;
 
 impl Counts {
-    /// Answers of each class, in the order of [`CLASSES`].
-    pub fn by_class(&self) -> [u64; CLASSES.len()] {
-        std::array::from_fn(|class| self.classes[class].load(Relaxed))
+    /// The counts for requests to a pool.
+    pub fn of(&self, pool: &Name) -> Arc<Answers> {
+        let mut pools = self.pools();
+        Arc::clone(pools.entry(pool.clone()).or_default())
+    }
+
+    /// All of them: by the pool's name, which is empty for none.
+    pub fn all(&self) -> Vec<(String, Arc<Answers>)> {
+        let pools = self.pools();
+        let pools = pools.iter().map(|(name, answers)| (name.to_string(), Arc::clone(answers)));
+        pools.chain([(String::new(), Arc::clone(&self.nowhere))]).collect()
+    }
+
+    /// Forgets pools that are no more.
+    pub fn keep(&self, is_there: impl Fn(&Name) -> bool) {
+        self.pools().retain(|name, _| is_there(name));
+    }
+
+    /// Answers of this proxy's own.
+    pub fn refused(&self, reason: Reason) -> u64 {
+        self.refused[reason as usize].load(Relaxed)
     }
 
     /// Requests whose answers are not over yet.
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Relaxed)
+    }
+
+    fn pools(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Answers>>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Answers {
+    /// Those of each class, in the order of [`CLASSES`].
+    pub fn by_class(&self) -> [u64; CLASSES.len()] {
+        std::array::from_fn(|class| self.classes[class].load(Relaxed))
+    }
+
+    /// How long requests took, from their heads to the ends of their answers.
+    pub fn duration(&self) -> &Histogram {
+        &self.duration
+    }
+
+    fn count(&self, status: Option<StatusCode>, took: Duration) {
+        let class = status.map_or(0, |status| usize::from(status.as_u16() / 100).min(CLASSES.len() - 1));
+        self.classes[class].fetch_add(1, Relaxed);
+        self.duration.observe(took.as_secs_f64());
+    }
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self { classes: Default::default(), duration: metrics::request_duration() }
     }
 }
 
@@ -71,6 +148,7 @@ impl Exchange {
         Self {
             visitor: Rc::clone(visitor),
             counts: Arc::clone(counts),
+            answers: None,
             id,
             method: request.method().clone(),
             host: host.map(str::to_owned),
@@ -78,7 +156,8 @@ impl Exchange {
             began: Instant::now(),
             status: None,
             reason: None,
-            answered: None,
+            source: None,
+            first_byte: None,
             bytes: 0,
             is_whole: false,
             wants_text: answer::wants_text(request.headers()),
@@ -91,16 +170,23 @@ impl Exchange {
         self.wants_text
     }
 
+    /// It goes to the pool that these are the counts of.
+    pub fn goes_to(&mut self, answers: &Arc<Answers>) {
+        self.answers = Some(Arc::clone(answers));
+    }
+
     /// This proxy has answered itself.
-    pub fn refused(&mut self, status: StatusCode, reason: &'static str) {
-        self.status = Some(status);
-        self.reason = Some(reason);
+    pub fn refused(&mut self, reason: Reason) {
+        self.counts.refused[reason as usize].fetch_add(1, Relaxed);
+        self.status = Some(reason.status());
+        self.reason = Some(reason.as_str());
     }
 
     /// A backend has answered.
-    pub fn answered(&mut self, status: StatusCode, pool: &Arc<Pool>, backend: &Arc<Backend>) {
+    pub fn answered(&mut self, status: StatusCode, source: Source) {
         self.status = Some(status);
-        self.answered = Some((Arc::clone(pool), Arc::clone(backend), self.began.elapsed()));
+        self.first_byte = Some(self.began.elapsed());
+        self.source = Some(source);
     }
 
     /// So many bytes of the answer's body have passed.
@@ -112,18 +198,11 @@ impl Exchange {
     pub fn complete(&mut self) {
         self.is_whole = true;
     }
-}
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.counts.in_flight.fetch_sub(1, Relaxed);
-        let class = self.status.map_or(0, |status| usize::from(status.as_u16() / 100).min(CLASSES.len() - 1));
-        self.counts.classes[class].fetch_add(1, Relaxed);
-        if !self.visitor.access_log {
-            return;
-        }
+    fn log(&self, took: Duration) {
         let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
         let broken = (!self.is_whole).then_some("broken_off");
+        let source = self.source.as_ref();
         tracing::info!(
             target: "access",
             request = self.id,
@@ -134,12 +213,25 @@ impl Drop for Exchange {
             host = self.host.as_deref(),
             path = self.path,
             status = self.status.map(|status| status.as_u16()),
-            pool = self.answered.as_ref().map(|(pool, ..)| tracing::field::display(pool.name())),
-            backend = self.answered.as_ref().map(|(_, backend, _)| tracing::field::display(backend.key())),
-            first_byte_ms = self.answered.as_ref().map(|(.., first_byte)| millis(*first_byte)),
-            duration_ms = millis(self.began.elapsed()),
+            pool = source.map(|source| tracing::field::display(source.pool.name())),
+            backend = source.map(|source| tracing::field::display(source.backend.key())),
+            queue_ms = source.map(|source| millis(source.queue)),
+            connect_ms = source.map(|source| millis(source.connect)),
+            first_byte_ms = self.first_byte.map(millis),
+            duration_ms = millis(took),
             bytes_down = self.bytes,
             reason = self.reason.or(broken),
         );
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let took = self.began.elapsed();
+        self.counts.in_flight.fetch_sub(1, Relaxed);
+        self.answers.as_ref().unwrap_or(&self.counts.nowhere).count(self.status, took);
+        if self.visitor.access_log {
+            self.log(took);
+        }
     }
 }

@@ -4,22 +4,25 @@
 //! on a warm connection that the backend had closed, before any of it was taken; or, where it may be done twice, on one that the
 //! backend closed instead of answering. What that costs a sick pool is bounded by its budget.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::http::uri::Scheme;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::spawn_local;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::{BodyError, Upload};
 use super::budget::Budget;
-use super::warm::Warm;
+use super::exchange::Source;
+use super::sender::Sender;
+use super::warm::{Rule, Warm};
+use crate::config::model::Protocol;
 use crate::net::client::ClientKey;
-use crate::pool::{self, Failure, Grant, Lease, Pool};
+use crate::pool::{self, Failure, Grant, Lease, NoQueue, Pool};
+use crate::queue::Class;
 use crate::session::Upstream;
 
 /// What has come of a request.
@@ -31,10 +34,12 @@ pub struct Reached<B> {
     pub lease: Lease,
     /// The pool that gave it.
     pub pool: Arc<Pool>,
+    /// How long it waited for a place.
+    pub queue: Duration,
     /// How long the connect took; nothing, if a connection stood already.
     pub connect: Duration,
     /// The connection, for another request when this one is over.
-    pub sender: SendRequest<B>,
+    pub sender: Sender<B>,
 }
 
 /// Why there is no answer.
@@ -42,6 +47,10 @@ pub struct Reached<B> {
 pub enum Failed {
     /// No backend is eligible, or has room.
     NoBackend,
+    /// As many wait for a place as may.
+    QueueFull,
+    /// No place became free in the pool's `queue.timeout`.
+    QueueTimeout,
     /// None that was tried could be reached.
     Connect,
     /// The connection broke before the answer's head had come.
@@ -52,88 +61,136 @@ pub enum Failed {
 
 /// What forwarding works with.
 #[derive(Debug)]
-pub struct Forward<'a, B> {
+pub struct Forward<'a, B, C> {
     /// The worker's warm connections.
-    pub warm: &'a Warm<Upload<B>>,
+    pub warm: &'a Rc<Warm<Upload<B>>>,
     /// What may be tried again.
-    pub budget: &'a std::cell::RefCell<Budget>,
+    pub budget: &'a RefCell<Budget>,
     /// Whom the choice of a backend goes by.
     pub client: ClientKey,
-}
-
-/// How a connection that was used came out.
-enum Sent<B> {
-    Answered(Response<Incoming>, SendRequest<B>),
-    /// Nothing of it was taken; here it is again.
-    Refused(Request<B>),
-    Failed(Failed),
+    /// How soon the client's turn is, if it has to wait.
+    pub class: C,
 }
 
 impl<B> Reached<B> {
+    /// Where the answer comes from.
+    pub fn source(&self) -> Source {
+        let (pool, backend) = (Arc::clone(&self.pool), Arc::clone(self.lease.backend()));
+        Source { pool, backend, queue: self.queue, connect: self.connect }
+    }
+
     /// Whether the backend speaks another protocol from here on.
     pub fn has_switched(&self) -> bool {
         self.response.status() == StatusCode::SWITCHING_PROTOCOLS
     }
 }
 
-impl<B> Forward<'_, B>
+impl<B, C: Fn() -> Class> Forward<'_, B, C>
 where
     B: Body + Unpin + 'static,
     B::Data: Send,
     B::Error: Into<BodyError>,
 {
-    /// Sends a request to a backend of the pool.
+    /// Sends a request to a backend of the pool, as soon as there is a place.
     ///
     /// # Errors
     /// Nobody has answered it.
-    pub async fn send(&self, pool: &Arc<Pool>, mut request: Request<Upload<B>>) -> Result<Reached<Upload<B>>, Failed> {
+    pub async fn send(&self, pool: &Arc<Pool>, request: Request<Upload<B>>) -> Result<Reached<Upload<B>>, Failed> {
         self.budget.borrow_mut().note_request(Instant::now());
-        let mut ask = pool::Request::new(self.client);
-        let mut failed = Failed::NoBackend;
-        for attempt in 0..=pool.timeouts().retries {
-            if attempt > 0 && !self.budget.borrow_mut().retry(Instant::now()) {
-                break;
-            }
-            let Some((giver, lease)) = pool.lease(&ask, Instant::now()) else { break };
-            if attempt > 0 {
-                giver.count_retry();
-            }
-            // First where a connection stands already, then on a fresh one.
-            if let Some(sender) = self.warm.take(lease.backend(), Instant::now()) {
-                let again = copy(&request);
-                match exchange(&giver, sender, request).await {
-                    Sent::Answered(response, sender) => {
-                        return Ok(reached(response, (giver, lease), (sender, Duration::ZERO)));
-                    }
-                    Sent::Refused(back) => request = back,
-                    Sent::Failed(Failed::Reset) if again.is_some() => request = again.ok_or(Failed::Reset)?,
-                    Sent::Failed(why) => return Err(blame(&lease, why)),
-                }
-            }
-            let Some((sender, took)) = connect(&giver, &lease).await else {
-                failed = Failed::Connect;
-                ask.failed_by(lease.backend());
-                continue;
+        let (mut grant, queue) = self.place(pool).await?;
+        let (mut ask, mut request) = (pool::Request::new(self.client), Some(request));
+        for tried in 0.. {
+            let (why, lease) = match self.attempt(grant, &mut request).await {
+                Ok(reached) => return Ok(Reached { queue, ..reached }),
+                Err(unanswered) => unanswered,
             };
-            match exchange(&giver, sender, request).await {
-                Sent::Answered(response, sender) => return Ok(reached(response, (giver, lease), (sender, took))),
-                Sent::Refused(back) => request = back,
-                Sent::Failed(why) => return Err(blame(&lease, why)),
-            }
-            failed = blame(&lease, Failed::Reset);
             ask.failed_by(lease.backend());
+            // Another may have its place meanwhile.
+            drop(lease);
+            let is_last = request.is_none() || tried >= pool.timeouts().retries;
+            if is_last || !self.budget.borrow_mut().retry(Instant::now()) {
+                return Err(why);
+            }
+            let Some(next) = pool.lease(&ask, Instant::now()) else { return Err(why) };
+            next.0.count_retry();
+            grant = next;
         }
-        Err(failed)
+        Err(Failed::Connect)
+    }
+
+    /// A place at a backend, and how long that took.
+    async fn place(&self, pool: &Arc<Pool>) -> Result<(Grant, Duration), Failed> {
+        let now = Instant::now();
+        if let Some(grant) = pool.lease_first(self.client, now) {
+            return Ok((grant, Duration::ZERO));
+        }
+        let grant = Box::pin(self.wait(pool, now)).await?;
+        Ok((grant, now.elapsed()))
+    }
+
+    /// A place, when it is this request's turn.
+    async fn wait(&self, pool: &Arc<Pool>, now: Instant) -> Result<Grant, Failed> {
+        let who = ((self.class)(), self.client);
+        let (mut waiting, deadline) = pool.wait(who, now).map_err(|refused| match refused {
+            NoQueue::Off => Failed::NoBackend,
+            NoQueue::Full => Failed::QueueFull,
+        })?;
+        let granted = timeout_at(deadline, waiting.granted()).await.map_err(|_elapsed| Failed::QueueTimeout)?;
+        granted.ok_or(Failed::NoBackend)
+    }
+
+    /// Sends it to one backend: first where a connection stands already, then on a fresh one. What is left of the request afterwards
+    /// may be sent to another.
+    async fn attempt(
+        &self,
+        (pool, lease): Grant,
+        request: &mut Option<Request<Upload<B>>>,
+    ) -> Result<Reached<Upload<B>>, (Failed, Lease)> {
+        if let Some(sender) = self.warm.take(lease.backend(), Instant::now()) {
+            let again = request.as_ref().and_then(copy);
+            match exchange(&pool, sender, request).await {
+                Ok((response, sender)) => return Ok(reached(response, (pool, lease), sender, Duration::ZERO)),
+                Err(Failed::Reset) if request.is_some() => {}
+                Err(Failed::Reset) if again.is_some() => *request = again,
+                Err(why) => return Err((blame(&lease, why), lease)),
+            }
+        }
+        // Boxed, as it is seldom needed.
+        let Some((sender, took)) = Box::pin(self.connect(&pool, &lease)).await else {
+            return Err((Failed::Connect, lease));
+        };
+        match exchange(&pool, sender, request).await {
+            Ok((response, sender)) => Ok(reached(response, (pool, lease), sender, took)),
+            Err(why) => Err((blame(&lease, why), lease)),
+        }
+    }
+
+    /// A fresh connection, and how long that took; `None` if the backend cannot be reached.
+    async fn connect(&self, pool: &Pool, lease: &Lease) -> Option<(Sender<Upload<B>>, Duration)> {
+        let until = Instant::now() + pool.timeouts().connect;
+        let (upstream, took) = Upstream::dial(pool, lease, None, until).await?;
+        let protocol = pool.requests().protocol;
+        let sender = match upstream {
+            Upstream::Plain(stream) => Sender::begin(stream, protocol, Scheme::HTTP).await?,
+            Upstream::Encrypted(stream) => Sender::begin(stream, protocol, Scheme::HTTPS).await?,
+        };
+        if protocol == Protocol::Http2
+            && let Some(shared) = sender.share()
+        {
+            // Others need not connect.
+            self.warm.keep(lease.backend(), shared, Rule::from(pool.requests()), Instant::now());
+        }
+        Some((sender, took))
     }
 }
 
-fn reached<B>(
-    response: Response<Incoming>,
-    (pool, lease): Grant,
-    (sender, connect): (SendRequest<B>, Duration),
-) -> Reached<B> {
-    lease.succeeded(Instant::now());
-    Reached { response, lease, pool, connect, sender }
+fn reached<B>(response: Response<Incoming>, (pool, lease): Grant, sender: Sender<B>, connect: Duration) -> Reached<B> {
+    if pool.requests().failing.contains(&response.status().as_u16()) {
+        lease.failed(Failure::Status, Instant::now());
+    } else {
+        lease.succeeded(Instant::now());
+    }
+    Reached { response, lease, pool, queue: Duration::ZERO, connect, sender }
 }
 
 /// The same request again, if it may be sent twice: it has no body, and does nothing more the second time (RFC 9110, 9.2.2).
@@ -148,20 +205,25 @@ fn copy<B>(request: &Request<Upload<B>>) -> Option<Request<Upload<B>>> {
     })
 }
 
-/// Sends on one connection, and waits for the answer's head.
-async fn exchange<B>(pool: &Pool, mut sender: SendRequest<Upload<B>>, request: Request<Upload<B>>) -> Sent<Upload<B>>
+/// Sends on one connection, and waits for the answer's head. If nothing of the request was taken, it is there again.
+async fn exchange<B>(
+    pool: &Pool,
+    mut sender: Sender<Upload<B>>,
+    request: &mut Option<Request<Upload<B>>>,
+) -> Result<(Response<Incoming>, Sender<Upload<B>>), Failed>
 where
     B: Body + Unpin + 'static,
+    B::Data: Send,
     B::Error: Into<BodyError>,
 {
-    let answer = sender.try_send_request(request);
-    match within(pool.timeouts().session.request, answer).await {
-        Some(Ok(response)) => Sent::Answered(response, sender),
-        Some(Err(mut error)) => match error.take_message() {
-            Some(request) => Sent::Refused(request),
-            None => Sent::Failed(Failed::Reset),
-        },
-        None => Sent::Failed(Failed::Timeout),
+    let Some(sent) = request.take() else { return Err(Failed::Reset) };
+    match within(pool.timeouts().session.request, sender.send(sent)).await {
+        Some(Ok(response)) => Ok((response, sender)),
+        Some(Err(mut error)) => {
+            *request = error.take_message();
+            Err(Failed::Reset)
+        }
+        None => Err(Failed::Timeout),
     }
 }
 
@@ -172,44 +234,13 @@ async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> 
     }
 }
 
-/// A fresh connection, and how long that took; `None` if the backend cannot be reached.
-async fn connect<B>(pool: &Pool, lease: &Lease) -> Option<(SendRequest<Upload<B>>, Duration)>
-where
-    B: Body + Unpin + 'static,
-    B::Data: Send,
-    B::Error: Into<BodyError>,
-{
-    let until = Instant::now() + pool.timeouts().connect;
-    let (upstream, took) = Upstream::dial(pool, lease, None, until).await?;
-    let sender = match upstream {
-        Upstream::Plain(stream) => drive(stream).await,
-        Upstream::Encrypted(stream) => drive(stream).await,
-    };
-    Some((sender?, took))
-}
-
-/// Leaves a connection to a task of its own, which ends with it.
-async fn drive<S, B>(stream: S) -> Option<SendRequest<Upload<B>>>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    B: Body + Unpin + 'static,
-    B::Data: Send,
-    B::Error: Into<BodyError>,
-{
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-    spawn_local(async move {
-        // Whoever used it hears of what went wrong.
-        let _broken = connection.with_upgrades().await;
-    });
-    Some(sender)
-}
-
 /// Counts it against the backend.
 fn blame(lease: &Lease, why: Failed) -> Failed {
     match why {
         Failed::Reset => lease.failed(Failure::BackendReset, Instant::now()),
         Failed::Timeout => lease.failed(Failure::RequestTimeout, Instant::now()),
-        Failed::NoBackend | Failed::Connect => {}
+        // Of failed connects the backend knows already.
+        Failed::NoBackend | Failed::QueueFull | Failed::QueueTimeout | Failed::Connect => {}
     }
     why
 }

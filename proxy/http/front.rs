@@ -4,11 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::Method;
+use tokio::time::Instant;
 
+use super::exchange::Answers;
+use super::headers::Via;
 use super::patience::Limits;
 use crate::admission::acl::Networks;
+use crate::admission::level::Level;
+use crate::config::model::PlayerKey;
 use crate::config::scalar::Hosts;
 use crate::pool::Pool;
+use crate::pool::rollout::Rollout;
 
 /// One version of it. Requests on a connection that lives follow the newest.
 #[derive(Debug)]
@@ -16,13 +22,19 @@ pub struct Front {
     /// The first that takes a request is where it goes.
     pub routes: Vec<Route>,
     /// Where the others go; `None` is nowhere.
-    pub pool: Option<Arc<Pool>>,
+    pub rest: Option<Target>,
+    /// Where those of some clients go instead.
+    pub rollout: Option<(Arc<Rollout>, Target)>,
     /// How long clients may take.
     pub limits: Limits,
     /// Proxies in front that are believed who their clients are.
     pub trusted: Networks,
     /// Whether backends are told by `Forwarded`, too.
     pub forwarded: bool,
+    /// What this proxy calls itself, if it does.
+    pub via: Option<Via>,
+    /// What players are known again by, beside their addresses.
+    pub player_key: Option<PlayerKey>,
 }
 
 /// Requests for these go to a pool.
@@ -35,14 +47,28 @@ pub struct Route {
     /// Empty is any.
     pub methods: Vec<Method>,
     /// Where they go.
+    pub target: Target,
+}
+
+/// Where requests go.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// To one of its backends.
     pub pool: Arc<Pool>,
+    /// From this level on, those of newcomers do not.
+    pub shed_at: Level,
+    /// Where they are counted.
+    pub counts: Arc<Answers>,
 }
 
 impl Front {
     /// Where a request goes.
-    pub fn pool_for(&self, host: Option<&str>, path: &str, method: &Method) -> Option<&Arc<Pool>> {
+    pub fn target(&self, host: Option<&str>, path: &str, method: &Method, client: IpAddr) -> Option<&Target> {
         let route = self.routes.iter().find(|route| route.takes(host, path, method));
-        route.map(|route| &route.pool).or(self.pool.as_ref())
+        route.map(|route| &route.target).or_else(|| match &self.rollout {
+            Some((rollout, target)) if rollout.takes_now(client, Instant::now) => Some(target),
+            _ => self.rest.as_ref(),
+        })
     }
 
     /// Whether what a client tells of others is believed.
@@ -105,7 +131,8 @@ mod tests {
             let mut config = plain(&["127.0.0.1:1"]);
             config.name = name.parse().unwrap();
             let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
-            Route { hosts, path: path.to_owned(), methods: methods.to_vec(), pool: pool(&config, None) }
+            let target = Target { pool: pool(&config, None), shed_at: Level::Overloaded, counts: Arc::default() };
+            Route { hosts, path: path.to_owned(), methods: methods.to_vec(), target }
         };
         let limits = Limits { header: std::time::Duration::MAX, keepalive: std::time::Duration::MAX };
         let mut front = Front {
@@ -114,13 +141,16 @@ mod tests {
                 route(&["lobby.example.com", "*.eu.example.com"], "/", &[], "lobby"),
                 route(&[], "/health", &[Method::GET, Method::HEAD], "health"),
             ],
-            pool: None,
+            rest: None,
+            rollout: None,
             limits,
             trusted: Networks::new(&[]),
             forwarded: false,
+            via: None,
+            player_key: None,
         };
         let goes = |front: &Front, host: Option<&str>, path: &str, method: Method| {
-            front.pool_for(host, path, &method).map(|pool| pool.name().to_string())
+            front.target(host, path, &method, [127, 0, 0, 1].into()).map(|target| target.pool.name().to_string())
         };
         for (host, path, method, expected) in [
             (Some("lobby.example.com"), "/rooms/7", Method::POST, Some("create")),
@@ -132,7 +162,7 @@ mod tests {
         ] {
             assert_eq!(goes(&front, host, path, method).as_deref(), expected, "{host:?} {path}");
         }
-        front.pool = Some(Arc::clone(&front.routes[1].pool));
+        front.rest = Some(front.routes[1].target.clone());
         assert_eq!(goes(&front, None, "/", Method::POST).as_deref(), Some("lobby"));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +12,27 @@ use arc_swap::ArcSwap;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
 use hyper::{Method, Request, Response, Uri, Version, upgrade};
-use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
 use super::answer::{self, Reason};
 use super::body::{Upload, Watched};
 use super::budget::Budget;
-use super::busy::{Busy, Work};
 use super::exchange::{Counts, Exchange};
 use super::forward::{Forward, Reached};
-use super::front::Front;
+use super::front::{Front, Target};
+use super::ground::Ground;
 use super::headers::{self, Source};
+use super::player;
 use super::reply::{Afterwards, Reply};
 use super::tunnel::Tunnel;
 use super::upgrade::{Wish, is_extended_connect};
 use super::warm::{Rule, Warm};
-use crate::admission::Refusal;
+use crate::admission::Who;
+use crate::config::model::Protocol;
 use crate::config::scalar::Name;
 use crate::net::client::ClientKey;
 use crate::pool::Pool;
-use crate::session::{Offshoots, Visitor};
+use crate::session::Visitor;
 
 /// What a worker has for all its connections that speak HTTP.
 #[derive(Debug, Default)]
@@ -54,27 +57,13 @@ pub struct Handler {
     pub ground: Ground,
 }
 
-/// What becomes a session of its own kind when a client and a backend have agreed on another protocol.
-#[derive(Debug)]
-pub enum Ground {
-    /// The client's connection, which is left to the tunnel when the answer is out.
-    Connection(RefCell<Option<Box<Tunnel>>>),
-    /// A stream of it.
-    Streams {
-        /// What the connection has to do.
-        busy: Rc<Busy>,
-        /// Makes sessions of streams.
-        offshoots: Rc<Offshoots>,
-    },
-}
-
 /// Often enough for times that are given in seconds.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 const X_REQUEST_ID: &str = "x-request-id";
 
-/// Until pools say otherwise.
-const WARM: Rule = Rule { connections: 32, timeout: Duration::from_secs(60) };
+/// What the library wants to hear of a request.
+type Answered = Result<Response<Reply>, Infallible>;
 
 impl Shared {
     fn budget(&self, pool: &Pool) -> Rc<RefCell<Budget>> {
@@ -94,32 +83,77 @@ impl Shared {
 }
 
 impl Handler {
-    /// Answers a request, by a backend's words or its own.
-    pub async fn answer(&self, mut request: Request<Incoming>) -> Response<Reply> {
-        let front = self.front.load_full();
-        let host = host_of(&request).map(str::to_owned);
-        let id = self.identify(&mut request, &front);
-        let exchange =
-            Exchange::begin(&self.visitor, &self.counts, self.ground.work(), (id, host.as_deref(), &request));
-        if !is_sound(&request) {
-            return own(Reason::BadRequest, exchange);
-        }
-        let Some(pool) = front.pool_for(host.as_deref(), request.uri().path(), request.method()) else {
-            return own(Reason::NoRoute, exchange);
-        };
-        let wish = Wish::of(&mut request);
-        let outgoing = self.outgoing(request, (host.as_deref(), wish.as_ref()), &front, pool);
-        let budget = self.shared.budget(pool);
-        let client = ClientKey::of(self.visitor.client.ip());
-        let forward = Forward { warm: &self.shared.warm, budget: &budget, client };
-        match (forward.send(pool, outgoing).await, wish) {
-            (Ok(reached), Some(wish)) if reached.has_switched() => self.switch(wish, reached, exchange),
-            (Ok(reached), None) if reached.has_switched() => own(Reason::NotUpgraded, exchange),
-            (Ok(reached), Some(wish)) if wish.is_misled_by(reached.response.status()) => {
-                own(Reason::NotUpgraded, exchange)
+    /// Answers a request, by a backend's words or its own. Boxed, so that an idle connection does not carry what a request takes.
+    pub fn answer(self: Rc<Self>, mut request: Request<Incoming>) -> Pin<Box<dyn Future<Output = Answered>>> {
+        Box::pin(async move {
+            let front = self.front.load_full();
+            let host = host_of(&request).map(str::to_owned);
+            let id = self.identify(&mut request, &front);
+            let asked = (id, host.as_deref(), &request);
+            let exchange = Exchange::begin(&self.visitor, &self.counts, self.ground.work(), asked);
+            let mut response = match self.admit(&request, host.as_deref(), &front) {
+                Ok(admitted) => self.forward(request, (host.as_deref(), admitted), &front, exchange).await,
+                Err(reason) => own(reason, exchange),
+            };
+            if let Some(via) = &front.via {
+                via.sign(response.headers_mut(), Version::HTTP_11);
             }
-            (Ok(reached), _) => self.pass(reached, exchange),
-            (Err(failed), _) => own(failed.into(), exchange),
+            Ok(response)
+        })
+    }
+
+    /// Where a request goes, and whose it is.
+    fn admit<'a>(
+        &self,
+        request: &Request<Incoming>,
+        host: Option<&str>,
+        front: &'a Front,
+    ) -> Result<(&'a Target, Who), Reason> {
+        if !is_sound(request) {
+            return Err(Reason::BadRequest);
+        }
+        let address = self.visitor.client.ip();
+        let target = front.target(host, request.uri().path(), request.method(), address).ok_or(Reason::NoRoute)?;
+        let player = front.player_key.as_ref().and_then(|key| player::named(key, request.headers()));
+        let (who, memory) = (Who { address, player }, self.visitor.tally.memory());
+        if self.visitor.house.sheds_request(target.shed_at, memory, who, Instant::now) {
+            return Err(Reason::Shed);
+        }
+        Ok((target, who))
+    }
+
+    /// Has a backend answer it.
+    async fn forward(
+        &self,
+        mut request: Request<Incoming>,
+        (host, (target, who)): (Option<&str>, (&Target, Who)),
+        front: &Front,
+        mut exchange: Exchange,
+    ) -> Response<Reply> {
+        let pool = &target.pool;
+        exchange.goes_to(&target.counts);
+        let wish = Wish::of(&mut request).filter(|_| pool.requests().protocol == Protocol::Http1);
+        let outgoing = self.outgoing(request, (host, wish.as_ref()), front, pool);
+        let (house, memory) = (&self.visitor.house, self.visitor.tally.memory());
+        let forward = Forward {
+            warm: &self.shared.warm,
+            budget: &self.shared.budget(pool),
+            client: ClientKey::of(who.address),
+            class: || house.class(memory, who, Instant::now()),
+        };
+        let reached = match forward.send(pool, outgoing).await {
+            Ok(reached) => reached,
+            Err(failed) => return own(failed.into(), exchange),
+        };
+        let status = reached.response.status();
+        if !(status.is_client_error() || status.is_server_error()) {
+            self.visitor.note_served(who.player);
+        }
+        match wish {
+            Some(wish) if reached.has_switched() => self.switch((wish, who.player), reached, exchange),
+            None if reached.has_switched() => own(Reason::NotUpgraded, exchange),
+            Some(wish) if wish.is_misled_by(status) => own(Reason::NotUpgraded, exchange),
+            _ => self.pass(reached, exchange),
         }
     }
 
@@ -147,6 +181,9 @@ impl Handler {
     ) -> Request<Upload<Incoming>> {
         let (mut parts, body) = request.into_parts();
         headers::strip(&mut parts.headers);
+        if let Some(via) = &front.via {
+            via.sign(&mut parts.headers, parts.version);
+        }
         let client = self.visitor.client.ip();
         let scheme = if self.visitor.is_encrypted { "https" } else { "http" };
         let source = Source { client, scheme, host, is_trusted: front.trusts(client) };
@@ -165,15 +202,21 @@ impl Handler {
     }
 
     /// The consent as the client gets it; what comes then is a tunnel.
-    fn switch(&self, wish: Wish, reached: Reached<Upload<Incoming>>, mut exchange: Exchange) -> Response<Reply> {
+    fn switch(
+        &self,
+        (wish, player): (Wish, Option<ClientKey>),
+        reached: Reached<Upload<Incoming>>,
+        mut exchange: Exchange,
+    ) -> Response<Reply> {
+        let source = reached.source();
         let Reached { mut response, lease, pool, connect, .. } = reached;
         let (is_websocket, backend) = (wish.is_websocket(), upgrade::on(&mut response));
         let (mut parts, _none) = response.into_parts();
         let protocol = parts.headers.remove(UPGRADE);
         headers::strip(&mut parts.headers);
         let client = wish.grant(&mut parts, protocol);
-        exchange.answered(parts.status, &pool, lease.backend());
-        let tunnel = Tunnel { client, backend, grant: (pool, lease), connect, is_websocket };
+        exchange.answered(parts.status, source);
+        let tunnel = Tunnel { client, backend, grant: (pool, lease), connect, is_websocket, player };
         match self.ground.begin(tunnel) {
             Ok(()) => Response::from_parts(parts, Reply::own(Bytes::new(), exchange)),
             Err(_full) => own(Reason::AtCapacity, exchange),
@@ -182,54 +225,22 @@ impl Handler {
 
     /// The answer as the client gets it.
     fn pass(&self, reached: Reached<Upload<Incoming>>, mut exchange: Exchange) -> Response<Reply> {
+        exchange.answered(reached.response.status(), reached.source());
         let Reached { response, lease, pool, sender, .. } = reached;
-        exchange.answered(response.status(), &pool, lease.backend());
         let (mut parts, body) = response.into_parts();
         let stays = !parts.headers.get_all(CONNECTION).iter().any(|value| headers::lists(value, "close"));
         headers::strip(&mut parts.headers);
         parts.version = Version::HTTP_11;
         let body = Watched::new(body, pool.timeouts().session.idle);
         let warm = Rc::clone(&self.shared.warm);
-        let afterwards = Afterwards { exchange, lease, sender: stays.then_some(sender), warm, rule: WARM };
+        let rule = Rule::from(pool.requests());
+        let afterwards = Afterwards { exchange, lease, sender: stays.then_some(sender), warm, rule };
         Response::from_parts(parts, Reply::passed(body, Box::new(afterwards)))
     }
 }
 
-impl Ground {
-    fn work(&self) -> Option<Work> {
-        match self {
-            Self::Connection(_) => None,
-            Self::Streams { busy, .. } => Some(busy.work()),
-        }
-    }
-
-    /// Has it become a session.
-    fn begin(&self, tunnel: Tunnel) -> Result<(), Refusal> {
-        match self {
-            Self::Connection(left) => *left.borrow_mut() = Some(Box::new(tunnel)),
-            Self::Streams { busy, offshoots } => {
-                let (session, counted) = offshoots.begin()?;
-                let counted = (counted, busy.work());
-                spawn_local(async move {
-                    Box::pin(tunnel.live_on_stream(session)).await;
-                    drop(counted);
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// What is to live on the connection from now on.
-    pub fn take(&self) -> Option<Box<Tunnel>> {
-        match self {
-            Self::Connection(left) => left.take(),
-            Self::Streams { .. } => None,
-        }
-    }
-}
-
 fn own(reason: Reason, mut exchange: Exchange) -> Response<Reply> {
-    exchange.refused(reason.status(), reason.as_str());
+    exchange.refused(reason);
     answer::refuse(reason, exchange.wants_text()).map(|words| Reply::own(words, exchange))
 }
 

@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use hyper::Version;
 use hyper::header::{
-    CONNECTION, FORWARDED, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, FORWARDED, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -35,6 +36,28 @@ pub struct Source<'a> {
     pub host: Option<&'a str>,
     /// What it tells of others in front of it is believed, and kept.
     pub is_trusted: bool,
+}
+
+/// What this proxy calls itself to those behind it (RFC 9110, 7.6.3).
+#[derive(Debug, Clone)]
+pub struct Via {
+    /// In messages that came by HTTP/1.1.
+    one: HeaderValue,
+    /// By HTTP/2.
+    two: HeaderValue,
+}
+
+impl Via {
+    /// By this name; `None` if it cannot be one.
+    pub fn new(name: &str) -> Option<Self> {
+        let value = |version: &str| HeaderValue::from_str(&format!("{version} {name}")).ok();
+        Some(Self { one: value("1.1")?, two: value("2")? })
+    }
+
+    /// Adds it to a message that came so.
+    pub fn sign(&self, headers: &mut HeaderMap, version: Version) {
+        headers.append(VIA, if version == Version::HTTP_2 { self.two.clone() } else { self.one.clone() });
+    }
 }
 
 /// Takes out what concerns one connection alone. That trailers are understood is kept: it is passed on.
@@ -171,6 +194,15 @@ mod tests {
         ("x-forwarded-host", "evil"),
         ("forwarded", "for=192.0.2.9"),
     ];
+
+    #[test]
+    fn proxies_sign_one_after_the_other() {
+        let (via, mut signed) = (Via::new("portti").unwrap(), headers(&[("via", "1.0 first")]));
+        via.sign(&mut signed, Version::HTTP_11);
+        via.sign(&mut signed, Version::HTTP_2);
+        assert_eq!(joined(&signed, &VIA).as_deref(), Some("1.0 first, 1.1 portti, 2 portti"));
+        assert!(Via::new("two\nlines").is_none());
+    }
 
     #[test]
     fn strangers_are_not_believed() {

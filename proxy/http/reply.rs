@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
 use super::body::{BodyError, Upload, Watched};
 use super::exchange::Exchange;
+use super::sender::Sender;
 use super::warm::{Rule, Warm};
 use crate::pool::Lease;
 
@@ -31,7 +31,7 @@ pub struct Afterwards {
     /// The claim on its backend.
     pub lease: Lease,
     /// The connection to it, to be kept warm.
-    pub sender: Option<SendRequest<Upload<Incoming>>>,
+    pub sender: Option<Sender<Upload<Incoming>>>,
     /// Where.
     pub warm: Rc<Warm<Upload<Incoming>>>,
     /// How.

@@ -3,29 +3,26 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 use super::busy::Busy;
 use super::exchange::Counts;
+use super::executor::OnThisThread;
 use super::front::Front;
-use super::handle::{Ground, Handler, Shared};
+use super::ground::Ground;
+use super::handle::{Handler, Shared};
 use super::io::{Client, Traffic};
 use super::patience::{Patience, Phase};
-use super::reply::Reply;
 use super::tunnel::Tunnel;
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::Connection;
@@ -65,12 +62,12 @@ enum Ended {
 }
 
 /// Lives a session that carries requests.
-pub async fn serve<S: Connection + Send + 'static>(session: Session, stream: S, hosting: Hosting) {
+pub async fn serve<S: Connection + Send + 'static>(mut session: Session, stream: S, hosting: Hosting) {
     let visitor = Rc::new(session.visitor());
     let traffic = Traffic::new(&visitor);
     let ended = match is_http2((&session, &visitor), &stream, &hosting).await {
         Ok(is_http2) => {
-            let host = Host { session: &session, traffic: &traffic, visitor, hosting };
+            let host = Host { session: &session, traffic: &traffic, visitor: Rc::clone(&visitor), hosting };
             if is_http2 { Ended::Closed(host.serve_http2(stream).await) } else { host.serve_http1(stream).await }
         }
         Err(reason) => Ended::Closed(reason),
@@ -78,6 +75,7 @@ pub async fn serve<S: Connection + Send + 'static>(session: Session, stream: S, 
     let (up, down) = traffic.bytes();
     session.note_bytes(Direction::Up, up);
     session.note_bytes(Direction::Down, down);
+    session.note_served(&visitor);
     match ended {
         Ended::Closed(reason) => session.end(reason),
         Ended::Switched(tunnel) => Box::pin(tunnel.live_on_connection::<S>(session)).await,
@@ -141,7 +139,7 @@ impl Host<'_> {
         let phase = Phase::new(self.visitor.accepted_at);
         let io = TokioIo::new(Client::new(stream, self.traffic, Some(&phase)));
         let (handler, session) = self.handler(Ground::Connection(RefCell::default()));
-        let service = service_fn(|request| answer(Rc::clone(&handler), request));
+        let service = service_fn(|request| Rc::clone(&handler).answer(request));
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(Patience::new(&phase, limits))
@@ -171,7 +169,7 @@ impl Host<'_> {
         let (busy, offshoots) = (Busy::new(), self.session.offshoots());
         let ground = Ground::Streams { busy: Rc::clone(&busy), offshoots: Rc::clone(&offshoots) };
         let (handler, session) = self.handler(ground);
-        let service = service_fn(|request| answer(Rc::clone(&handler), request));
+        let service = service_fn(|request| Rc::clone(&handler).answer(request));
         let mut connection = pin!(
             http2::Builder::new(OnThisThread)
                 .timer(TokioTimer::new())
@@ -211,14 +209,6 @@ impl<'a> Host<'a> {
     }
 }
 
-/// Boxed, so that an idle connection does not carry what a request takes.
-fn answer(
-    handler: Rc<Handler>,
-    request: Request<Incoming>,
-) -> Pin<Box<dyn Future<Output = Result<Response<Reply>, Infallible>>>> {
-    Box::pin(async move { Ok(handler.answer(request).await) })
-}
-
 /// How a connection ended.
 fn reason_of(error: Option<hyper::Error>, is_in_head: bool) -> CloseReason {
     match error {
@@ -227,16 +217,6 @@ fn reason_of(error: Option<hyper::Error>, is_in_head: bool) -> CloseReason {
         Some(error) if error.is_timeout() => CloseReason::IdleTimeout,
         Some(error) if error.is_parse() => CloseReason::PrereadInvalid,
         Some(_broken) => CloseReason::ClientReset,
-    }
-}
-
-/// Where the library's own tasks run: nothing here may leave its thread.
-#[derive(Debug, Clone, Copy)]
-struct OnThisThread;
-
-impl<F: Future + 'static> Executor<F> for OnThisThread {
-    fn execute(&self, future: F) {
-        spawn_local(async move { drop(future.await) });
     }
 }
 

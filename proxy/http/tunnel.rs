@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::io::Client;
 use super::line::{Line, Parting};
 use super::websocket::GOING_AWAY;
+use crate::net::client::ClientKey;
 use crate::net::tls::{Connection, ToBackend};
 use crate::pool::Grant;
 use crate::relay::Socket;
@@ -31,6 +32,8 @@ pub struct Tunnel {
     pub connect: Duration,
     /// Frames of WebSockets pass through it.
     pub is_websocket: bool,
+    /// What the client is known again by, beside its address.
+    pub player: Option<ClientKey>,
 }
 
 /// How long the frame that is under way may take when a session is to end.
@@ -47,6 +50,7 @@ impl Tunnel {
             Ok(Err(_never)) => CloseReason::Killed,
             Err(_gone) => CloseReason::ClientReset,
         };
+        session.visitor().note_served(self.player);
         session.end(reason);
     }
 
@@ -56,6 +60,7 @@ impl Tunnel {
             Ok(stream) => self.connect(&mut session, Line::new(TokioIo::new(stream), Bytes::new())).await,
             Err(_gone) => CloseReason::ClientReset,
         };
+        session.visitor().note_served(self.player);
         session.end(reason);
     }
 

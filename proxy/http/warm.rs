@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::sender::Sender;
+use crate::config::model::Requests;
 use crate::pool::Backend;
 
 /// The warm connections of a worker.
@@ -29,9 +30,15 @@ pub struct Rule {
     pub timeout: Duration,
 }
 
+impl From<&Requests> for Rule {
+    fn from(requests: &Requests) -> Self {
+        Self { connections: requests.warm_connections.try_into().unwrap_or(usize::MAX), timeout: requests.warm_timeout }
+    }
+}
+
 #[derive(Debug)]
 struct Kept<B> {
-    sender: SendRequest<B>,
+    sender: Sender<B>,
     /// Keeps the place in memory.
     _backend: Arc<Backend>,
     until: Instant,
@@ -44,22 +51,28 @@ impl<B> Warm<B> {
     }
 
     /// The connection to this backend that was used last, if there is one that can be used now.
-    pub fn take(&self, backend: &Arc<Backend>, now: Instant) -> Option<SendRequest<B>> {
+    pub fn take(&self, backend: &Arc<Backend>, now: Instant) -> Option<Sender<B>> {
         let mut kept = self.kept.borrow_mut();
         let of_backend = kept.get_mut(&Arc::as_ptr(backend))?;
         of_backend.retain(|kept| kept.until > now && !kept.sender.is_closed());
         // One whose last answer is not quite over yet may be ready for the next request.
         let ready = of_backend.iter().rposition(|kept| kept.sender.is_ready())?;
-        Some(of_backend.remove(ready).sender)
+        Some(of_backend[ready].sender.share().unwrap_or_else(|| of_backend.remove(ready).sender))
     }
 
-    /// Keeps a connection for later, if there is room.
-    pub fn keep(&self, backend: &Arc<Backend>, sender: SendRequest<B>, rule: Rule, now: Instant) {
+    /// Keeps a connection for later, if there is room. One that is shared is kept once.
+    pub fn keep(&self, backend: &Arc<Backend>, sender: Sender<B>, rule: Rule, now: Instant) {
         if sender.is_closed() || rule.connections == 0 {
             return;
         }
         let mut kept = self.kept.borrow_mut();
         let of_backend = kept.entry(Arc::as_ptr(backend)).or_default();
+        if sender.share().is_some()
+            && let Some(shared) = of_backend.iter_mut().rev().find(|kept| !kept.sender.is_closed())
+        {
+            shared.until = now + rule.timeout;
+            return;
+        }
         if of_backend.len() >= rule.connections {
             of_backend.retain(|kept| kept.until > now && !kept.sender.is_closed());
         }
@@ -108,18 +121,16 @@ mod tests {
     use super::*;
     use crate::pool::tests::{plain, pool};
 
-    type Sender = SendRequest<Empty<Bytes>>;
-
     const RULE: Rule = Rule { connections: 2, timeout: Duration::from_secs(60) };
 
-    async fn connection() -> (DuplexStream, Sender) {
+    async fn connection() -> (DuplexStream, Sender<Empty<Bytes>>) {
         let (far, near) = duplex(1000);
         let (sender, connection) = handshake(TokioIo::new(near)).await.unwrap();
         spawn_local(connection);
         // Its task has to be there once before it is ready.
         yield_now().await;
         yield_now().await;
-        (far, sender)
+        (far, Sender::Http1(sender))
     }
 
     fn backends() -> [Arc<Backend>; 2] {

@@ -74,8 +74,20 @@ pub const ACCEPT_ERRORS: Definition = counter(
 /// Answered requests.
 pub const REQUESTS: Definition = counter(
     "portti_requests_total",
-    &["listener", "code_class"],
+    &["listener", "pool", "code_class"],
     "Requests, by the class of their answers' status; none where there was no answer.",
+);
+/// Their time.
+pub const REQUEST_DURATION: Definition = histogram(
+    "portti_request_duration_seconds",
+    &["listener", "pool"],
+    "How long requests took, from their heads to the ends of their answers.",
+);
+/// Own answers.
+pub const REQUESTS_REFUSED: Definition = counter(
+    "portti_requests_refused_total",
+    &["listener", "reason"],
+    "Requests that were answered by the proxy itself, by the reason in the answer.",
 );
 /// Requests under way.
 pub const REQUESTS_IN_FLIGHT: Definition =
@@ -187,6 +199,8 @@ pub const ALL: &[Definition] = &[
     ARRIVAL_WAIT,
     ACCEPT_ERRORS,
     REQUESTS,
+    REQUEST_DURATION,
+    REQUESTS_REFUSED,
     REQUESTS_IN_FLIGHT,
     CERTIFICATE_NOT_AFTER,
     BACKEND_SESSIONS_ACTIVE,

@@ -13,6 +13,8 @@ pub enum ClientKey {
     V4(Ipv4Addr),
     /// The upper 64 bits.
     V6(u64),
+    /// Not by an address, but by a word of its own: the hash of that.
+    Word(u64),
 }
 
 impl ClientKey {
@@ -24,6 +26,13 @@ impl ClientKey {
         }
     }
 
+    /// The client that has this word: a cookie, for one.
+    pub fn of_word(word: &[u8]) -> Self {
+        let mut hasher = SipHasher13::new_with_keys(0, 0);
+        hasher.write(word);
+        Self::Word(hasher.finish())
+    }
+
     /// A number that is the same for this client and this salt in every process, on every machine and in every version:
     /// SipHash-1-3 (Aumasson and Bernstein, 2012) with a key of zeros over the salt, a zero byte and the address.
     pub fn hash(self, salt: &str) -> u64 {
@@ -32,7 +41,7 @@ impl ClientKey {
         hasher.write(&[0]);
         match self {
             Self::V4(address) => hasher.write(&address.octets()),
-            Self::V6(network) => hasher.write(&network.to_be_bytes()),
+            Self::V6(number) | Self::Word(number) => hasher.write(&number.to_be_bytes()),
         }
         hasher.finish()
     }

@@ -41,11 +41,14 @@ pub enum Failure {
     RequestTimeout,
     /// The connection was reset before its first byte.
     BackendReset,
+    /// A request was answered with a status that counts as one (`breaker.status`).
+    Status,
 }
 
 impl Failure {
     /// Every failure, in the order of declaration.
-    pub const ALL: [Self; 4] = [Self::ConnectFailed, Self::ConnectTimeout, Self::RequestTimeout, Self::BackendReset];
+    pub const ALL: [Self; 5] =
+        [Self::ConnectFailed, Self::ConnectTimeout, Self::RequestTimeout, Self::BackendReset, Self::Status];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -54,6 +57,7 @@ impl Failure {
             Self::ConnectTimeout => "connect_timeout",
             Self::RequestTimeout => "request_timeout",
             Self::BackendReset => "backend_reset",
+            Self::Status => "status",
         }
     }
 }

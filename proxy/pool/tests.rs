@@ -34,6 +34,12 @@ fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
             probes: NonZeroU32::MIN,
             failure_rate: None,
         },
+        requests: model::Requests {
+            protocol: model::Protocol::Http1,
+            warm_connections: 32,
+            warm_timeout: Duration::from_secs(60),
+            failing: Vec::new(),
+        },
         max_out: Share::ALL,
         send_proxy: None,
         tls: None,

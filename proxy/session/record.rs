@@ -34,10 +34,21 @@ pub(super) struct Record {
     connect: Option<Micros>,
     /// From accept to the backend's first byte.
     first_byte: Cell<Option<Micros>>,
-    /// Its bytes are part of those of another session, which counts them for the listener.
-    pub(super) shares_its_wire: bool,
+    /// One byte for all there is to know of that: sessions are mostly memory.
+    pub(super) carries: Carries,
     /// It has been counted and logged.
     finished: bool,
+}
+
+/// What a session is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carries {
+    /// Bytes between a client and a backend.
+    Bytes,
+    /// Requests, of which backends have answered some.
+    Answers,
+    /// Bytes that are part of those of another session, which counts them for the listener.
+    Stream,
 }
 
 /// What is known only when a session ends.
@@ -65,7 +76,7 @@ impl Record {
             attempts: 0,
             connect: None,
             first_byte: Cell::new(None),
-            shares_its_wire: false,
+            carries: Carries::Bytes,
             finished: false,
         }
     }

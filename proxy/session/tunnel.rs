@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::record::Carries;
 use super::{CloseReason, Load, Local, Observer, Origin, Session, SessionId, farewell, outcome};
 use crate::admission::{Admission, Refusal};
 use crate::pool::{Lease, Pool};
@@ -93,7 +94,7 @@ impl Offshoots {
         let permit = self.house.hold()?;
         let origin = Origin { accepted_at: Instant::now(), ..self.origin.clone() };
         let mut session = Session::new(origin, permit, self.load.take_on(), &self.local);
-        session.record.shares_its_wire = true;
+        session.record.carries = Carries::Stream;
         let id = session.place.id();
         self.living.borrow_mut().insert(id);
         Ok((session, Offshoot(Rc::clone(self), id)))

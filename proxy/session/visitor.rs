@@ -1,11 +1,15 @@
 //! What others need to know of a session that carries requests.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::record::Carries;
 use super::{CloseReason, Session, SessionId, Tally};
+use crate::admission::Admission;
+use crate::net::client::ClientKey;
 use crate::relay::{Direction, Stop};
 
 /// Who sends requests on a session.
@@ -27,6 +31,19 @@ pub struct Visitor {
     pub worker: usize,
     /// What it does leaves lines in the access log.
     pub access_log: bool,
+    /// The house that it is in.
+    pub house: Arc<Admission>,
+    served: Cell<bool>,
+}
+
+impl Visitor {
+    /// A backend has answered a request of its; of this player, if it is known.
+    pub fn note_served(&self, player: Option<ClientKey>) {
+        self.served.set(true);
+        if let Some(player) = player {
+            self.house.note_served(self.tally.memory(), player, Instant::now());
+        }
+    }
 }
 
 impl Session {
@@ -42,6 +59,8 @@ impl Session {
             protocol: tls.and_then(|tls| tls.protocol.clone()),
             worker: self.place.worker(),
             access_log: self.record.is_logged(),
+            house: Arc::clone(self.permit.house()),
+            served: Cell::new(false),
         }
     }
 
@@ -58,6 +77,13 @@ impl Session {
     /// Notes bytes that have passed, and have been counted for the listener.
     pub fn note_bytes(&self, direction: Direction, bytes: u64) {
         self.place.passed(direction, usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
+    /// Notes that its client was served here, though it was not connected to one backend.
+    pub fn note_served(&mut self, visitor: &Visitor) {
+        if visitor.served.get() {
+            self.record.carries = Carries::Answers;
+        }
     }
 
     /// The end. The connection is the caller's to close.

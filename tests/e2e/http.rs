@@ -23,8 +23,19 @@ use crate::support::{Backend, Proxy, assert_took, eventually, free_address, soon
 
 const LATE: Duration = Duration::from_millis(700);
 
-/// A server that answers with what it was asked: a line for the request, one for each header, and the body.
-fn echo() -> (Backend, Arc<AtomicUsize>) {
+/// An answer with what was asked: a line for the request, one for each header, and the body.
+pub(crate) async fn told(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let mut said = format!("{} {}\n", request.method(), request.uri());
+    for (name, value) in request.headers() {
+        said += &format!("{name}: {}\n", value.to_str().unwrap());
+    }
+    let body = request.into_body().collect().await?.to_bytes();
+    let answer = Response::builder().header("keep-alive", "x").header("x-server", "echo");
+    Ok(answer.body(Full::from([said.as_bytes(), b"\n", body.as_ref()].concat())).unwrap())
+}
+
+/// A server that answers so, and how many requests it had.
+pub(crate) fn echo() -> (Backend, Arc<AtomicUsize>) {
     let requests = Arc::<AtomicUsize>::default();
     let count = Arc::clone(&requests);
     let backend = Backend::serving(move |stream| {
@@ -32,16 +43,7 @@ fn echo() -> (Backend, Arc<AtomicUsize>) {
         async move {
             let service = service_fn(move |request: Request<Incoming>| {
                 count.fetch_add(1, Ordering::Relaxed);
-                async move {
-                    let mut said = format!("{} {}\n", request.method(), request.uri());
-                    for (name, value) in request.headers() {
-                        said += &format!("{name}: {}\n", value.to_str().unwrap());
-                    }
-                    let body = request.into_body().collect().await?.to_bytes();
-                    let answer = Response::builder().header("keep-alive", "x").header("x-server", "echo");
-                    let answer = answer.body(Full::<Bytes>::from([said.as_bytes(), b"\n", body.as_ref()].concat()));
-                    Ok::<_, hyper::Error>(answer.unwrap())
-                }
+                told(request)
             });
             let _ended = server::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         }
@@ -50,12 +52,12 @@ fn echo() -> (Backend, Arc<AtomicUsize>) {
 }
 
 /// Listener `game` speaks HTTP, with further keys.
-fn config(keys: &str, rest: &str) -> String {
+pub(crate) fn config(keys: &str, rest: &str) -> String {
     format!("[listeners.game]\nbind = \"127.0.0.1:0\"\nmode = \"http\"\n{keys}\n{rest}")
 }
 
 /// What a whole conversation on a connection of its own comes to, as text; it ends when this proxy closes.
-async fn said(address: SocketAddr, text: &[u8]) -> String {
+pub(crate) async fn said(address: SocketAddr, text: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let _closed = stream.write_all(text).await;
     let mut answer = Vec::new();
@@ -63,7 +65,7 @@ async fn said(address: SocketAddr, text: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn get(path: &str, headers: &str) -> Vec<u8> {
+pub(crate) fn get(path: &str, headers: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n{headers}\r\n").into_bytes()
 }
 

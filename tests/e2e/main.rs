@@ -27,6 +27,7 @@ mod process;
 mod proxy_protocol;
 mod queue;
 mod reload;
+mod requests;
 mod routes;
 mod sni;
 mod timeouts;

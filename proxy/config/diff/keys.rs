@@ -7,8 +7,8 @@ use crate::admission::level::Shares;
 use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
     AcceptProxy, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health, Http, HttpRoute,
-    Listener, Log, LogFormat, LogLevel, Material, Messages, Mode, Occasion, OnDown, Pool, Queue, Rollout, Route,
-    Server, Termination, TlsVersion, Trust,
+    Listener, Log, LogFormat, LogLevel, Material, Messages, Mode, Occasion, OnDown, PlayerKey, Pool, Protocol, Queue,
+    Requests, Rollout, Route, Server, Termination, TlsVersion, Trust,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::config::scalar::{Name, Words};
@@ -80,7 +80,7 @@ pub(super) fn listener(listener: &Listener) -> Keys {
         let AcceptProxy { from, required } = proxies;
         vec![list(from), required.to_string()]
     }));
-    keys.extend(part(&["header_timeout", "keepalive_timeout", "forwarded", "routes"], http.as_ref(), self::http));
+    keys.extend(part(&HTTP, http.as_ref(), self::http));
     keys.extend(part(&TERMINATION, tls.as_ref(), termination));
     keys.push(("preread_timeout", Shown(*preread_timeout).to_string()));
     keys.extend(self::admission(admission));
@@ -182,6 +182,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         retries,
         retry_backoff,
         breaker,
+        requests,
         max_out,
         send_proxy,
         tls,
@@ -192,6 +193,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         health,
     } = pool;
     let Rule { failures, open_for, max_open_for, probes, failure_rate } = breaker;
+    let Requests { protocol, warm_connections, warm_timeout, failing } = requests;
     let mut keys = vec![
         ("balance", strategy.as_str().into()),
         ("connect_timeout", Shown(*connect_timeout).to_string()),
@@ -205,6 +207,10 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         ("breaker.max_open_for", Shown(*max_open_for).to_string()),
         ("breaker.probes", probes.to_string()),
         ("breaker.max_out", max_out.to_string()),
+        ("breaker.status", list(failing)),
+        ("protocol", if *protocol == Protocol::Http2 { "h2" } else { "http1" }.into()),
+        ("warm_connections", warm_connections.to_string()),
+        ("warm_timeout", Shown(*warm_timeout).to_string()),
         ("send_proxy", send_proxy_word(*send_proxy).into()),
         ("slow_start", ShownOrOff(*slow_start).to_string()),
         ("last_resort", last_resort.to_string()),
@@ -231,15 +237,24 @@ fn part<T>(keys: &[&'static str], section: Option<&T>, values: impl FnOnce(&T) -
     keys.iter().copied().zip(values).collect()
 }
 
+const HTTP: [&str; 6] = ["header_timeout", "keepalive_timeout", "forwarded", "via", "reconnect_key", "routes"];
+
 fn http(http: &Http) -> Vec<String> {
-    let Http { header_timeout, keepalive_timeout, forwarded, routes } = http;
+    let Http { header_timeout, keepalive_timeout, forwarded, via, reconnect_key, routes } = http;
     let route = |route: &HttpRoute| {
-        let HttpRoute { hosts, path, methods, pool } = route;
-        format!("{} {} {path} -> {pool}", list(hosts), list(methods))
+        let HttpRoute { hosts, path, methods, pool, shed_at } = route;
+        let shed_at = shed_at.map_or_else(String::new, |level| format!(" (shed_at {})", level.as_str()));
+        format!("{} {} {path} -> {pool}{shed_at}", list(hosts), list(methods))
+    };
+    let player = match reconnect_key {
+        None => OFF.to_owned(),
+        Some(PlayerKey::Header(name)) => format!("header:{name}"),
+        Some(PlayerKey::Cookie(name)) => format!("cookie:{name}"),
     };
     let routes: Vec<_> = routes.iter().map(route).collect();
     let (header, keepalive) = (Shown(*header_timeout).to_string(), Shown(*keepalive_timeout).to_string());
-    vec![header, keepalive, forwarded.to_string(), list(&routes)]
+    let via = via.clone().unwrap_or_else(|| OFF.into());
+    vec![header, keepalive, forwarded.to_string(), via, player, list(&routes)]
 }
 
 const TERMINATION: [&str; 6] =

@@ -130,7 +130,7 @@ fn arrivals(section: &mut Section<'_>) -> Option<pace::Rule> {
 }
 
 /// Levels at which a listener may begin to shed: at `full` it would let nobody in.
-const LEVELS: [(&str, Level); 3] =
+pub(super) const LEVELS: [(&str, Level); 3] =
     [("degraded", Level::Degraded), ("critical", Level::Critical), ("overloaded", Level::Overloaded)];
 
 /// More often than a player who cannot believe it.

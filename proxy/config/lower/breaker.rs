@@ -9,14 +9,15 @@ use crate::config::scalar::Share;
 use crate::config::scalar::duration::Shown;
 use crate::pool::breaker::{FailureRate, Rule};
 
-/// The rule of each backend's circuit, and how many backends may be out at once.
-pub(super) fn read(section: &mut Section<'_>) -> (Rule, Share) {
+/// The rule of each backend's circuit, how many backends may be out at once, and which answers to requests are failures.
+pub(super) fn read(section: &mut Section<'_>) -> (Rule, Share, Vec<u16>) {
     let failures =
         section.setting("failures", FAILURES, |value| value.whole(1..=FAILURES_MAX).and_then(NonZeroU32::new));
     let open_for = section.setting("open_for", OPEN_FOR, Value::duration);
     let max_open_for = section.setting("max_open_for", MAX_OPEN_FOR, Value::duration);
     let probes = section.setting("probes", PROBES, |value| value.whole(1..=PROBES_MAX).and_then(NonZeroU32::new));
     let max_out = section.setting("max_out", Share::ALL, Value::share);
+    let status = section.setting("status", Vec::new(), |value| value.each("[502, 503, 504]", failing));
     if open_for.value > max_open_for.value && !(open_for.is_refused() || max_open_for.is_refused()) {
         let longest = Shown(max_open_for.value);
         let message = format!("open_for ({}) is longer than max_open_for ({longest})", Shown(open_for.value));
@@ -30,7 +31,12 @@ pub(super) fn read(section: &mut Section<'_>) -> (Rule, Share) {
         probes: probes.value,
         failure_rate: failure_rate(section),
     };
-    (rule, max_out.value)
+    (rule, max_out.value, status.value)
+}
+
+/// A status that is a server's fault. What it says of clients says nothing of the server.
+fn failing(value: &Value<'_>) -> Option<u16> {
+    value.whole(500..=599).and_then(|status| u16::try_from(status).ok())
 }
 
 fn failure_rate(section: &mut Section<'_>) -> Option<FailureRate> {

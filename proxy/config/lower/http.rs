@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Problem;
-use crate::config::model::{Http, HttpRoute};
+use super::admission::LEVELS;
+use crate::config::model::{Http, HttpRoute, PlayerKey, Protocol, Requests};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::Name;
 
@@ -22,11 +23,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Read {
     let header = section.setting("header_timeout", HEADER_TIMEOUT, Value::duration);
     let keepalive = section.setting("keepalive_timeout", KEEPALIVE_TIMEOUT, Value::duration);
     let forwarded = section.setting("forwarded", false, Value::flag);
+    let via = section.setting("via", None, |value| via(value));
+    let reconnect_key = section.setting("reconnect_key", None, |value| player_key(value));
     let entries = section.setting("routes", Vec::new(), |value| value.list(EXAMPLE));
     let routes_are_written = !entries.value.is_empty() || entries.is_refused();
     let written = [(&header.place, header.is_written()), (&keepalive.place, keepalive.is_written())]
         .into_iter()
         .chain([(&forwarded.place, forwarded.is_written()), (&entries.place, entries.is_written())])
+        .chain([(&via.place, via.is_written()), (&reconnect_key.place, reconnect_key.is_written())])
         .find_map(|(place, is_written)| is_written.then(|| place.clone()));
     let (mut pools, mut routes) = (Vec::new(), Vec::new());
     for entry in &entries.value {
@@ -34,8 +38,14 @@ pub(super) fn read(section: &mut Section<'_>) -> Read {
         routes.extend(route);
         pools.extend(pool);
     }
-    let model =
-        Http { header_timeout: header.value, keepalive_timeout: keepalive.value, forwarded: forwarded.value, routes };
+    let model = Http {
+        header_timeout: header.value,
+        keepalive_timeout: keepalive.value,
+        forwarded: forwarded.value,
+        via: via.value,
+        reconnect_key: reconnect_key.value,
+        routes,
+    };
     Read { routes_are_written, pools, model, written }
 }
 
@@ -54,14 +64,65 @@ fn route(section: &mut Section<'_>) -> (Option<Setting<Name>>, Option<HttpRoute>
     let path = section.setting("path", "/".to_owned(), |value| path(value));
     let methods = section.setting("methods", Vec::new(), |value| methods(value));
     let pool = super::listener::pool(section);
+    let shed_at = section.setting("shed_at", None, |value| value.word(&LEVELS, &[]).map(Some));
     let is_refused = hosts.is_refused() || path.is_refused() || methods.is_refused();
     let model = pool.as_ref().filter(|_| !is_refused).map(|pool| HttpRoute {
         hosts: hosts.value,
         path: path.value,
         methods: methods.value,
         pool: pool.value.clone(),
+        shed_at: shed_at.value,
     });
     (pool, model)
+}
+
+/// The keys of a pool that concern requests, but for what its breaker takes for a failure.
+pub(super) fn of_pool(section: &mut Section<'_>) -> Requests {
+    let protocol = section.setting("protocol", Protocol::Http1, |value| value.word(&PROTOCOLS, &[]));
+    let connections = section.setting("warm_connections", WARM_CONNECTIONS, |value| value.whole(0..=WARM_MAX));
+    let timeout = section.setting("warm_timeout", WARM_TIMEOUT, Value::duration);
+    Requests {
+        protocol: protocol.value,
+        warm_connections: connections.value,
+        warm_timeout: timeout.value,
+        failing: Vec::new(),
+    }
+}
+
+/// What a proxy may be called (RFC 9110, 7.6.3): a host, or any other token.
+fn via(value: &Value<'_>) -> Option<Option<String>> {
+    if value.is_off() {
+        return Some(None);
+    }
+    let name = value.any_text()?;
+    if !is_token(name) {
+        value.report(Problem::error(&value.place, "a name in Via has no spaces or commas").hint(r#""portti""#));
+        return None;
+    }
+    Some(Some(name.to_owned()))
+}
+
+/// `"header:NAME"` or `"cookie:NAME"`.
+fn player_key(value: &Value<'_>) -> Option<Option<PlayerKey>> {
+    if value.is_off() {
+        return Some(None);
+    }
+    let text = value.any_text()?;
+    let key = match text.split_once(':') {
+        Some(("header", name)) if is_token(name) => Some(PlayerKey::Header(name.to_ascii_lowercase())),
+        Some(("cookie", name)) if is_token(name) => Some(PlayerKey::Cookie(name.to_owned())),
+        _ => None,
+    };
+    if key.is_none() {
+        let problem = Problem::error(&value.place, "players are known by a header or a cookie");
+        value.report(problem.hint(r#""header:x-player" or "cookie:session""#));
+    }
+    key.map(Some)
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&byte))
 }
 
 fn path(value: &Value<'_>) -> Option<String> {
@@ -88,6 +149,17 @@ fn methods(value: &Value<'_>) -> Option<Vec<String>> {
 }
 
 const EXAMPLE: &str = r#"[{ path = "/rooms", pool = "lobby" }]"#;
+
+const PROTOCOLS: [(&str, Protocol); 2] = [("http1", Protocol::Http1), ("h2", Protocol::Http2)];
+
+/// As many requests as one worker has under way at a busy backend.
+const WARM_CONNECTIONS: u32 = 32;
+
+/// A thousand backends with as many each would need all descriptors.
+const WARM_MAX: u32 = 10_000;
+
+/// Servers close after a minute or two of silence; this side should be first.
+const WARM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A head is one packet; two lost ones are made up for.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

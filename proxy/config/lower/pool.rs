@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Place, Problem, breaker, health, queue, tls};
+use super::{Place, Problem, breaker, health, http, queue, tls};
 use crate::config::model::{self, Backend};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::duration::Shown;
@@ -32,7 +32,8 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
     let limits = limits(section);
     let retries = section.setting("retries", RETRIES, |value| value.whole(0..=RETRIES_MAX));
     let retry_backoff = section.setting("retry_backoff", RETRY_BACKOFF, Value::duration_or_zero);
-    let (breaker, max_out) = section.section("breaker", breaker::read);
+    let (breaker, max_out, failing) = section.section("breaker", breaker::read);
+    let requests = http::of_pool(section);
     let slow_start = section.setting("slow_start", None, Value::duration_or_off);
     let send_proxy = send_proxy(section);
     let tls = section.optional("tls", tls::of_pool).flatten();
@@ -56,6 +57,7 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
         retries: retries.value,
         retry_backoff: retry_backoff.value,
         breaker,
+        requests: model::Requests { failing, ..requests },
         max_out,
         send_proxy,
         tls,

@@ -1,7 +1,8 @@
-//! What listeners with `mode = "http"` do with requests.
+//! What is done with requests: by listeners with `mode = "http"`, and by pools.
 
 use std::time::Duration;
 
+use crate::admission::level::Level;
 use crate::config::scalar::{Hosts, Name};
 
 /// Keys of `[listeners.NAME]`.
@@ -13,6 +14,10 @@ pub struct Http {
     pub keepalive_timeout: Duration,
     /// Backends are told by `Forwarded`, too.
     pub forwarded: bool,
+    /// What this proxy calls itself in `Via`; `None` is nothing.
+    pub via: Option<String>,
+    /// What players are known again by, beside their addresses.
+    pub reconnect_key: Option<PlayerKey>,
     /// Where requests go: the first that fits.
     pub routes: Vec<HttpRoute>,
 }
@@ -28,4 +33,37 @@ pub struct HttpRoute {
     pub methods: Vec<String>,
     /// Where it goes: one of [`Config::pools`](super::Config::pools).
     pub pool: Name,
+    /// From this level on, those of newcomers are shed; `None` is as the listener says.
+    pub shed_at: Option<Level>,
+}
+
+/// Where requests say whose they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PlayerKey {
+    /// In this header.
+    Header(String),
+    /// In this cookie.
+    Cookie(String),
+}
+
+/// Keys of `[pools.NAME]` that concern requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requests {
+    /// What backends speak.
+    pub protocol: Protocol,
+    /// Connections that a worker keeps to a backend for the next request.
+    pub warm_connections: u32,
+    /// For how long.
+    pub warm_timeout: Duration,
+    /// Answers with one of these count against a backend (`breaker.status`).
+    pub failing: Vec<u16>,
+}
+
+/// A version of HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 9112.
+    Http1,
+    /// RFC 9113: from the first byte on, or as TLS agrees.
+    Http2,
 }

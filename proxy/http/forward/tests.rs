@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::LocalSet;
+use tokio::task::{LocalSet, spawn_local};
 
 use super::*;
 use crate::config::model;
@@ -93,7 +93,7 @@ async fn serve(mut stream: TcpStream, requests: usize, habit: Habit, counts: Rc<
 /// A worker's part, and a pool with these backends.
 struct Bench {
     pool: Arc<Pool>,
-    warm: Warm<Upload<Full<Bytes>>>,
+    warm: Rc<Warm<Upload<Full<Bytes>>>>,
     budget: RefCell<Budget>,
 }
 
@@ -105,13 +105,13 @@ impl Bench {
         config.backends = addresses.iter().map(at).collect();
         config.retries = 2;
         change(&mut config);
-        Self { pool: pool(&config, None), warm: Warm::new(), budget: RefCell::new(Budget::new(Instant::now())) }
+        Self { pool: pool(&config, None), warm: Rc::default(), budget: RefCell::new(Budget::new(Instant::now())) }
     }
 
     /// A request with this body; its answer's body if there is one.
     async fn ask(&self, body: &'static str) -> Result<Bytes, Failed> {
         let client = ClientKey::of([127, 0, 0, 1].into());
-        let forward = Forward { warm: &self.warm, budget: &self.budget, client };
+        let forward = Forward { warm: &self.warm, budget: &self.budget, client, class: || Class::Newcomer };
         let length = body.len();
         let request = Request::post("/").header("host", "a").header("content-length", length);
         let request = request.body(Upload::new(Full::from(body), None)).unwrap();

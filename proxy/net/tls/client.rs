@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{ALL_VERSIONS, ToBackend, provider};
-use crate::config::model::Encryption;
+use crate::config::model::{Encryption, Protocol};
 
 /// How the backends of a pool are spoken to. Remembers what they gave it to go on later.
 #[derive(Debug)]
@@ -27,10 +27,16 @@ pub struct Encrypter {
 
 impl Encrypter {
     /// What the pool's config says.
-    pub fn new(encryption: &Encryption) -> Self {
+    pub fn new(encryption: &Encryption, protocol: Protocol) -> Self {
         // Checked when it was read.
         let server_name = encryption.server_name.clone().and_then(|name| ServerName::try_from(name).ok());
-        Self { config: config(encryption).map(Arc::new).map_err(|error| error.to_string()), server_name }
+        let config = config(encryption).map(|mut config| {
+            if protocol == Protocol::Http2 {
+                config.alpn_protocols = vec![b"h2".to_vec()];
+            }
+            config
+        });
+        Self { config: config.map(Arc::new).map_err(|error| error.to_string()), server_name }
     }
 
     /// Does the handshake with a backend, which is known by this name if not by its address alone. The caller bounds the time.

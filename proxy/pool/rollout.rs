@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use tokio::time::Instant;
 
+use super::Pool;
 use crate::config::model;
 use crate::config::scalar::{Name, Share};
 use crate::net::client::ClientKey;
-use crate::pool::Pool;
 
 /// Which clients go to another pool, and to which. Always the same ones, for the same file: after a restart and on every
 /// proxy; a larger share only adds clients.
@@ -24,13 +25,19 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    pub(super) fn new(config: &model::Rollout, listener: &Name, pools: &BTreeMap<Name, Arc<Pool>>) -> Self {
+    /// What a listener's config says; its pool is one of these.
+    pub fn new(config: &model::Rollout, listener: &Name, pools: &BTreeMap<Name, Arc<Pool>>) -> Self {
         Self {
             pool: Arc::clone(&pools[&config.pool]),
             share: config.share,
             clients: config.clients.clone(),
             name: format!("rollout {listener} {}", config.pool),
         }
+    }
+
+    /// Whether this client goes there now: it is one of them, and somebody is there.
+    pub fn takes_now(&self, client: IpAddr, now: impl FnOnce() -> Instant) -> bool {
+        self.takes(client) && self.pool.has_eligible(now())
     }
 
     /// Whether this client is one of them.
