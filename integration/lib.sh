@@ -266,6 +266,31 @@ start_peer() {
     echo $! >"$1.pid"
 }
 
+# start_nginx NAME <<CFG: a real nginx, the part of its config inside `http`; returns when it listens on NAME.port. What stands
+# outside, such as a `stream` section, is in NGINX_MAIN.
+start_nginx() {
+    mkdir -p body proxy fastcgi uwsgi scgi
+    {
+        echo "${PEER_MODULE:+load_module $PEER_MODULE;}"
+        # As root it would else run as somebody who may not read here.
+        [ "$(id -u)" != 0 ] || echo "user root;"
+        cat <<CFG
+daemon off;
+pid $PWD/$1.pid;
+error_log stderr;
+events { worker_connections 4096; }
+${NGINX_MAIN:-}
+http {
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    access_log off;
+$(cat)
+}
+CFG
+    } >"$1.conf"
+    start_peer "$1" -e stderr -p "$PWD" -c "$PWD/$1.conf"
+    eventually "listening \"\$(port_of $1)\"" 10
+}
+
 # listening PORT: whether somebody does, found out without connecting.
 listening() {
     awk -v port="$(printf '%04X' "$1")" '$4 == "0A" && substr($2, length($2) - 3) == port { found = 1 } END { exit !found }' \

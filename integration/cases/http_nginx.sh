@@ -8,20 +8,10 @@ peer nginx
 authority ca
 certificate web ca web.example.com
 free_port >web.port
-mkdir -p www body proxy fastcgi uwsgi scgi
+mkdir www
 echo "welcome" >www/index.html
 head -c 3000000 /dev/urandom >www/large
-# As root it would else run as somebody who may not read here.
-user=$([ "$(id -u)" != 0 ] || echo "user root;")
-cat >nginx.conf <<CFG
-$user
-daemon off;
-pid $PWD/nginx.pid;
-error_log stderr;
-events {}
-http {
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-    access_log off;
+start_nginx web <<CFG
     keepalive_requests 10;
     server {
         listen $(address_of web);
@@ -29,10 +19,7 @@ http {
         location /who { return 200 "\$http_x_forwarded_for \$http_x_forwarded_proto \$host\n"; }
         location /slow { root $PWD/www; limit_rate 1m; rewrite .* /large break; }
     }
-}
 CFG
-start_peer nginx -e stderr -p "$PWD" -c "$PWD/nginx.conf"
-eventually 'listening "$(port_of web)"' 10
 start_portti <<TOML
 [listeners.web]
 bind = "127.0.0.1:0"

@@ -30,12 +30,8 @@ listen two
 CFG
 start_peer haproxy -db -f haproxy.cfg
 peer nginx
-cat >nginx.conf <<CFG
-${PEER_MODULE:+load_module $PEER_MODULE;}
-daemon off;
-pid $PWD/nginx.pid;
-error_log stderr;
-events {}
+NGINX_MAIN=$(
+    cat <<CFG
 stream {
     server {
         listen $(address_of nginx);
@@ -44,7 +40,8 @@ stream {
     }
 }
 CFG
-start_peer nginx -e stderr -p "$PWD" -c "$PWD/nginx.conf"
+)
+start_nginx nginx </dev/null
 
 played=0
 for name in v1 v2 nginx; do

@@ -6,13 +6,8 @@ peer nginx
 start_backend echo echo
 free_port >stream.port
 free_port >web.port
-mkdir -p body proxy fastcgi uwsgi scgi
-cat >nginx.conf <<CFG
-${PEER_MODULE:+load_module $PEER_MODULE;}
-daemon off;
-pid $PWD/nginx.pid;
-error_log stderr;
-events {}
+NGINX_MAIN=$(
+    cat <<CFG
 stream {
     log_format true "stream \$proxy_protocol_addr";
     access_log $PWD/access.log true;
@@ -21,20 +16,18 @@ stream {
         proxy_pass $(address_of echo);
     }
 }
-http {
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+CFG
+)
+start_nginx web <<CFG
     set_real_ip_from 127.0.0.0/8;
     real_ip_header proxy_protocol;
     log_format true "web \$remote_addr";
-    access_log $PWD/access.log true;
     server {
         listen $(address_of web) proxy_protocol;
+        access_log $PWD/access.log true;
         location / { return 200 "well\n"; }
     }
-}
 CFG
-start_peer nginx -e stderr -p "$PWD" -c "$PWD/nginx.conf"
-eventually 'listening "$(port_of web)"' 10
 
 config() {
     with_admin <<TOML

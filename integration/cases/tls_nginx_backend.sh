@@ -9,15 +9,7 @@ authority stranger
 certificate web ca web.internal
 certificate portti ca portti
 free_port >web.port
-mkdir -p body proxy fastcgi uwsgi scgi
-cat >nginx.conf <<CFG
-daemon off;
-pid $PWD/nginx.pid;
-error_log stderr;
-events {}
-http {
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
-    access_log off;
+start_nginx web <<CFG
     server {
         listen $(address_of web) ssl;
         ssl_certificate $PWD/web.pem;
@@ -26,10 +18,7 @@ http {
         ssl_verify_client optional;
         location / { return 200 "\$ssl_server_name \$ssl_client_verify \$ssl_client_s_dn\n"; }
     }
-}
 CFG
-start_peer nginx -e stderr -p "$PWD" -c "$PWD/nginx.conf"
-eventually 'listening "$(port_of web)"' 10
 
 # config TLS_KEYS
 config() {
