@@ -32,6 +32,11 @@ skip() {
     exit 77
 }
 
+# need PROGRAM PACKAGE: skips the case where it is missing.
+need() {
+    command -v "$1" >/dev/null || skip "$1 is not installed (Debian: $2)"
+}
+
 now_ms() {
     echo $((${EPOCHREALTIME/./} / 1000))
 }
@@ -238,6 +243,19 @@ await_client() {
 # report NAME JQ: a value from the report of a client that has ended.
 report() {
     jq -r "$2" "$1.json"
+}
+
+# run_wrk URL CONNECTIONS SECONDS: load by wrk, all of which must be answered with 2xx or 3xx; sets WRK_REQUESTS.
+run_wrk() {
+    wrk --threads 2 --connections "$2" --duration "$3" --timeout 10 "$1" >wrk.out 2>&1 || fail "$(cat wrk.out)"
+    check_wrk wrk.out
+}
+
+# check_wrk FILE: what wrk has said there.
+check_wrk() {
+    WRK_REQUESTS=$(awk '/ requests in / { print $1 }' "$1")
+    if grep -E 'Socket errors|Non-2xx' "$1" >wrk.errors; then fail "$(cat wrk.errors)"; fi
+    [ "${WRK_REQUESTS:-0}" -gt 0 ] || fail "no requests: $(cat "$1")"
 }
 
 # holding NAME COUNT: true while that many sessions of a running load client have had an answer and are open.
