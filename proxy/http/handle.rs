@@ -1,6 +1,6 @@
 //! One request: where it goes, what is changed in it, and what comes back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
-use hyper::{Method, Request, Response, Uri, Version, upgrade};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version, upgrade};
 use tokio::time::{Instant, sleep};
 
 use super::answer::{self, Reason};
@@ -55,6 +55,8 @@ pub struct Handler {
     pub shared: Rc<Shared>,
     /// What an upgrade makes a session of.
     pub ground: Ground,
+    /// When this connection of HTTP/1.1 closes, which answers then say; `None` while there is no end.
+    pub leaves_at: Cell<Option<Instant>>,
 }
 
 /// Often enough for times that are given in seconds.
@@ -97,6 +99,9 @@ impl Handler {
             };
             if let Some(via) = &front.via {
                 via.sign(response.headers_mut(), Version::HTTP_11);
+            }
+            if self.leaves_at.get().is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)
         })

@@ -1,6 +1,6 @@
 //! A client's connection that carries requests, from its first byte to its end.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::busy::Busy;
 use super::exchange::Counts;
@@ -46,6 +46,10 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Requests under way at once on a connection of HTTP/2.
 const STREAMS_MAX: u32 = 128;
+
+/// How long a connection without a request stays once all are to end: its client may be sending one at this moment, and would
+/// learn only from an answer that no more are taken.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How long the sessions on streams of a connection may take to end when it is asked to: as long as the process waits for
 /// their last words.
@@ -91,21 +95,33 @@ async fn is_http2<S: Connection>(
     if visitor.is_encrypted {
         return Ok(visitor.protocol.as_deref() == Some(b"h2"));
     }
-    let patience = hosting.front.load().limits.header;
+    let mut until = Instant::now() + hosting.front.load().limits.header;
     let seen = first_bytes::wait(stream.tcp(), PREFACE.len(), |bytes| Ok::<_, Infallible>(has_preface(bytes)));
-    tokio::select! {
-        biased;
-        _asked = asked(session) => Err(session.stop_reason()),
-        seen = timeout(patience, seen) => match seen {
-            Ok(Ok(is_http2)) => Ok(is_http2),
-            // A part of the preface: not a request either.
-            Ok(Err(Failure::Gone)) if first_bytes::has_any(stream.tcp()) => Ok(false),
-            Ok(Err(Failure::Gone)) => Err(CloseReason::ClientClosed),
-            Ok(Err(Failure::Broken)) => Err(CloseReason::ClientReset),
-            Ok(Err(Failure::Invalid(never))) => match never {},
-            Err(_elapsed) => Err(CloseReason::PrereadTimeout),
-        },
+    let mut seen = pin!(seen);
+    loop {
+        until = leaves_at(session).map_or(until, |leaves_at| leaves_at.min(until));
+        tokio::select! {
+            biased;
+            seen = seen.as_mut() => return match seen {
+                Ok(is_http2) => Ok(is_http2),
+                // A part of the preface: not a request either.
+                Err(Failure::Gone) if first_bytes::has_any(stream.tcp()) => Ok(false),
+                Err(Failure::Gone) => Err(CloseReason::ClientClosed),
+                Err(Failure::Broken) => Err(CloseReason::ClientReset),
+                Err(Failure::Invalid(never)) => match never {},
+            },
+            asked = asked(session) => if asked == Asked::End {
+                return Err(session.stop_reason());
+            },
+            () = sleep_until(until) => return Err(CloseReason::PrereadTimeout),
+        }
     }
+}
+
+/// When a connection without a request is to be closed because all are to end; `None` while they are not.
+fn leaves_at(session: &Session) -> Option<Instant> {
+    let left = session.time_left()?;
+    Some(Instant::now() + LINGER.min(left / 2))
 }
 
 /// Whether bytes begin with the preface; `None` while they may yet.
@@ -149,15 +165,22 @@ impl Host<'_> {
                 .serve_connection(io, service)
                 .with_upgrades()
         );
+        handler.leaves_at.set(leaves_at(session));
+        let mut is_leaving = false;
         loop {
+            let leaves = handler.leaves_at.get();
             tokio::select! {
                 ended = connection.as_mut() => return match (ended, handler.ground.take()) {
                     (Ok(()), Some(tunnel)) => Ended::Switched(tunnel),
                     (ended, _) => Ended::Closed(reason_of(ended.err(), phase.is_in_head())),
                 },
+                () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() && !is_leaving => {
+                    is_leaving = true;
+                    connection.as_mut().graceful_shutdown();
+                }
                 asked = asked(session) => match asked {
                     Asked::End => return Ended::Closed(session.stop_reason()),
-                    _ => connection.as_mut().graceful_shutdown(),
+                    _ => handler.leaves_at.set(leaves.or_else(|| leaves_at(session))),
                 },
             }
         }
@@ -178,6 +201,9 @@ impl Host<'_> {
                 .enable_connect_protocol()
                 .serve_connection(io, service)
         );
+        if leaves_at(session).is_some() {
+            connection.as_mut().graceful_shutdown();
+        }
         let (mut is_idle, mut is_asked) = (false, false);
         loop {
             tokio::select! {
@@ -205,7 +231,7 @@ impl Host<'_> {
 impl<'a> Host<'a> {
     fn handler(self, ground: Ground) -> (Rc<Handler>, &'a Session) {
         let Self { session, visitor, hosting: Hosting { front, counts, shared }, .. } = self;
-        (Rc::new(Handler { visitor, front, counts, shared, ground }), session)
+        (Rc::new(Handler { visitor, front, counts, shared, ground, leaves_at: Cell::default() }), session)
     }
 }
 

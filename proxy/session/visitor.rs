@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -72,6 +73,11 @@ impl Session {
     /// Why it was.
     pub fn stop_reason(&self) -> CloseReason {
         self.place.stop_reason()
+    }
+
+    /// What is left until all sessions are ended, once that is known.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.place.time_left()
     }
 
     /// Notes bytes that have passed, and have been counted for the listener.
