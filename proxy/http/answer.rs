@@ -12,6 +12,8 @@ use super::headers;
 pub enum Reason {
     /// It is none, or could be read in two ways.
     BadRequest,
+    /// Its body did not come on.
+    IdleTimeout,
     /// Nothing is served there.
     NoRoute,
     /// Nobody new is served at this service level.
@@ -36,8 +38,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::BadRequest,
+        Self::IdleTimeout,
         Self::NoRoute,
         Self::Shed,
         Self::NoBackend,
@@ -54,6 +57,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::IdleTimeout => "idle_timeout",
             Self::NoRoute => "no_route",
             Self::Shed => "shed",
             Self::NoBackend => "no_backend",
@@ -71,6 +75,7 @@ impl Reason {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::IdleTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Shed | Self::NoBackend | Self::QueueFull | Self::QueueTimeout | Self::AtCapacity => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -83,6 +88,7 @@ impl Reason {
     fn words(self) -> &'static str {
         match self {
             Self::BadRequest => "this is no request that has one meaning",
+            Self::IdleTimeout => "the request did not come on",
             Self::NoRoute => "nothing is served here",
             Self::NotUpgraded => "the server could not agree on a protocol",
             Self::QueueTimeout => "no place became free in time, please try again",
@@ -104,6 +110,8 @@ impl From<Failed> for Reason {
             Failed::Connect => Self::ConnectFailed,
             Failed::Reset => Self::BackendReset,
             Failed::Timeout => Self::RequestTimeout,
+            Failed::Body => Self::BadRequest,
+            Failed::BodyTimeout => Self::IdleTimeout,
         }
     }
 }

@@ -5,6 +5,8 @@
 //! backend closed instead of answering. What that costs a sick pool is bounded by its budget.
 
 use std::cell::RefCell;
+use std::error::Error as _;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +59,10 @@ pub enum Failed {
     Reset,
     /// The answer's head did not come in the pool's `request_timeout`.
     Timeout,
+    /// The client broke off the request's body, or it could be read in two ways.
+    Body,
+    /// The request's body did not come on in the pool's `idle_timeout`.
+    BodyTimeout,
 }
 
 /// What forwarding works with.
@@ -221,10 +227,16 @@ where
         Some(Ok(response)) => Ok((response, sender)),
         Some(Err(mut error)) => {
             *request = error.take_message();
-            Err(Failed::Reset)
+            // The library had to end the connection, but the client may be who broke off.
+            Err(if error.error().is_user() { body_failed(error.error()) } else { Failed::Reset })
         }
         None => Err(Failed::Timeout),
     }
+}
+
+fn body_failed(error: &hyper::Error) -> Failed {
+    let why = error.source().and_then(|why| why.downcast_ref::<io::Error>());
+    if why.is_some_and(|why| why.kind() == io::ErrorKind::TimedOut) { Failed::BodyTimeout } else { Failed::Body }
 }
 
 async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
@@ -239,8 +251,9 @@ fn blame(lease: &Lease, why: Failed) -> Failed {
     match why {
         Failed::Reset => lease.failed(Failure::BackendReset, Instant::now()),
         Failed::Timeout => lease.failed(Failure::RequestTimeout, Instant::now()),
-        // Of failed connects the backend knows already.
+        // Of failed connects the backend knows already, and of the others it is not guilty.
         Failed::NoBackend | Failed::QueueFull | Failed::QueueTimeout | Failed::Connect => {}
+        Failed::Body | Failed::BodyTimeout => {}
     }
     why
 }

@@ -85,6 +85,11 @@ impl Framing {
         matches!(&self.stage, Stage::Head(head) if head.has_begun())
     }
 
+    /// Whether no body is under way.
+    pub fn is_at_head(&self) -> bool {
+        matches!(self.stage, Stage::Head(_))
+    }
+
     fn leave_body(&mut self) {
         match self.stage {
             Stage::Body(0) => self.stage = Stage::default(),

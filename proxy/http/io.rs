@@ -30,8 +30,17 @@ pub struct Client<S> {
     traffic: Arc<Traffic>,
     /// What is looked at: requests of HTTP/1.1. `None` for HTTP/2, whose frames have one meaning.
     framing: Option<(Framing, Arc<Phase>)>,
-    /// Where that has found something ambiguous: the bytes from there on, as they came. Nothing is read any more.
-    withheld: Vec<u8>,
+    /// Where that has found something ambiguous: nothing behind it is read.
+    refused: Option<Refused>,
+}
+
+/// What was ambiguous.
+#[derive(Debug)]
+enum Refused {
+    /// The head of a request; or another protocol's bytes, if the request before it has led to that: as they came.
+    Head(Vec<u8>),
+    /// What is between the bytes of a body.
+    Body,
 }
 
 impl Traffic {
@@ -57,36 +66,40 @@ impl<S> Client<S> {
     /// A connection that speaks HTTP/1.1 and tells where it is, or else HTTP/2.
     pub fn new(stream: S, traffic: &Arc<Traffic>, http1: Option<&Arc<Phase>>) -> Self {
         let framing = http1.map(|phase| (Framing::default(), Arc::clone(phase)));
-        Self { stream, traffic: Arc::clone(traffic), framing, withheld: Vec::new() }
+        Self { stream, traffic: Arc::clone(traffic), framing, refused: None }
     }
 
     /// The connection itself, and what the library has read of what comes behind the requests.
     pub fn into_inner(self, mut read: Bytes) -> (S, Bytes) {
-        if !self.withheld.is_empty() {
+        if let Some(Refused::Head(withheld)) = self.refused {
             // These were no requests, so there was nothing ambiguous. The last byte is not the client's.
             let before = &read[..read.len().saturating_sub(1)];
-            read = Bytes::from([before, &self.withheld].concat());
+            read = Bytes::from([before, &withheld].concat());
         }
         (self.stream, read)
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
-    /// What is ambiguous is replaced by a byte that no message has, so that the library refuses it as it does other rubbish.
+    /// What is ambiguous is replaced by a byte that no message has, so that the library refuses it as it does other rubbish; where it
+    /// does not (behind a chunk's size), it learns that no more can be read.
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.withheld.is_empty() {
-            return Poll::Pending;
+        match &self.refused {
+            None => {}
+            Some(Refused::Head(_)) => return Poll::Pending,
+            Some(Refused::Body) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let new = &mut buffer.filled_mut()[before..];
         self.traffic.passed(Direction::Up, new.len());
-        let Self { framing, withheld, .. } = &mut *self;
+        let Self { framing, refused, .. } = &mut *self;
         if let Some((framing, phase)) = framing {
             let verdict = framing.pass(new);
             phase.note(framing.is_in_head());
             if let Err(Ambiguous(at)) = verdict {
-                withheld.extend_from_slice(&new[at..]);
+                let is_head = framing.is_at_head();
+                *refused = Some(if is_head { Refused::Head(new[at..].to_vec()) } else { Refused::Body });
                 new[at] = 0;
                 buffer.set_filled(before + at + 1);
             }
@@ -157,6 +170,18 @@ mod tests {
         client.write_all(b"answer").await.unwrap();
         assert_eq!(traffic.bytes(), (27 + 30, 6));
         assert_eq!((traffic.tally.bytes(Direction::Up), traffic.tally.bytes(Direction::Down)), (57, 6));
+    }
+
+    #[tokio::test]
+    async fn behind_an_ambiguous_chunk_nothing_is_read() {
+        let (mut far, near) = duplex(1000);
+        let mut client = Client::new(near, &traffic(), Some(&Phase::new(Instant::now())));
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        far.write_all(&[&head[..], b"1;a\nb\r\nx"].concat()).await.unwrap();
+        let mut buffer = vec![0; 200];
+        let length = client.read(&mut buffer).await.unwrap();
+        assert_eq!(buffer[head.len()..length], *b"1;a\0");
+        assert_eq!(client.read(&mut buffer).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[tokio::test]

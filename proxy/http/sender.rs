@@ -13,6 +13,10 @@ use super::body::BodyError;
 use super::executor::OnThisThread;
 use crate::config::model::Protocol;
 
+/// Bytes of an answer that are taken from a backend at once. The library would read up to 400 KiB, and hold that three times over
+/// for a client that does not read.
+const BUFFER_MAX: usize = 64 * 1024;
+
 /// Sends requests on one connection.
 #[derive(Debug)]
 pub enum Sender<B> {
@@ -38,13 +42,13 @@ where
         // Whoever sends hears of what went wrong.
         match protocol {
             Protocol::Http1 => {
-                let (sender, connection) = http1::handshake(io).await.ok()?;
+                let (sender, connection) = http1::Builder::new().max_buf_size(BUFFER_MAX).handshake(io).await.ok()?;
                 spawn_local(async move { drop(connection.with_upgrades().await) });
                 Some(Self::Http1(sender))
             }
             Protocol::Http2 => {
-                let builder = http2::Builder::new(OnThisThread).timer(TokioTimer::new()).clone();
-                let (sender, connection) = builder.handshake(io).await.ok()?;
+                let (sender, connection) =
+                    http2::Builder::new(OnThisThread).timer(TokioTimer::new()).handshake(io).await.ok()?;
                 spawn_local(async move { drop(connection.await) });
                 Some(Self::Http2(sender, scheme))
             }
