@@ -187,9 +187,14 @@ metric() {
         END { printf "%.10g\n", sum }'
 }
 
-# access_log JQ: the access log lines so far, each through a jq filter.
+# access_log JQ: the access log lines about sessions so far, each through a jq filter.
 access_log() {
-    jq -rc "select(has(\"session\") and has(\"reason\")) | $1" "$INSTANCE.log"
+    jq -rc "select(has(\"session\") and has(\"reason\") and (has(\"request\") | not)) | $1" "$INSTANCE.log"
+}
+
+# request_log JQ: the same for requests.
+request_log() {
+    jq -rc "select(has(\"request\")) | $1" "$INSTANCE.log"
 }
 
 # === Backends and clients

@@ -18,6 +18,7 @@ BLOCK = bytes(index % 251 for index in range(1 << 16))
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     served = 0
 
     def body(self):
@@ -50,18 +51,18 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def handle_expect_100(self):
-        print("expect", self.path, flush=True)
+        self.log("expect")
         return super().handle_expect_100()
 
     def any(self):
         try:
             self.obey()
         except OSError as error:
-            print("broken", self.command, self.path, error, flush=True)
+            self.log(f"broken ({error})")
             self.close_connection = True
 
     def obey(self):
-        print("begin", self.command, self.path, flush=True)
+        self.log("begin")
         self.trailers = []
         _, kind, argument, *_ = self.path.split("/", 2) + [""]
         if kind == "paused":
@@ -87,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%s\r\n0\r\nX-Sum: 42\r\n\r\n" % (len(said), said))
         else:
             self.answer(f"{size} {digest.hexdigest()}\n".encode())
-        print("end", self.command, self.path, flush=True)
+        self.log("end")
         self.served += 1
         if self.served == args.requests:
             self.close_connection = True
@@ -100,6 +101,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         while left:
             left -= self.wfile.write(BLOCK[:left])
+
+    def log(self, what):
+        # In one piece: there are many threads.
+        os.write(1, f"{what} {self.command} {self.path}\n".encode())
 
     def log_request(self, *_):
         pass

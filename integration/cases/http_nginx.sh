@@ -54,7 +54,7 @@ curl -sS --max-time 20 --http2-prior-knowledge "$plain/large" | cmp - www/large 
 seq 400 | sed "s|.*|url = \"$plain/\"|" >urls
 curl -sS --max-time 60 --parallel --parallel-max 4 -K urls >pages 2>curl.errors || fail "$(cat curl.errors)"
 equal "pages" 400 "$(grep -c '^welcome$' pages)"
-equal "answers that were not well" 0 "$(access_log 'select(.request and .status != 200) | .status' | wc -l)"
+equal "answers that were not well" 0 "$(request_log 'select(.status != 200) | .status' | wc -l)"
 
 # What is under way when it is told to stop ends well, and the connection with it.
 curl -sS --max-time 20 "$plain/slow" >slow 2>slow.errors &

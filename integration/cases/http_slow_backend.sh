@@ -47,6 +47,6 @@ read -r code seconds <late.said
 equal "status of the late one" 504 "$code"
 between "seconds for it" 29 31 "$seconds"
 equal "reason" request_timeout "$(jq -r .reason late.body)"
-eventually '[ -n "$(access_log "select(.request) | .reason")" ]' 2
-equal "reason in the log" "504 request_timeout" "$(access_log 'select(.request) | "\(.status) \(.reason)"')"
+eventually '[ -n "$(request_log .reason)" ]' 2
+equal "reason in the log" "504 request_timeout" "$(request_log '"\(.status) \(.reason)"')"
 equal "failures counted against the backend" 1 "$(metric portti_backend_failures_total reason=request_timeout)"
