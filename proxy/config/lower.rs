@@ -26,12 +26,14 @@ mod references;
 mod rollout;
 mod sni;
 mod tls;
+mod tracing;
 
 /// The whole file. What it returns is of use only if no error was reported.
 pub(super) fn config(root: &mut Section<'_>) -> Config {
     let server = root.section("server", server);
     let admin = root.section("admin", admin);
     let log = root.section("log", log);
+    let tracing = root.section("tracing", tracing::read);
     let dns = root.section("dns", dns::read);
     let listeners = root.sections("listeners", listener::read);
     let pools = root.sections("pools", pool::read);
@@ -46,6 +48,7 @@ pub(super) fn config(root: &mut Section<'_>) -> Config {
         server,
         admin: admin.map(|setting| setting.value),
         log,
+        tracing,
         dns,
         listeners: listeners.into_iter().filter_map(|listener| listener.model).collect(),
         pools: pools.into_iter().filter_map(|pool| pool.model).collect(),

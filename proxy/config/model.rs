@@ -18,7 +18,7 @@ mod tls;
 pub use self::http::{Http, HttpRoute, PlayerKey, Protocol, Requests};
 pub use self::messages::{Language, Messages, Occasion};
 pub use self::tls::{Certificate, ClientAuth, Encryption, Material, Route, Termination, TlsVersion, Trust};
-use super::scalar::{Address, Expect, Name, Rate, Share};
+use super::scalar::{Address, Endpoint, Expect, Name, Rate, Share};
 use crate::admission::acl::Networks;
 use crate::admission::addresses::PerAddress;
 use crate::admission::level::{self, Level};
@@ -36,6 +36,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// What is logged, and how.
     pub log: Log,
+    /// Where spans go.
+    pub tracing: Tracing,
     /// How host names of backends are looked up.
     pub dns: Dns,
     /// At least one, ordered by name.
@@ -98,6 +100,15 @@ pub enum LogFormat {
     Json,
     /// For people.
     Text,
+}
+
+/// `[tracing]`: spans of requests and sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tracing {
+    /// The collector that takes them; `None` is `otlp = "off"`.
+    pub otlp: Option<Endpoint>,
+    /// Which of the traces that begin here are kept.
+    pub sample: Share,
 }
 
 /// `[dns]`: how host names of backends are looked up.

@@ -6,12 +6,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub mod duration;
+mod endpoint;
 mod expect;
 mod host;
 mod rate;
 mod share;
 mod words;
 
+pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::expect::{Expect, ExpectError, Pattern, bytes};
 pub use self::host::{Hosts, HostsError};
 pub use self::rate::{Rate, RateError};

@@ -8,10 +8,10 @@ use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
     AcceptProxy, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health, Http, HttpRoute,
     Listener, Log, LogFormat, LogLevel, Material, Messages, Mode, Occasion, OnDown, PlayerKey, Pool, Protocol, Queue,
-    Requests, Rollout, Route, Server, Termination, TlsVersion, Trust,
+    Requests, Rollout, Route, Server, Termination, TlsVersion, Tracing, Trust,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
-use crate::config::scalar::{Name, Words};
+use crate::config::scalar::{Endpoint, Name, Words};
 use crate::net::proxy_protocol::Version;
 use crate::pool::breaker::{FailureRate, Rule};
 use crate::pool::health;
@@ -19,13 +19,14 @@ use crate::pool::health;
 /// Keys and what the file would write for them.
 pub(super) type Keys = Vec<(&'static str, String)>;
 
-/// `[server]`, `[admin]`, `[log]` and `[dns]`.
+/// `[server]`, `[admin]`, `[log]`, `[tracing]` and `[dns]`.
 pub(super) fn process(config: &Config) -> Keys {
-    let Config { server, admin, log, dns, listeners: _, pools: _ } = config;
+    let Config { server, admin, log, tracing, dns, listeners: _, pools: _ } = config;
     let Server { workers, max_connections, drain_timeout, drain_pace, shutdown_delay, levels, reconnect } = server;
     let Shares { degraded, critical, overloaded } = levels;
     let reconnect::Rule { min_session, window } = reconnect;
     let Log { level, format, access } = log;
+    let Tracing { otlp, sample } = tracing;
     let Dns { servers, timeout } = dns;
     vec![
         ("server.workers", workers.to_string()),
@@ -42,6 +43,8 @@ pub(super) fn process(config: &Config) -> Keys {
         ("log.level", level_word(*level).into()),
         ("log.format", format_word(*format).into()),
         ("log.access", access.to_string()),
+        ("tracing.otlp", otlp.as_ref().map_or_else(|| OFF.into(), Endpoint::to_string)),
+        ("tracing.sample", sample.to_string()),
         ("dns.servers", list(servers)),
         ("dns.timeout", Shown(*timeout).to_string()),
     ]

@@ -35,6 +35,7 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["global", "main", "process"], r#""server""#),
             (&["logging", "logs"], r#""log""#),
             (&["api", "metrics", "stats"], r#""admin""#),
+            (&["trace", "traces", "otel", "opentelemetry", "telemetry"], r#""tracing""#),
             (&["resolver", "resolvers", "nameservers"], r#""dns""#),
         ],
     ),
@@ -48,6 +49,13 @@ const OTHER_NAMES: &[OtherNames] = &[
     ),
     ("admin", &[(&["listen", "address", "addr"], r#""bind""#)]),
     ("log", &[(&["access_log", "access_logs"], r#""access""#), (&["verbosity", "severity"], r#""level""#)]),
+    (
+        "tracing",
+        &[
+            (&["endpoint", "url", "collector", "address", "exporter"], r#""otlp""#),
+            (&["sampling", "sample_rate", "sampler", "ratio", "rate"], r#""sample""#),
+        ],
+    ),
     ("dns", &[(&["nameservers", "resolvers", "addresses"], r#""servers""#)]),
     (
         "listeners.*",
