@@ -23,6 +23,7 @@ use crate::control::health::Checkers;
 use crate::control::names::Names;
 use crate::control::reload::{self, Reloader};
 use crate::control::sockets::{BindError, Sockets};
+use crate::control::spans::Export;
 use crate::control::state::State;
 use crate::control::watch::Watch;
 use crate::control::{Control, Request, WorkerLost, admin, queues};
@@ -191,6 +192,7 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Contr
     reload::send(plan, &state.snapshot(), &workers).await;
     state.set_listening();
     tokio::task::spawn_local(queues::serve(Rc::clone(&state)));
+    let spans = Export::begin(&state.snapshot().tracer);
     let file = Watch::new(state.config_path());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");
 
@@ -208,7 +210,7 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Contr
         state: state_of,
         watch: Rc::clone(&file),
     });
-    Ok((Control { state, reloader, file, workers, trigger, signals, requests }, bound))
+    Ok((Control { state, reloader, file, workers, spans, trigger, signals, requests }, bound))
 }
 
 fn serve_admin(socket: TcpListener, state: &Rc<State>) -> io::Result<SocketAddr> {

@@ -16,11 +16,13 @@ pub mod queues;
 pub mod reload;
 mod scrape;
 pub mod sockets;
+pub mod spans;
 pub mod state;
 mod view;
 pub mod watch;
 
 use self::reload::{Reloader, Verdict};
+use self::spans::Export;
 use self::state::State;
 use self::watch::Watch;
 use crate::drain::Trigger;
@@ -51,6 +53,8 @@ pub struct Control {
     pub file: Rc<Watch>,
     /// The workers.
     pub workers: Vec<worker::Handle>,
+    /// Hands spans to the collector.
+    pub spans: Option<Export>,
     /// Moves the process on its way down.
     pub trigger: Trigger,
     /// What the operating system asks; `None` where the program handles signals itself.
@@ -67,6 +71,9 @@ impl Control {
     pub async fn run(mut self) -> Result<(), WorkerLost> {
         let outcome = self.serve().await;
         self.drain().await;
+        if let Some(spans) = self.spans {
+            spans.finish().await;
+        }
         outcome
     }
 

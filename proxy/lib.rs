@@ -12,7 +12,7 @@
 //! - [`snapshot`]: the routing state that it begins with, made from one version of the file.
 //! - [`config`]: the file itself: what it may say, and every problem with what it does say.
 //! - [`control`]: everything that is not a session: reloads, health checks, host names, the admin server, the way down.
-//! - [`metrics`], [`telemetry`]: what operators see.
+//! - [`metrics`], [`telemetry`], [`trace`]: what operators see.
 //! - [`net`], [`drain`], [`signal`]: sockets, the phases of a shutdown, what the operating system asks.
 //! - [`app`]: how all of it is put together; [`cli`] and [`demo`] are what a person runs.
 
@@ -35,4 +35,5 @@ pub mod session;
 pub mod signal;
 pub mod snapshot;
 pub mod telemetry;
+pub mod trace;
 pub mod worker;

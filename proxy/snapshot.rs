@@ -27,6 +27,7 @@ use crate::pool::Pool;
 use crate::pool::discovery::{self, Answers};
 use crate::pool::rollout::Rollout;
 use crate::session::{Edge, Tally, Terminator};
+use crate::trace::Tracer;
 
 /// Everything that sessions need to agree on, in one piece. Replaced as a whole, by the reload alone.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub pools: BTreeMap<Name, Arc<Pool>>,
     /// The door, the same in every snapshot.
     pub admission: Arc<Admission>,
+    /// Takes spans, the same in every snapshot.
+    pub tracer: Arc<Tracer>,
     /// Whether sessions leave a line in the access log.
     pub access_log: bool,
 }
@@ -110,10 +113,12 @@ impl Snapshot {
         before: Option<&Self>,
     ) -> Self {
         let pools = pools(config, answers, before);
+        let tracer = before.map_or_else(Arc::default, |before| Arc::clone(&before.tracer));
+        tracer.follow(&config.tracing);
         let listener = |config: &model::Listener, workers| {
             let before = before.and_then(|before| before.listeners.get(&config.name));
             let counts = before.map(|before| Arc::clone(&before.counts));
-            let counts = counts.unwrap_or_else(|| Arc::new(Counts::new(&config.name, workers)));
+            let counts = counts.unwrap_or_else(|| Arc::new(Counts::new(&config.name, workers, &tracer)));
             // Nobody could read them where TLS is passed on.
             let is_readable = config.routes.is_empty() || config.tls.is_some();
             counts.tally.set_messages(config.messages.clone().filter(|_| is_readable));
@@ -141,7 +146,7 @@ impl Snapshot {
             |before| Arc::clone(&before.admission),
         );
         admission.set_capacity(server.max_connections, server.levels, server.reconnect);
-        Self { listeners, pools, admission, access_log: config.log.access }
+        Self { listeners, pools, admission, tracer, access_log: config.log.access }
     }
 
     /// Whether any listener has something to say when the process shuts down.
@@ -256,9 +261,9 @@ impl Listener {
 }
 
 impl Counts {
-    fn new(listener: &Name, workers: usize) -> Self {
+    fn new(listener: &Name, workers: usize, tracer: &Arc<Tracer>) -> Self {
         Self {
-            tally: Arc::new(Tally::new(listener.clone(), workers)),
+            tally: Arc::new(Tally::new(listener.clone(), workers).traced_by(tracer)),
             requests: Arc::default(),
             accept_errors: Default::default(),
         }

@@ -17,6 +17,7 @@ use crate::pool::{Backend, Checkup, Failure};
 use crate::relay::Direction;
 use crate::session::{CloseReason, Refusals};
 use crate::snapshot::{AcceptError, Listener, Shown, Snapshot};
+use crate::trace::Tracer;
 
 /// The answer to a scrape.
 pub(super) fn text(state: &State, now: Instant) -> String {
@@ -228,7 +229,16 @@ fn process(exposition: &mut Exposition, state: &State) {
     exposition.family(names::CONFIG_LAST_OK).count(&[], u64::from(loads.last.error.is_none()));
     exposition.family(names::CONFIG_LAST_AT).sample(&[], since_1970(loads.applied_at));
     exposition.family(names::LOG_DROPPED).count(&[], state.telemetry().dropped_lines());
+    spans(exposition, &state.snapshot().tracer);
     exposition.family(names::BUILD_INFO).count(&[env!("CARGO_PKG_VERSION")], 1);
+}
+
+fn spans(exposition: &mut Exposition, tracer: &Tracer) {
+    exposition.family(names::SPANS_EXPORTED).count(&[], tracer.exported());
+    let mut dropped = exposition.family(names::SPANS_DROPPED);
+    for (reason, count) in tracer.dropped() {
+        dropped.count(&[reason], count);
+    }
 }
 
 fn since_1970(at: SystemTime) -> f64 {

@@ -10,6 +10,9 @@ use hyper::{Method, Request, StatusCode};
 use prometheus::Histogram;
 use tokio::time::Instant;
 
+mod span;
+
+pub use self::span::Traced;
 use super::answer::{self, Reason};
 use super::busy::Work;
 use crate::config::scalar::Name;
@@ -58,6 +61,8 @@ pub struct Exchange {
     bytes: u64,
     is_whole: bool,
     wants_text: bool,
+    /// Its place in a trace, if that is kept.
+    traced: Option<Traced>,
     _work: Option<Work>,
 }
 
@@ -161,6 +166,7 @@ impl Exchange {
             bytes: 0,
             is_whole: false,
             wants_text: answer::wants_text(request.headers()),
+            traced: None,
             _work: work,
         }
     }
@@ -230,6 +236,7 @@ impl Drop for Exchange {
         let took = self.began.elapsed();
         self.counts.in_flight.fetch_sub(1, Relaxed);
         self.answers.as_ref().unwrap_or(&self.counts.nowhere).count(self.status, took);
+        self.leave_span();
         if self.visitor.access_log {
             self.log(took);
         }

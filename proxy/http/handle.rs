@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 use super::answer::{self, Reason};
 use super::body::{Upload, Watched};
 use super::budget::Budget;
-use super::exchange::{Counts, Exchange};
+use super::exchange::{Counts, Exchange, Traced};
 use super::forward::{Forward, Reached};
 use super::front::{Front, Target};
 use super::ground::Ground;
@@ -91,8 +91,9 @@ impl Handler {
             let front = self.front.load_full();
             let host = host_of(&request).map(str::to_owned);
             let id = self.identify(&mut request, &front);
+            let traced = Traced::begin(&self.visitor, &front, request.headers_mut());
             let asked = (id, host.as_deref(), &request);
-            let exchange = Exchange::begin(&self.visitor, &self.counts, self.ground.work(), asked);
+            let exchange = Exchange::begin(&self.visitor, &self.counts, self.ground.work(), asked).traced(traced);
             let mut response = match self.admit(&request, host.as_deref(), &front) {
                 Ok(admitted) => self.forward(request, (host.as_deref(), admitted), &front, exchange).await,
                 Err(reason) => own(reason, exchange),

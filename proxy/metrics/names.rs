@@ -183,6 +183,12 @@ pub const LOG_DROPPED: Definition = counter(
     &[],
     "Log lines left out because standard error did not take them fast enough.",
 );
+/// Exported spans.
+pub const SPANS_EXPORTED: Definition =
+    counter("portti_spans_exported_total", &[], "Spans that the collector of traces has taken.");
+/// Spans that are lost.
+pub const SPANS_DROPPED: Definition =
+    counter("portti_spans_dropped_total", &["reason"], "Spans left out, by reason: queue_full or export_failed.");
 /// Build.
 pub const BUILD_INFO: Definition = gauge("portti_build_info", &["version"], "Always 1; tells the version.");
 
@@ -223,5 +229,7 @@ pub const ALL: &[Definition] = &[
     CONFIG_LAST_OK,
     CONFIG_LAST_AT,
     LOG_DROPPED,
+    SPANS_EXPORTED,
+    SPANS_DROPPED,
     BUILD_INFO,
 ];

@@ -14,6 +14,7 @@ use crate::config::model::Messages;
 use crate::config::scalar::Name;
 use crate::metrics;
 use crate::relay::{self, Direction, Side};
+use crate::trace::Tracer;
 
 /// Why a session ended. The access log, the metrics and the API use the same words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +147,7 @@ pub struct Tally {
     memory: Memory,
     refusals: Refusals,
     messages: ArcSwapOption<Messages>,
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// Bytes passed by one worker. In cache lines of their own: each is written for every message, by one thread.
@@ -168,7 +170,18 @@ impl Tally {
             memory: Memory::default(),
             refusals: Refusals::default(),
             messages: ArcSwapOption::empty(),
+            tracer: None,
         }
+    }
+
+    /// The same, with somebody to take spans.
+    pub fn traced_by(self, tracer: &Arc<Tracer>) -> Self {
+        Self { tracer: Some(Arc::clone(tracer)), ..self }
+    }
+
+    /// Who takes spans, while tracing is on.
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_deref().filter(|tracer| tracer.is_on())
     }
 
     /// The listener's name.

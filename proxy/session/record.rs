@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+mod span;
+
 use super::{CloseReason, Known, Origin, SessionId, Tally, Via};
 use crate::net::tcp_info::TcpInfo;
 use crate::pool::{Backend, Pool};
@@ -191,6 +193,7 @@ impl Record {
         }
         let duration = self.accepted_at.elapsed();
         self.tally.end(reason, duration);
+        self.leave_span(reason, duration, last);
         if self.access_log {
             self.log(reason, duration, last);
         }
