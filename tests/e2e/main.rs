@@ -32,4 +32,6 @@ mod routes;
 mod sni;
 mod timeouts;
 mod tls;
+#[cfg(feature = "otlp")]
+mod tracing;
 mod websocket;
