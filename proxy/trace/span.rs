@@ -1,6 +1,6 @@
 //! One span: what is told of a request or a session when it is over.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -38,8 +38,6 @@ pub enum Value {
     Name(Name),
     /// An address.
     Ip(IpAddr),
-    /// A socket.
-    Socket(SocketAddr),
     /// What a backend is known by.
     Backend(Arc<Backend>),
     /// A whole number.
@@ -92,12 +90,6 @@ impl From<Name> for Value {
 impl From<IpAddr> for Value {
     fn from(address: IpAddr) -> Self {
         Self::Ip(address)
-    }
-}
-
-impl From<SocketAddr> for Value {
-    fn from(address: SocketAddr) -> Self {
-        Self::Socket(address)
     }
 }
 

@@ -64,6 +64,8 @@ impl Collector {
 impl Connection {
     async fn open(endpoint: &Arc<Endpoint>) -> Result<Self, Why> {
         let stream = TcpStream::connect(&*endpoint.authority).await.map_err(|error| error.to_string())?;
+        // The end of a batch is not to wait until its beginning has been acknowledged.
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         // Whoever sends hears of what goes wrong.
         let driver = spawn_local(async move { drop(connection.await) });
