@@ -243,3 +243,12 @@ fn a_route_by_a_protocol_that_is_never_agreed_on_is_told() {
     assert!(told("").contains("protocol \"h2\", which alpn of tls does not have"), "{}", told(""));
     assert_eq!(told("alpn = [\"minecraft\", \"h2\"]"), "");
 }
+
+#[test]
+#[cfg(not(feature = "otlp"))]
+fn what_is_not_built_in_is_refused() {
+    let game = listener("game", "\"127.0.0.1:1\"");
+    let told = errors(&format!("{game}[tracing]\notlp = \"http://127.0.0.1:4318\"\n"));
+    assert_eq!(told, ["this portti was built without the feature otlp"]);
+    assert!(errors(&format!("{game}[tracing]\notlp = \"off\"\nsample = \"10%\"\n")).is_empty());
+}
