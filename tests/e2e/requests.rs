@@ -53,7 +53,7 @@ async fn rooms_are_shed_first_then_joins_and_players_last() {
     let (backend, _) = echo();
     let routes = "[[listeners.game.routes]]\npath = \"/rooms\"\nmethods = [\"POST\"]\npool = \"game\"\nshed_at = \"degraded\"\n\
         [[listeners.game.routes]]\npath = \"/join\"\npool = \"game\"\nshed_at = \"critical\"\n\
-        [server]\nmax_connections = 20\n[server.reconnect]\nmin_session = \"300ms\"\n";
+        [server]\nmax_connections = 40\n[server.reconnect]\nmin_session = \"300ms\"\n";
     let proxy =
         Proxy::with(&(config("pool = \"game\"\nreconnect_key = \"cookie:player\"", routes) + &pool(&[&backend], "")));
     // One who plays for a while, by a cookie; and one by its address, on one connection.
@@ -86,6 +86,7 @@ async fn rooms_are_shed_first_then_joins_and_players_last() {
         fill(&proxy, level, &mut crowd).await;
         for ((what, from, request), expected) in asked.iter().zip(expected) {
             assert_eq!(status(&proxy, *from, request).await, expected, "{level}: {what}");
+            eventually("it is out", async || proxy.status().await["sessions_active"] == crowd.len()).await;
         }
     }
     let answer = said(proxy.address(), &post("/rooms", "")).await;
@@ -93,8 +94,10 @@ async fn rooms_are_shed_first_then_joins_and_players_last() {
     assert_eq!(proxy.metric("portti_requests_refused_total", &[("reason", "shed")]).await, 6.0);
     // Who is in and asks when nobody new is served hears so; who comes then does not come in.
     let mut inside = TcpStream::connect(proxy.address()).await.unwrap();
-    crowd.push(TcpStream::connect(proxy.address()).await.unwrap());
-    eventually("nobody new", async || proxy.status().await["service_level"] == "overloaded").await;
+    eventually("it is in", async || proxy.status().await["sessions_active"] == crowd.len() + 1).await;
+    while proxy.status().await["service_level"] != "overloaded" {
+        crowd.push(TcpStream::connect(proxy.address()).await.unwrap());
+    }
     inside.write_all(&get("/", cookie)).await.unwrap();
     let mut answer = String::new();
     soon("an answer", inside.read_to_string(&mut answer)).await.unwrap();
