@@ -1,5 +1,6 @@
-"""The contestants, and the configuration of each: what its own documentation advises for plain TCP in front of one backend,
-with two threads or workers, no access log, no health checks, and timeouts that no workload reaches."""
+"""The contestants, and the configuration of each: what its own documentation advises for plain TCP, or HTTP with WebSocket, in
+front of one backend, with two threads or workers, no access log, no health checks, and timeouts and counts that no workload
+reaches. With HTTP, connections to the backend are kept, and it is told by X-Forwarded-For who the client is."""
 
 import json
 import os
@@ -8,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 WORKERS = 2
+# On one connection, at most: none has so many.
+REQUESTS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,13 @@ class Place:
     admin_port: int = 0
     # Where it finds `cert.pem`, `cert.key` and both in `both.pem`, if it is to speak TLS with its clients.
     certificate: Path | None = None
+    # It is to pass on requests instead of bytes.
+    http: bool = False
+
+    @property
+    def mode(self):
+        """As HAProxy and portti call it."""
+        return "http" if self.http else "tcp"
 
     def write(self, name, text):
         path = self.directory / name
@@ -56,6 +66,7 @@ bind = "127.0.0.1:{place.admin_port}"
 [log]
 access = {str(access_log).lower()}
 [listeners.game]
+mode = "{place.mode}"
 bind = "127.0.0.1:{place.port}"
 pool = "game"
 [pools.game]
@@ -71,17 +82,20 @@ backends = {json.dumps(place.backends)}
 
 
 def haproxy(binary, version, environment):
-    # No splicing: `option splice-auto` is off unless asked for. The backlog follows maxconn by itself.
+    # No splicing: `option splice-auto` is off unless asked for. The backlog follows maxconn by itself. WebSocket needs nothing.
+    http = "option forwardfor\n    http-reuse always\n    timeout tunnel 1h"
+
     def command(place):
         config = f"""\
 global
     nbthread {WORKERS}
     maxconn {place.sessions}
 defaults
-    mode tcp
+    mode {place.mode}
     timeout connect 5s
     timeout client 1h
     timeout server 1h
+    {http if place.http else ""}
 listen game
     bind 127.0.0.1:{place.port}{f" ssl crt {place.certificate}/both.pem" if place.certificate else ""}
     server game {place.backends[0]}
@@ -96,12 +110,22 @@ def nginx(binary, version, environment, module):
     # reuseport: a socket for each worker, which its documentation gives for spreading connections; without it one of two
     # workers may get nearly all. backlog: its default of 511 would drop connections of the burst; the others' is 4,096.
     def command(place):
-        load = f"load_module {module};" if module else ""
+        load = f"load_module {module};" if module and not place.http else ""
         ssl, certificate = "", ""
         if place.certificate:
             ssl = " ssl"
             certificate = f"ssl_certificate {place.certificate}/cert.pem; ssl_certificate_key {place.certificate}/cert.key;"
             certificate += " ssl_protocols TLSv1.2 TLSv1.3;"
+        stream = f"""\
+stream {{
+    server {{
+        listen 127.0.0.1:{place.port}{ssl} reuseport backlog=4096;
+        {certificate}
+        proxy_connect_timeout 5s;
+        proxy_timeout 1h;
+        proxy_pass {place.backends[0]};
+    }}
+}}"""
         # A session takes two, and one worker may get nearly all.
         connections = 2 * place.sessions
         config = f"""\
@@ -114,19 +138,48 @@ error_log stderr crit;
 events {{
     worker_connections {connections};
 }}
-stream {{
-    server {{
-        listen 127.0.0.1:{place.port}{ssl} reuseport backlog=4096;
-        {certificate}
-        proxy_connect_timeout 5s;
-        proxy_timeout 1h;
-        proxy_pass {place.backends[0]};
-    }}
-}}
+{_nginx_http(place) if place.http else stream}
 """
         return [binary, "-e", "stderr", "-p", place.directory, "-c", place.write("nginx.conf", config)]
 
     return Contestant("nginx", version, command, environment)
+
+
+def _nginx_http(place):
+    # As for TCP, and what its documentation says about `keepalive` and about WebSocket: a request that asks for no upgrade gets no
+    # header Connection. By default it closes a connection after a thousand requests. The folders would be the system's.
+    folders = "\n    ".join(
+        f"{kind}_temp_path {place.directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return f"""\
+http {{
+    access_log off;
+    {folders}
+    keepalive_requests {REQUESTS};
+    map $http_upgrade $connection_upgrade {{
+        default upgrade;
+        '' '';
+    }}
+    upstream game {{
+        server {place.backends[0]};
+        keepalive 64;
+        keepalive_requests {REQUESTS};
+    }}
+    server {{
+        listen 127.0.0.1:{place.port} reuseport backlog=4096;
+        location / {{
+            proxy_pass http://game;
+            proxy_http_version 1.1;
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
+            proxy_connect_timeout 5s;
+            proxy_read_timeout 1h;
+            proxy_send_timeout 1h;
+        }}
+    }}
+}}"""
 
 
 def envoy(binary, version):
@@ -134,7 +187,8 @@ def envoy(binary, version):
     # by default, are raised so that all sessions pass.
     def command(place):
         host, port = place.backends[0].split(":")
-        limits = {"max_connections": place.sessions, "max_pending_requests": place.sessions}
+        limits = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), place.sessions)
+        filters = [_http_filter() if place.http else _tcp_proxy_filter()]
         endpoint = {"endpoint": {"address": _socket_address(host, int(port))}}
         config = {
             "static_resources": {
@@ -142,7 +196,7 @@ def envoy(binary, version):
                     {
                         "name": "game",
                         "address": _socket_address("127.0.0.1", place.port),
-                        "filter_chains": [{"filters": [_tcp_proxy_filter()], **_tls(place)}],
+                        "filter_chains": [{"filters": filters, **_tls(place)}],
                     }
                 ],
                 "clusters": [
@@ -185,6 +239,23 @@ def _tcp_proxy_filter():
     kind = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
     config = {"@type": kind, "stat_prefix": "game", "cluster": "game", "idle_timeout": "3600s"}
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
+
+
+def _http_filter():
+    kind = "type.googleapis.com/envoy.extensions.filters"
+    router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{kind}.http.router.v3.Router"}}
+    route = {"match": {"prefix": "/"}, "route": {"cluster": "game", "timeout": "3600s"}}
+    config = {
+        "@type": f"{kind}.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "game",
+        # Only with this does it set X-Forwarded-For.
+        "use_remote_address": True,
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "stream_idle_timeout": "3600s",
+        "http_filters": [router],
+        "route_config": {"virtual_hosts": [{"name": "game", "domains": ["*"], "routes": [route]}]},
+    }
+    return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
 
 
 def sessions_allowed(descriptors):

@@ -6,12 +6,22 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import contestants
 
 # How long one program may take to be fetched or built.
 PATIENCE = 900
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program that is no contestant, and the environment that it needs."""
+
+    binary: str
+    environment: dict
+    version: str
 
 
 def build_load(root):
@@ -51,6 +61,18 @@ def find_peer(name, root):
         return find(root / "target" / "bench")
     except (OSError, subprocess.SubprocessError) as error:
         print(f"bench: {name} is left out: {error}", file=sys.stderr)
+        return None
+
+
+def find_wrk(root):
+    """wrk, or None when it cannot be had; then says why."""
+    try:
+        binary, environment = _debian_program("wrk", ["wrk"], root / "target" / "bench" / "peers")
+        # "wrk debian/4.1.0-3+b2 [epoll] ..."; it does not call that a success.
+        words = _output([binary, "-v"], environment, check=False).split()
+        return Tool(binary, environment, "wrk " + words[1].rpartition("/")[2])
+    except (OSError, subprocess.SubprocessError, IndexError) as error:
+        print(f"bench: wrk is left out: {error}", file=sys.stderr)
         return None
 
 
@@ -95,12 +117,12 @@ def _debian_program(name, packages, place):
     system = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if system:
         return system, {}
-    binary = place / "usr" / "sbin" / name
-    if not binary.exists():
+    places = [place / "usr" / "sbin" / name, place / "usr" / "bin" / name]
+    if not any(map(os.path.exists, places)):
         _unpack(packages, place)
     triplet = f"{os.uname().machine}-linux-gnu"
     libraries = f"{place}/usr/lib/{triplet}:{place}/lib/{triplet}"
-    return _first_existing([binary]), {"LD_LIBRARY_PATH": libraries}
+    return _first_existing(places), {"LD_LIBRARY_PATH": libraries}
 
 
 def _unpack(packages, place):
@@ -141,11 +163,11 @@ def _run(command, cwd=None):
     return result.stdout
 
 
-def _output(command, environment=None):
+def _output(command, environment=None, check=True):
     """What a program prints, on whichever stream."""
     environment = {**os.environ, **(environment or {})}
     result = subprocess.run(
-        list(map(str, command)), env=environment, capture_output=True, text=True, timeout=60, check=True
+        list(map(str, command)), env=environment, capture_output=True, text=True, timeout=60, check=check
     )
     return result.stdout + result.stderr
 

@@ -1,6 +1,7 @@
 """The command line of scripts/bench."""
 
 import argparse
+import dataclasses
 import datetime
 import json
 import os
@@ -77,9 +78,15 @@ def _bench(options):
         return floods.compare(setting, portti)
     wanted = contestants.PEERS if options.peers is None else [name for name in options.peers.split(",") if name]
     peers = {name: install.find_peer(name, ROOT) for name in wanted}
+    left_out = [name for name, peer in peers.items() if not peer]
     everyone = (contestants.DIRECT, portti, *(peer for peer in peers.values() if peer))
+    if any(workload.is_by_wrk for workload in chosen):
+        setting = dataclasses.replace(setting, wrk=install.find_wrk(ROOT))
+        if not setting.wrk:
+            left_out += [f"wrk, for `{workload.name}`" for workload in chosen if workload.is_by_wrk]
+            chosen = [workload for workload in chosen if not workload.is_by_wrk]
     rows = _measure(setting, chosen, everyone)
-    _report(options, setting, chosen, everyone, [name for name, peer in peers.items() if not peer], rows)
+    _report(options, setting, chosen, everyone, left_out, rows)
     return 1 if any("failed" in row for row in rows) else 0
 
 
@@ -121,7 +128,7 @@ def _report(options, setting, chosen, everyone, left_out, rows):
     tables = [(workload, summary.lines(workload, rows)) for workload in chosen]
     about = page.About(
         machine=setting.machine,
-        contestants=everyone,
+        versions=tuple(one.version for one in (*everyone, setting.wrk) if one and one.version),
         left_out=tuple(left_out),
         rounds=setting.rounds,
         seconds=setting.seconds,

@@ -26,7 +26,7 @@ class About:
     """All that a reader must know to judge the numbers, or to repeat them."""
 
     machine: object
-    contestants: tuple
+    versions: tuple
     left_out: tuple
     rounds: int
     seconds: float
@@ -166,7 +166,7 @@ def _method(about):
     )
     yield "## Machine and versions\n"
     yield f"- {machine.model}, {machine.cores} CPUs{kind}; Linux {machine.kernel}; {machine.distribution}"
-    yield f"- {'; '.join(contestant.version for contestant in about.contestants if contestant.version)}"
+    yield f"- {'; '.join(about.versions)}"
     yield from (f"- left out, because it could not be had: {name}" for name in about.left_out)
     yield f"- {about.date}, `{about.command}`\n"
     yield "## Method\n"
@@ -177,6 +177,11 @@ def _method(about):
     yield (
         "- Each proxy has two threads or workers, and the configuration that its documentation advises for plain TCP in front "
         "of one backend, without access log and health checks: see [contestants.py](../benches/report/contestants.py)."
+    )
+    yield (
+        "- With HTTP (`http_rr`, `ws_rr`) each has instead what its documentation advises for a reverse proxy: connections to the "
+        "backend are kept, `X-Forwarded-For` is set, WebSocket is passed on. What a proxy adds of its own accord stays: Envoy and "
+        "portti make an `X-Request-Id`, for instance."
     )
     yield (
         "- Added cost: time in which the CPUs were not idle (`/proc/stat`) during the measured seconds, for one unit of work, "
@@ -190,6 +195,11 @@ def _method(about):
     yield (
         "- The client and the backend are one thread each around epoll ([benches/load](../benches/load)). Latencies go into a "
         "histogram with an error below 0.1 %. In `game` they count from when a message was due, not from when it was sent."
+    )
+    yield (
+        "- In `http_rr` the client is [wrk](https://github.com/wg/wrk), with one thread: once to warm up, once measured, each "
+        "from its start to its end, in whole seconds. wrk corrects its latencies for what a stall held up, and opens a "
+        "connection anew, uncounted, when the other side has closed it."
     )
     yield (
         f"- Memory: proportional set size (`smaps_rollup`), summed over all processes of a proxy; a straight line through "

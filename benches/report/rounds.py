@@ -14,6 +14,8 @@ from .processes import START_PATIENCE, Crew, Failed, free_port, memory
 PATIENCE = 60.0
 # Between the start of a proxy, or the last of many sessions, and measuring.
 SETTLE = 0.3
+# Makes wrk say what it has measured.
+WRK_SCRIPT = Path(__file__).resolve().parents[1] / "load" / "wrk.lua"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Setting:
     sessions: int
     # Whether each run has a network namespace of its own.
     apart: bool
+    # An install.Tool, or None where no workload needs it.
+    wrk: object = None
 
 
 def run_all(setting, chosen, contestants):
@@ -79,7 +83,7 @@ def measure(setting, workload, contestant, during=None):
         ports = _start_backend(crew, setting)
         target, proxy = ports[workload.port], None
         if contestant.command:
-            place = new_place(crew, setting, [target], workload.tls)
+            place = new_place(crew, setting, [target], workload.tls, workload.is_http)
             target, proxy = f"127.0.0.1:{place.port}", start_proxy(crew, setting, contestant, place, workload.port)
         if workload.is_idle:
             return _measure_memory(crew, setting, workload, target, proxy)
@@ -93,9 +97,9 @@ def _start_backend(crew, setting, addresses=1):
     return crew.answer("backend", backend, PATIENCE)
 
 
-def new_place(crew, setting, backends, tls=False):
+def new_place(crew, setting, backends, tls=False, http=False):
     certificate = install.certificate(setting.directory / "certificate") if tls else None
-    return Place(crew.directory, free_port(), tuple(backends), setting.sessions, free_port(), certificate)
+    return Place(crew.directory, free_port(), tuple(backends), setting.sessions, free_port(), certificate, http)
 
 
 def start_proxy(crew, setting, contestant, place, port):
@@ -108,7 +112,7 @@ def start_proxy(crew, setting, contestant, place, port):
         crew.answer("probe", probe, START_PATIENCE)
     except Failed:
         state = "does not serve" if proxy.poll() is None else "ended at once"
-        raise Failed(f"{contestant.name} {state}: {crew.said(contestant.name)}") from None
+        raise Failed(f"{contestant.name} {state}: {crew.said('probe')}; {crew.said(contestant.name)}") from None
     time.sleep(SETTLE)
     return proxy
 
@@ -117,7 +121,10 @@ def start_client(crew, setting, workload, target, tls=False):
     command = [setting.load, "client", "--target", target, "--cpus", setting.machine.cpu_list]
     command += ["--tls"] if tls else []
     command += ["--warm-up", setting.warm_up, "--seconds", setting.seconds, *workload.arguments]
-    return crew.start("client", command, pipes=True)
+    if not workload.is_by_wrk:
+        return crew.start("client", command, pipes=True)
+    command += ["--program", setting.wrk.binary, "--script", WRK_SCRIPT]
+    return crew.start("client", command, setting.wrk.environment, pipes=True)
 
 
 def _run_client(crew, setting, workload, target, tls):

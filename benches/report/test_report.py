@@ -5,8 +5,7 @@ import unittest
 import xml.etree.ElementTree
 from pathlib import Path
 
-from . import machine, page, plot, stats, summary, workloads
-from .contestants import Contestant
+from . import contestants, machine, page, plot, stats, summary, workloads
 
 RR64, BULK, GAME, IDLE = (workloads.named([name])[0] for name in ("rr64", "bulk_down", "game", "idle"))
 
@@ -80,9 +79,39 @@ class Summary(unittest.TestCase):
         result = {"bytes": 3e9, "bytes_per_second": 1e9, "ops": 0}
         self.assertEqual((BULK.work(result), BULK.throughput(result)), (3.0, 1.0))
 
+    def test_requests_and_messages_are_counted_one_by_one(self):
+        for workload in workloads.named(["http_rr", "ws_rr"]):
+            self.assertEqual(workload.work({"bytes": 3e9, "ops": 7}), 7)
+
     def test_an_unknown_workload_is_an_error(self):
         with self.assertRaisesRegex(KeyError, "no workload rr65"):
             workloads.named(["rr64", "rr65"])
+
+
+class Contestants(unittest.TestCase):
+    def configurations(self, http):
+        everyone = (
+            contestants.portti("portti", ""),
+            contestants.haproxy("haproxy", "", {}),
+            contestants.nginx("nginx", "", {}, "stream.so"),
+            contestants.envoy("envoy", ""),
+        )
+        with tempfile.TemporaryDirectory() as directory:
+            place = contestants.Place(Path(directory), 1, ("127.0.0.1:2",), 9000, 3, http=http)
+            for contestant in everyone:
+                contestant.command(place)
+                [path] = Path(directory).iterdir()
+                yield path.read_text()
+                path.unlink()
+
+    def test_each_passes_on_requests_where_the_workload_is_of_them(self):
+        marks = ('mode = "http"', "mode http", "proxy_pass http://game;", "http_connection_manager")
+        for text, mark in zip(self.configurations(http=True), marks, strict=True):
+            self.assertIn(mark, text)
+
+    def test_each_passes_on_bytes_else(self):
+        for text in self.configurations(http=False):
+            self.assertNotIn("http", text)
 
 
 class Page(unittest.TestCase):
@@ -93,7 +122,7 @@ class Page(unittest.TestCase):
         ]
         self.tables = [(RR64, summary.lines(RR64, three_rounds())), (IDLE, summary.lines(IDLE, idle))]
         here = machine.Machine("A CPU", 4, (0, 1), "6.1", "Debian", True, 0.2)
-        versions = (Contestant("portti", "portti 0.1"), Contestant("nginx", "nginx 1.22"))
+        versions = ("portti 0.1", "nginx 1.22")
         self.about = page.About(
             here, versions, ("envoy",), 3, 2.0, "2026-01-01", "scripts/bench", "benchmarks.svg", is_quick=False, apart=True
         )

@@ -9,7 +9,7 @@ IDLE_COUNTS = (1000, 4000, 8000)
 class Workload:
     name: str
     what: str
-    # The backend's port that it needs: "echo", "source" or "sink".
+    # The backend's port that it needs: "echo", "source", "sink", "http" or "web-socket".
     port: str
     # Arguments of the load generator.
     arguments: tuple
@@ -27,7 +27,16 @@ class Workload:
 
     @property
     def is_bulk(self):
-        return self.port != "echo"
+        return self.port in ("source", "sink")
+
+    @property
+    def is_http(self):
+        """Whether the proxies are to speak HTTP, instead of passing on bytes."""
+        return self.port in ("http", "web-socket")
+
+    @property
+    def is_by_wrk(self):
+        return self.arguments[0] == "wrk"
 
     @property
     def is_idle(self):
@@ -78,6 +87,21 @@ WORKLOADS = (
         "µs/connection",
         rate="connections/s",
         tls=True,
+    ),
+    Workload(
+        "http_rr",
+        "64 connections by wrk, each one request after the other, answers of 100 bytes; proxies keep connections to the backend",
+        "http",
+        ("wrk", "--connections", "64"),
+        "µs/request",
+        rate="requests/s",
+    ),
+    Workload(
+        "ws_rr",
+        "64 WebSocket connections, 64-byte ping-pong",
+        "web-socket",
+        (*_ping_pong(64, 64), "--web-socket"),
+        "µs/op",
     ),
     Workload(
         "game",

@@ -1,4 +1,5 @@
-//! The backend: echoes on one port, sends without end on another, reads and drops on a third.
+//! The backend: echoes on one port, sends without end on another, reads and drops on a third; answers requests on a fourth, and
+//! echoes what comes by WebSocket on a fifth.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use rustix::event::epoll::EventFlags;
 use serde_json::json;
 
 use crate::net::{self, Poller};
+use crate::{http, web_socket};
 
 /// Bytes read or sent at a time: enough that bulk transfers are not about this program.
 const CHUNK: usize = 256 * 1024;
@@ -28,12 +30,18 @@ enum Kind {
     Echo,
     Source,
     Sink,
+    /// Has an answer to each request.
+    Http,
+    /// Waits for the request that asks for a WebSocket; then there are messages.
+    WebSocket,
+    Messages,
 }
 
-/// A connection, and what it has yet to send back.
+/// A connection, what has come of a request or message that is not whole, and what it has yet to send back.
 struct Connection {
     stream: TcpStream,
     kind: Kind,
+    unread: Vec<u8>,
     unsent: Vec<u8>,
 }
 
@@ -54,9 +62,12 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
     }
     let source = backend.listen(address(0, 0), Kind::Source)?;
     let sink = backend.listen(address(0, 0), Kind::Sink)?;
+    let http = backend.listen(address(0, 0), Kind::Http)?;
+    let web_socket = backend.listen(address(0, 0), Kind::WebSocket)?;
     backend.watch_leash();
     let ports = json!({
-        "echo": echo.to_string(), "source": source.to_string(), "sink": sink.to_string(), "addresses": options.addresses,
+        "echo": echo.to_string(), "source": source.to_string(), "sink": sink.to_string(), "http": http.to_string(),
+        "web-socket": web_socket.to_string(), "addresses": options.addresses,
     });
     writeln!(io::stdout(), "{ports}")?;
     backend.serve()
@@ -123,7 +134,7 @@ impl Backend {
             let kind = *kind;
             let interest = if kind == Kind::Source { EventFlags::OUT | EventFlags::RDHUP } else { EventFlags::IN };
             self.poller.add(&stream, key(stream.as_raw_fd()), interest)?;
-            let connection = Connection { stream, kind, unsent: Vec::new() };
+            let connection = Connection { stream, kind, unread: Vec::new(), unsent: Vec::new() };
             self.sockets.insert(connection.stream.as_raw_fd(), Socket::Connection(connection));
         }
         Ok(())
@@ -134,8 +145,11 @@ impl Connection {
     /// Does what can be done now. False when the client has ended.
     fn serve(&mut self, poller: &Poller, buffer: &mut [u8]) -> io::Result<bool> {
         match self.kind {
-            Kind::Echo if self.unsent.is_empty() => self.echo(poller, buffer),
-            Kind::Echo => self.send_rest(poller),
+            Kind::Echo | Kind::Http | Kind::WebSocket | Kind::Messages if !self.unsent.is_empty() => {
+                self.send_rest(poller)
+            }
+            Kind::Echo => self.echo(poller, buffer),
+            Kind::Http | Kind::WebSocket | Kind::Messages => self.converse(poller, buffer),
             Kind::Sink => Ok(net::read(&self.stream, buffer)? != Some(0)),
             Kind::Source => {
                 net::write(&self.stream, buffer)?;
@@ -158,6 +172,41 @@ impl Connection {
             poller.modify(&self.stream, key(self.stream.as_raw_fd()), EventFlags::OUT)?;
         }
         Ok(true)
+    }
+
+    fn converse(&mut self, poller: &Poller, buffer: &mut [u8]) -> io::Result<bool> {
+        match net::read(&self.stream, buffer)? {
+            None => return Ok(true),
+            Some(0) => return Ok(false),
+            Some(count) => self.unread.extend_from_slice(&buffer[..count]),
+        }
+        let mut done = 0;
+        while let Some(length) = self.answer(done)? {
+            done += length;
+        }
+        self.unread.drain(..done);
+        let sent = net::write(&self.stream, &self.unsent)?.unwrap_or(0);
+        self.unsent.drain(..sent);
+        if !self.unsent.is_empty() {
+            poller.modify(&self.stream, key(self.stream.as_raw_fd()), EventFlags::OUT)?;
+        }
+        Ok(true)
+    }
+
+    /// Answers the request or message that begins at `at`. Returns how long it was; `None` if it is not whole.
+    fn answer(&mut self, at: usize) -> io::Result<Option<usize>> {
+        let input = &self.unread[at..];
+        if self.kind == Kind::Messages {
+            return web_socket::echo(input, &mut self.unsent);
+        }
+        let Some(length) = http::head_length(input) else { return Ok(None) };
+        if self.kind == Kind::WebSocket {
+            web_socket::welcome(&input[..length], &mut self.unsent)?;
+            self.kind = Kind::Messages;
+        } else {
+            self.unsent.extend_from_slice(http::ANSWER);
+        }
+        Ok(Some(length))
     }
 
     fn send_rest(&mut self, poller: &Poller) -> io::Result<bool> {

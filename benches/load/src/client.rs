@@ -9,6 +9,7 @@ mod game;
 mod idle;
 mod ping_pong;
 mod wait;
+mod wrk;
 
 use std::io::{self, Write};
 use std::net::{SocketAddrV4, TcpStream};
@@ -62,7 +63,12 @@ enum Workload {
         connections: usize,
         #[arg(long)]
         size: usize,
+        /// The messages go by WebSocket. Not with --tls.
+        #[arg(long)]
+        web_socket: bool,
     },
+    /// Requests, by the program wrk.
+    Wrk(wrk::Options),
     /// Reads as fast as it can.
     BulkDown {
         #[arg(long)]
@@ -125,7 +131,13 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
         Workload::Wait { port, patience } => {
             return wait::run((target, options.tls), port, Duration::from_secs_f64(patience));
         }
-        Workload::PingPong { connections, size } => ping_pong::run((target, options.tls), &plan, connections, size),
+        Workload::PingPong { connections, size, web_socket: false } => {
+            ping_pong::run((target, options.tls), &plan, connections, size)
+        }
+        Workload::PingPong { connections, size, web_socket: true } => {
+            ping_pong::run_by_web_socket(target, &plan, connections, size)
+        }
+        Workload::Wrk(ref options) => return writeln!(io::stdout(), "{}", wrk::run(target, &plan, options)?),
         Workload::BulkDown { connections } => bulk::run(target, &plan, bulk::Direction::Down, connections),
         Workload::BulkUp { connections } => bulk::run(target, &plan, bulk::Direction::Up, connections),
         Workload::Cps { connections, size } => cps::run((target, options.tls), &plan, connections, size),

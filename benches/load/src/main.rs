@@ -6,8 +6,10 @@ mod backend;
 mod channel;
 mod client;
 mod cpu;
+mod http;
 mod net;
 mod record;
+mod web_socket;
 
 use std::process::ExitCode;
 
@@ -22,7 +24,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves an echo port, a source port and a sink port, and prints where; ends when standard input does.
+    /// Serves on a port for each kind of work, and prints where; ends when standard input does.
     Backend(backend::Options),
     /// Puts one workload on an address and prints what it measured, as one line of JSON.
     Client(client::Options),
