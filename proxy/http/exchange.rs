@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::{Method, Request, StatusCode};
+use hyper::header::HeaderValue;
+use hyper::{Method, Request, StatusCode, Uri};
 use prometheus::Histogram;
 use tokio::time::Instant;
 
@@ -48,10 +49,10 @@ pub struct Exchange {
     visitor: Rc<Visitor>,
     counts: Arc<Counts>,
     answers: Option<Arc<Answers>>,
-    id: String,
+    id: HeaderValue,
     method: Method,
-    host: Option<String>,
-    path: String,
+    host: Option<HeaderValue>,
+    target: Uri,
     began: Instant,
     status: Option<StatusCode>,
     /// Why this proxy answered itself, or the answer broke off.
@@ -146,18 +147,17 @@ impl Exchange {
         visitor: &Rc<Visitor>,
         counts: &Arc<Counts>,
         work: Option<Work>,
-        (id, host, request): (String, Option<&str>, &Request<B>),
+        (id, host, request): (HeaderValue, Option<&HeaderValue>, &Request<B>),
     ) -> Self {
         counts.in_flight.fetch_add(1, Relaxed);
-        let path = request.uri().path();
         Self {
             visitor: Rc::clone(visitor),
             counts: Arc::clone(counts),
             answers: None,
             id,
             method: request.method().clone(),
-            host: host.map(str::to_owned),
-            path: path[..path.floor_char_boundary(PATH_MAX)].to_owned(),
+            host: host.cloned(),
+            target: request.uri().clone(),
             began: Instant::now(),
             status: None,
             reason: None,
@@ -205,19 +205,33 @@ impl Exchange {
         self.is_whole = true;
     }
 
+    fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+
+    fn host(&self) -> Option<&str> {
+        self.host.as_ref()?.to_str().ok()
+    }
+
+    /// As much of it as is told.
+    fn path(&self) -> &str {
+        let path = self.target.path();
+        &path[..path.floor_char_boundary(PATH_MAX)]
+    }
+
     fn log(&self, took: Duration) {
         let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
         let broken = (!self.is_whole).then_some("broken_off");
         let source = self.source.as_ref();
         tracing::info!(
             target: "access",
-            request = self.id,
+            request = self.id(),
             session = %self.visitor.session,
             listener = %self.visitor.tally.listener(),
             client = %self.visitor.client,
             method = self.method.as_str(),
-            host = self.host.as_deref(),
-            path = self.path,
+            host = self.host(),
+            path = self.path(),
             status = self.status.map(|status| status.as_u16()),
             pool = source.map(|source| tracing::field::display(source.pool.name())),
             backend = source.map(|source| tracing::field::display(source.backend.key())),

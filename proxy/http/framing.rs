@@ -74,8 +74,13 @@ impl Framing {
                 self.leave_body();
                 continue;
             }
-            self.step(bytes[at]).ok_or(Ambiguous(at))?;
-            at += 1;
+            if let Stage::Head(head) | Stage::Trailer(head) = &mut self.stage {
+                at += head.run(&bytes[at..]);
+            }
+            if let Some(&byte) = bytes.get(at) {
+                self.step(byte).ok_or(Ambiguous(at))?;
+                at += 1;
+            }
         }
         Ok(())
     }

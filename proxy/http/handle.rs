@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE};
+use hyper::http::uri::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version, upgrade};
 use tokio::time::{Instant, sleep};
 
@@ -47,6 +48,8 @@ pub struct Shared {
 pub struct Handler {
     /// Who sends the requests.
     pub visitor: Rc<Visitor>,
+    /// Its address, as backends are told it.
+    pub address: HeaderValue,
     /// The listener's newest version.
     pub front: Arc<ArcSwap<Front>>,
     /// The listener's counts.
@@ -62,7 +65,7 @@ pub struct Handler {
 /// Often enough for times that are given in seconds.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-const X_REQUEST_ID: &str = "x-request-id";
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the library wants to hear of a request.
 type Answered = Result<Response<Reply>, Infallible>;
@@ -89,13 +92,13 @@ impl Handler {
     pub fn answer(self: Rc<Self>, mut request: Request<Incoming>) -> Pin<Box<dyn Future<Output = Answered>>> {
         Box::pin(async move {
             let front = self.front.load_full();
-            let host = host_of(&request).map(str::to_owned);
+            let host = host_of(&request);
             let id = self.identify(&mut request, &front);
             let traced = Traced::begin(&self.visitor, &front, request.headers_mut());
-            let asked = (id, host.as_deref(), &request);
+            let asked = (id, host.as_ref(), &request);
             let exchange = Exchange::begin(&self.visitor, &self.counts, self.ground.work(), asked).traced(traced);
-            let mut response = match self.admit(&request, host.as_deref(), &front) {
-                Ok(admitted) => self.forward(request, (host.as_deref(), admitted), &front, exchange).await,
+            let mut response = match self.admit(&request, host.as_ref(), &front) {
+                Ok(admitted) => Box::pin(self.forward(request, (host.as_ref(), admitted), &front, exchange)).await,
                 Err(reason) => own(reason, exchange),
             };
             if let Some(via) = &front.via {
@@ -112,13 +115,14 @@ impl Handler {
     fn admit<'a>(
         &self,
         request: &Request<Incoming>,
-        host: Option<&str>,
+        host: Option<&HeaderValue>,
         front: &'a Front,
     ) -> Result<(&'a Target, Who), Reason> {
         if !is_sound(request) {
             return Err(Reason::BadRequest);
         }
         let address = self.visitor.client.ip();
+        let host = host.and_then(|host| host.to_str().ok());
         let target = front.target(host, request.uri().path(), request.method(), address).ok_or(Reason::NoRoute)?;
         let player = front.player_key.as_ref().and_then(|key| player::named(key, request.headers()));
         let (who, memory) = (Who { address, player }, self.visitor.tally.memory());
@@ -132,7 +136,7 @@ impl Handler {
     async fn forward(
         &self,
         mut request: Request<Incoming>,
-        (host, (target, who)): (Option<&str>, (&Target, Who)),
+        (host, (target, who)): (Option<&HeaderValue>, (&Target, Who)),
         front: &Front,
         mut exchange: Exchange,
     ) -> Response<Reply> {
@@ -164,16 +168,14 @@ impl Handler {
     }
 
     /// The request's id: what a proxy that is believed has called it, or a new one.
-    fn identify(&self, request: &mut Request<Incoming>, front: &Front) -> String {
+    fn identify(&self, request: &mut Request<Incoming>, front: &Front) -> HeaderValue {
         let trusted = front.trusts(self.visitor.client.ip());
-        let given = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|_| trusted);
+        let given = request.headers().get(X_REQUEST_ID).filter(|id| trusted && id.to_str().is_ok());
         if let Some(given) = given.filter(|id| (1..=128).contains(&id.len())) {
-            return given.to_owned();
+            return given.clone();
         }
-        let id = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
-        if let Ok(value) = HeaderValue::from_str(&id) {
-            request.headers_mut().insert(X_REQUEST_ID, value);
-        }
+        let id = random_id();
+        request.headers_mut().insert(X_REQUEST_ID, id.clone());
         id
     }
 
@@ -181,7 +183,7 @@ impl Handler {
     fn outgoing(
         &self,
         request: Request<Incoming>,
-        (host, wish): (Option<&str>, Option<&Wish>),
+        (host, wish): (Option<&HeaderValue>, Option<&Wish>),
         front: &Front,
         pool: &Pool,
     ) -> Request<Upload<Incoming>> {
@@ -192,14 +194,15 @@ impl Handler {
         }
         let client = self.visitor.client.ip();
         let scheme = if self.visitor.is_encrypted { "https" } else { "http" };
-        let source = Source { client, scheme, host, is_trusted: front.trusts(client) };
+        let source = Source { client, written: &self.address, scheme, host, is_trusted: front.trusts(client) };
         headers::introduce(&mut parts.headers, &source, front.forwarded);
-        // HTTP/2 has it elsewhere; what a target of absolute form says counts for more (RFC 9112, 3.2.2).
-        if let Some(host) = host.and_then(|host| HeaderValue::from_str(host).ok()) {
-            parts.headers.insert(HOST, host);
+        if parts.uri.authority().is_some() {
+            // HTTP/2 has the host there; what a target of absolute form says counts for more (RFC 9112, 3.2.2).
+            if let Some(host) = host {
+                parts.headers.insert(HOST, host.clone());
+            }
+            parts.uri = without_authority(parts.uri);
         }
-        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-        parts.uri = target.parse().unwrap_or_else(|_never| Uri::from_static("/"));
         parts.version = Version::HTTP_11;
         if let Some(wish) = wish {
             wish.ask(&mut parts);
@@ -251,9 +254,26 @@ fn own(reason: Reason, mut exchange: Exchange) -> Response<Reply> {
 }
 
 /// The host that is asked for: that of the target where it has one, else the header's.
-fn host_of<B>(request: &Request<B>) -> Option<&str> {
-    let target = request.uri().authority().map(hyper::http::uri::Authority::as_str);
-    target.or_else(|| request.headers().get(HOST)?.to_str().ok())
+fn host_of<B>(request: &Request<B>) -> Option<HeaderValue> {
+    match request.uri().authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => request.headers().get(HOST).filter(|host| host.to_str().is_ok()).cloned(),
+    }
+}
+
+/// A target as servers expect it, that is in origin form (RFC 9112, 3.2.1).
+fn without_authority(target: Uri) -> Uri {
+    let mut parts = Parts::default();
+    parts.path_and_query = target.into_parts().path_and_query;
+    Uri::from_parts(parts).unwrap_or_else(|_no_path| Uri::from_static("/"))
+}
+
+/// Sixteen bytes in hexadecimal.
+fn random_id() -> HeaderValue {
+    let random = fastrand::u128(..).to_le_bytes();
+    let digit = |at: usize| b"0123456789abcdef"[usize::from(random[at / 2] >> (at % 2 * 4) & 15)];
+    let id: [u8; 32] = std::array::from_fn(digit);
+    HeaderValue::from_bytes(&id).unwrap_or_else(|_never| HeaderValue::from_static("none"))
 }
 
 /// Whether everybody would read it in the same way, as far as the framing has not seen to that.

@@ -30,10 +30,12 @@ const OF_ONE_CONNECTION: [HeaderName; 6] = [
 pub struct Source<'a> {
     /// The client's address.
     pub client: IpAddr,
+    /// The same, as it is written.
+    pub written: &'a HeaderValue,
     /// `http` or `https`.
     pub scheme: &'static str,
     /// What the client calls this server, if it says so.
-    pub host: Option<&'a str>,
+    pub host: Option<&'a HeaderValue>,
     /// What it tells of others in front of it is believed, and kept.
     pub is_trusted: bool,
 }
@@ -62,6 +64,9 @@ impl Via {
 
 /// Takes out what concerns one connection alone. That trailers are understood is kept: it is passed on.
 pub fn strip(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| *name == CONNECTION || OF_ONE_CONNECTION.contains(name)) {
+        return;
+    }
     let takes_trailers = headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -94,14 +99,17 @@ pub fn lists(value: &HeaderValue, word: &str) -> bool {
 /// Tells the backend whom a request is from. What a stranger has written there is not passed on.
 pub fn introduce(headers: &mut HeaderMap, source: &Source<'_>, with_forwarded: bool) {
     let earlier = if source.is_trusted { joined(headers, &X_FORWARDED_FOR) } else { None };
-    let client = earlier.map_or_else(|| source.client.to_string(), |earlier| format!("{earlier}, {}", source.client));
-    set(headers, X_FORWARDED_FOR, &client);
-    for (name, value) in [(X_FORWARDED_PROTO, Some(source.scheme)), (X_FORWARDED_HOST, source.host)] {
+    match earlier {
+        None => drop(headers.insert(X_FORWARDED_FOR, source.written.clone())),
+        Some(earlier) => set(headers, X_FORWARDED_FOR, &format!("{earlier}, {}", source.client)),
+    }
+    let scheme = HeaderValue::from_static(source.scheme);
+    for (name, value) in [(X_FORWARDED_PROTO, Some(&scheme)), (X_FORWARDED_HOST, source.host)] {
         if source.is_trusted && headers.contains_key(&name) {
             continue;
         }
         match value {
-            Some(value) => set(headers, name, value),
+            Some(value) => drop(headers.insert(name, value.clone())),
             None => drop(headers.remove(name)),
         }
     }
@@ -123,7 +131,8 @@ fn forwarded(source: &Source<'_>) -> String {
     };
     let mut element = format!("for={client};proto={}", source.scheme);
     // With a port it is no token.
-    if let Some(host) = source.host.filter(|host| !host.contains(['"', '\\'])) {
+    let host = source.host.and_then(|host| host.to_str().ok());
+    if let Some(host) = host.filter(|host| !host.contains(['"', '\\'])) {
         _ = write!(element, ";host=\"{host}\"");
     }
     element
@@ -184,8 +193,18 @@ mod tests {
         assert_eq!(stripped(&list), headers(&[("x-forwarded-for", "1"), ("trailer", "a")]));
     }
 
-    fn source(client: &str, is_trusted: bool) -> Source<'static> {
-        Source { client: client.parse().unwrap(), scheme: "https", host: Some("a.example:443"), is_trusted }
+    static HOST: HeaderValue = HeaderValue::from_static("a.example:443");
+
+    fn introduced(
+        headers: &mut HeaderMap,
+        client: &str,
+        is_trusted: bool,
+        host: Option<&HeaderValue>,
+        forwarded: bool,
+    ) {
+        let written = HeaderValue::from_str(client).unwrap();
+        let client = client.parse().unwrap();
+        introduce(headers, &Source { client, written: &written, scheme: "https", host, is_trusted }, forwarded);
     }
 
     const TOLD: [(&str, &str); 4] = [
@@ -207,7 +226,7 @@ mod tests {
     #[test]
     fn strangers_are_not_believed() {
         let mut told = headers(&TOLD);
-        introduce(&mut told, &source("198.51.100.7", false), false);
+        introduced(&mut told, "198.51.100.7", false, Some(&HOST), false);
         let expected = [
             ("x-forwarded-for", "198.51.100.7"),
             ("x-forwarded-proto", "https"),
@@ -220,7 +239,7 @@ mod tests {
     fn who_is_trusted_is_added_to() {
         let mut told = headers(&TOLD);
         told.append(X_FORWARDED_FOR, HeaderValue::from_static("192.0.2.10"));
-        introduce(&mut told, &source("2001:db8::1", true), true);
+        introduced(&mut told, "2001:db8::1", true, Some(&HOST), true);
         let expected = [
             ("x-forwarded-for", "192.0.2.9, 192.0.2.10, 2001:db8::1"),
             ("x-forwarded-proto", "gopher"),
@@ -229,7 +248,7 @@ mod tests {
         ];
         assert_eq!(told, headers(&expected));
         let mut nobody = HeaderMap::new();
-        introduce(&mut nobody, &Source { host: None, ..source("192.0.2.1", true) }, true);
+        introduced(&mut nobody, "192.0.2.1", true, None, true);
         assert_eq!(nobody.get(FORWARDED).unwrap(), "for=192.0.2.1;proto=https");
         assert!(!nobody.contains_key(X_FORWARDED_HOST));
     }

@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use hyper::header::HeaderValue;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -231,7 +232,10 @@ impl Host<'_> {
 impl<'a> Host<'a> {
     fn handler(self, ground: Ground) -> (Rc<Handler>, &'a Session) {
         let Self { session, visitor, hosting: Hosting { front, counts, shared }, .. } = self;
-        (Rc::new(Handler { visitor, front, counts, shared, ground, leaves_at: Cell::default() }), session)
+        let address = HeaderValue::from_str(&visitor.client.ip().to_string());
+        let address = address.unwrap_or_else(|_never| HeaderValue::from_static("unknown"));
+        let handler = Handler { visitor, address, front, counts, shared, ground, leaves_at: Cell::default() };
+        (Rc::new(handler), session)
     }
 }
 

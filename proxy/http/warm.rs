@@ -36,6 +36,12 @@ impl From<&Requests> for Rule {
     }
 }
 
+/// Connections to one backend that one worker keeps at all, if its rule does not allow for more.
+const SURPLUS_MAX: usize = 1024;
+
+/// How long those beyond the rule are kept.
+const SURPLUS_TIMEOUT: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 struct Kept<B> {
     sender: Sender<B>,
@@ -54,10 +60,16 @@ impl<B> Warm<B> {
     pub fn take(&self, backend: &Arc<Backend>, now: Instant) -> Option<Sender<B>> {
         let mut kept = self.kept.borrow_mut();
         let of_backend = kept.get_mut(&Arc::as_ptr(backend))?;
-        of_backend.retain(|kept| kept.until > now && !kept.sender.is_closed());
-        // One whose last answer is not quite over yet may be ready for the next request.
-        let ready = of_backend.iter().rposition(|kept| kept.sender.is_ready())?;
-        Some(of_backend[ready].sender.share().unwrap_or_else(|| of_backend.remove(ready).sender))
+        for at in (0..of_backend.len()).rev() {
+            let Kept { sender, until, .. } = &of_backend[at];
+            if *until <= now || sender.is_closed() {
+                of_backend.remove(at);
+            } else if sender.is_ready() {
+                // One whose last answer is not quite over yet may be ready for the next request.
+                return Some(sender.share().unwrap_or_else(|| of_backend.remove(at).sender));
+            }
+        }
+        None
     }
 
     /// Keeps a connection for later, if there is room. One that is shared is kept once.
@@ -73,11 +85,11 @@ impl<B> Warm<B> {
             shared.until = now + rule.timeout;
             return;
         }
-        if of_backend.len() >= rule.connections {
-            of_backend.retain(|kept| kept.until > now && !kept.sender.is_closed());
-        }
-        if of_backend.len() < rule.connections {
-            of_backend.push(Kept { sender, _backend: Arc::clone(backend), until: now + rule.timeout });
+        // More are kept for a moment only, because answers come in bursts: so many that are in use will be needed again at once.
+        let timeout =
+            if of_backend.len() < rule.connections { rule.timeout } else { SURPLUS_TIMEOUT.min(rule.timeout) };
+        if of_backend.len() < rule.connections.max(SURPLUS_MAX) {
+            of_backend.push(Kept { sender, _backend: Arc::clone(backend), until: now + timeout });
             self.begun.notify_one();
         }
     }
@@ -149,7 +161,9 @@ mod tests {
                     far.push(end);
                     warm.keep(&one, sender, RULE, now);
                 }
-                assert_eq!(warm.count(), 2);
+                assert_eq!(warm.count(), 3);
+                warm.sweep(now + SURPLUS_TIMEOUT);
+                assert_eq!(warm.count(), 2, "the third was kept for a moment");
                 assert!(warm.take(&other, now).is_none());
                 assert!(warm.take(&one, now).is_some());
                 assert!(warm.take(&one, now + RULE.timeout).is_none(), "too old");

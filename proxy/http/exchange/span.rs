@@ -69,14 +69,14 @@ impl Exchange {
         if method == OTHER {
             span.tell("http.request.method_original", self.method.as_str().to_owned());
         }
-        span.tell("url.path", self.path.clone());
+        span.tell("url.path", self.path().to_owned());
         span.tell("url.scheme", if self.visitor.is_encrypted { "https" } else { "http" });
-        if let Some((host, port)) = self.host.as_deref().map(host_and_port) {
+        if let Some((host, port)) = self.host().map(host_and_port) {
             span.tell("server.address", host.to_owned());
             span.tell_if("server.port", port);
         }
         span.tell("client.address", self.visitor.client.ip());
-        span.tell("portti.request_id", self.id.clone());
+        span.tell("portti.request_id", self.id().to_owned());
         span.tell("portti.session", self.visitor.session.to_string());
         span.tell("portti.listener", self.visitor.tally.listener().clone());
         let millis = |duration: Duration| duration.as_secs_f64() * 1e3;

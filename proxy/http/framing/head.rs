@@ -61,6 +61,9 @@ impl Head {
             (b' ' | b'\t', false) if self.line.is_empty() => None,
             (0..b' ' | 0x7f, false) if byte != b'\t' => None,
             _ => {
+                if self.line.capacity() == 0 {
+                    self.line.reserve_exact(LINE_MAX);
+                }
                 if self.line.len() < LINE_MAX {
                     self.line.push(byte);
                 }
@@ -69,14 +72,33 @@ impl Head {
         }
     }
 
+    /// How many of the next bytes go on a line that has begun; they are taken. Most bytes of a head are such.
+    pub(super) fn run(&mut self, bytes: &[u8]) -> usize {
+        if self.returned || self.line.is_empty() {
+            return 0;
+        }
+        let is_plain = |byte: u8| (byte >= b' ' && byte != 0x7f) || byte == b'\t';
+        let run = bytes.iter().position(|&byte| !is_plain(byte)).unwrap_or(bytes.len());
+        self.line.extend_from_slice(&bytes[..run.min(LINE_MAX - self.line.len())]);
+        run
+    }
+
     fn end_of_line(&mut self) -> Option<Option<Body>> {
-        let line = std::mem::take(&mut self.line);
+        let mut line = std::mem::take(&mut self.line);
+        let meaning = self.meaning(&line);
+        // Its memory serves the next one.
+        line.clear();
+        self.line = line;
+        meaning
+    }
+
+    fn meaning(&mut self, line: &[u8]) -> Option<Option<Body>> {
         match (line.is_empty(), self.place) {
             (true, Place::Before) => return Some(None),
             (false, Place::Before) => self.place = Place::Headers,
             (true, Place::Trailer) => return Some(Some(Body::None)),
             (true, Place::Headers) => return self.body().map(Some),
-            (false, Place::Headers | Place::Trailer) => self.header(&line)?,
+            (false, Place::Headers | Place::Trailer) => self.header(line)?,
         }
         Some(None)
     }
