@@ -18,6 +18,7 @@ path = "/sink"
 pool = "sink"
 [pools.web]
 backends = ["$(address_of web)"]
+request_timeout = "1s"
 [pools.sink]
 backends = ["$(address_of sink)"]
 idle_timeout = "2s"
@@ -33,6 +34,11 @@ page() {
 
 start_client others keepalive "$(listener_port web)" --clients 10 --progress others.progress
 eventually '[ "$(cat others.progress)" -gt 100 ]' 5
+
+# An upload may take longer than its server may take to answer it.
+head -c 300000 /dev/zero >upload
+curl -sS --max-time 20 --limit-rate 100k -T upload -w '%{http_code}\n' "$front/slow-upload" >upload.said 2>&1 &
+upload=$!
 before=$(memory)
 start_client heads slow "$(listener_port web)" --begin 'GET / HTTP/1.1\r\nX: ' --ready heads.ready
 eventually '[ -f heads.ready ] && [ "$(status .sessions_active)" -ge 1000 ]' 10
@@ -61,6 +67,8 @@ between "when the last was ended" 2 6 "$(report bodies .last)"
 between "KiB for them" 0 65536 "$grown"
 equal "their reason" 1000 "$(request_log 'select(.reason == "idle_timeout" and .status == 408) | .path' | grep -cx /sink)"
 equal "failures counted against servers" 0 "$(metric portti_backend_failures_total)"
+wait $upload || fail "the slow upload failed: $(cat upload.said)"
+equal "what the slow upload was answered" "300000 200" "$(awk 'NR == 1 { size = $1 } END { print size, $1 }' upload.said)"
 
 stop_client others
 echo "$(report others .answered) requests of others"

@@ -1,7 +1,9 @@
 //! Bodies on their way through: never buffered whole, and never waited for without end.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,7 +26,16 @@ pub enum Upload<B> {
     /// There is nothing to send.
     Empty,
     /// Passed on as it comes.
-    Streamed(Watched<B>),
+    Streamed(Watched<B>, Rc<Cell<Awaited>>),
+}
+
+/// Whom a request waits for, as far as its body tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaited {
+    /// The client, for the next piece.
+    Client,
+    /// The backend, since then: it is to take a piece, or to answer.
+    Backend(Instant),
 }
 
 /// Why a body breaks off.
@@ -84,7 +95,18 @@ where
 impl<B: Body> Upload<B> {
     /// A client's body, each byte of which must come within a time.
     pub fn new(body: B, limit: Option<Duration>) -> Self {
-        if body.is_end_stream() { Self::Empty } else { Self::Streamed(Watched::new(body, limit)) }
+        if body.is_end_stream() {
+            return Self::Empty;
+        }
+        Self::Streamed(Watched::new(body, limit), Rc::new(Cell::new(Awaited::Backend(Instant::now()))))
+    }
+
+    /// Whom the request waits for, from now on; `None` if it has no body.
+    pub fn awaited(&self) -> Option<Rc<Cell<Awaited>>> {
+        match self {
+            Self::Empty => None,
+            Self::Streamed(_, awaited) => Some(Rc::clone(awaited)),
+        }
     }
 }
 
@@ -99,21 +121,25 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Streamed(body) => Pin::new(body).poll_frame(cx),
+            Self::Streamed(body, awaited) => {
+                let frame = Pin::new(body).poll_frame(cx);
+                awaited.set(if frame.is_pending() { Awaited::Client } else { Awaited::Backend(Instant::now()) });
+                frame
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streamed(body) => body.is_end_stream(),
+            Self::Streamed(body, _) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed(body) => body.size_hint(),
+            Self::Streamed(body, _) => body.size_hint(),
         }
     }
 }

@@ -4,9 +4,10 @@
 //! on a warm connection that the backend had closed, before any of it was taken; or, where it may be done twice, on one that the
 //! backend closed instead of answering. What that costs a sick pool is bounded by its budget.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::error::Error as _;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +15,9 @@ use std::time::Duration;
 use hyper::body::{Body, Incoming};
 use hyper::http::uri::Scheme;
 use hyper::{Request, Response, StatusCode};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::body::{BodyError, Upload};
+use super::body::{Awaited, BodyError, Upload};
 use super::budget::Budget;
 use super::exchange::Source;
 use super::sender::Sender;
@@ -223,7 +224,8 @@ where
     B::Error: Into<BodyError>,
 {
     let Some(sent) = request.take() else { return Err(Failed::Reset) };
-    match within(pool.timeouts().session.request, sender.send(sent)).await {
+    let awaited = sent.body().awaited();
+    match within(pool.timeouts().session.request, awaited.as_deref(), sender.send(sent)).await {
         Some(Ok(response)) => Ok((response, sender)),
         Some(Err(mut error)) => {
             *request = error.take_message();
@@ -239,10 +241,24 @@ fn body_failed(error: &hyper::Error) -> Failed {
     if why.is_some_and(|why| why.kind() == io::ErrorKind::TimedOut) { Failed::BodyTimeout } else { Failed::Body }
 }
 
-async fn within<T>(limit: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
-    match limit {
-        Some(limit) => timeout(limit, future).await.ok(),
-        None => Some(future.await),
+/// Within the limit, which is the backend's: while the client is to send more of its body, that time does not run.
+async fn within<T>(
+    limit: Option<Duration>,
+    awaited: Option<&Cell<Awaited>>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let Some(limit) = limit else { return Some(future.await) };
+    let mut future = pin!(future);
+    let mut until = Instant::now() + limit;
+    loop {
+        if let Ok(result) = timeout_at(until, future.as_mut()).await {
+            return Some(result);
+        }
+        until = match awaited.map(Cell::get) {
+            Some(Awaited::Client) => Instant::now() + limit,
+            Some(Awaited::Backend(since)) if since + limit > Instant::now() => since + limit,
+            _ => return None,
+        };
     }
 }
 

@@ -233,3 +233,20 @@ async fn nobody_eligible_is_no_backend() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_for_an_answer_does_not_run_while_the_client_has_to_send() {
+    let (began, limit) = (Instant::now(), Duration::from_secs(30));
+    let awaited = Rc::new(Cell::new(Awaited::Client));
+    let told = Rc::clone(&awaited);
+    let upload = async move {
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        told.set(Awaited::Backend(Instant::now()));
+        std::future::pending::<()>().await;
+    };
+    assert_eq!(within(Some(limit), Some(&awaited), upload).await, None);
+    assert_eq!(began.elapsed(), Duration::from_secs(130));
+    let began = Instant::now();
+    assert_eq!(within(Some(limit), None, std::future::pending::<()>()).await, None);
+    assert_eq!(began.elapsed(), limit);
+}
