@@ -53,6 +53,9 @@ for name in clients visitors; do
     stop_client $name
     echo "$name: $(report $name '"\(.answered) requests on \(.connections) connections, \(.failed) failed"')"
 done
-for name in clients visitors; do
-    [ "$(report $name .failed)" = 0 ] || fail "requests of $name failed: $(report $name '{failed, failed_on_new, first: .failures[:5]}')"
-done
+# Who is in the middle of connecting to a socket that is closed is reset by the kernel, unless it moves them to the next one. That is
+# rare, happens before anything is sent, and is not portti's to prevent: see docs/operations.md.
+refused=$(($(report clients .refused) + $(report visitors .refused)))
+most=$([ "$(cat /proc/sys/net/ipv4/tcp_migrate_req)" = 1 ] && echo 0 || echo 4)
+between "connects that were reset" 0 "$most" "$refused"
+equal "requests that failed" 0 $(($(report clients .failed) + $(report visitors .failed) - refused))

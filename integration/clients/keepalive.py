@@ -29,14 +29,18 @@ stop = asyncio.Event()
 
 
 class Failed(Exception):
-    pass
+    """Something was sent, and no whole answer came."""
+
+
+class Refused(Failed):
+    """There is no connection; nothing was sent."""
 
 
 async def connect():
     try:
         return await asyncio.open_connection("127.0.0.1", args.port)
     except OSError as error:
-        raise Failed(f"connect: {error!r}") from error
+        raise Refused(f"connect: {error!r}") from error
 
 
 async def ask(reader, writer):
@@ -72,6 +76,7 @@ async def client():
             stays = await ask(*connection)
             counts["answered"] += 1
         except Failed as error:
+            counts["refused"] += isinstance(error, Refused)
             failures.append({"at": round(time.time(), 4), "use": uses, "error": str(error)})
             stays = False
         if args.requests and random.random() < 1 / args.requests:
@@ -97,9 +102,8 @@ async def main():
     telling = asyncio.create_task(tell())
     await asyncio.gather(*(client() for _ in range(args.clients)))
     telling.cancel()
-    first_uses = sum(failure["use"] == 1 for failure in failures)
     failures.sort(key=lambda failure: failure["at"])
-    print(json.dumps({**counts, "failed": len(failures), "failed_on_new": first_uses, "failures": failures[:50]}))
+    print(json.dumps({"refused": 0, **counts, "failed": len(failures), "failures": failures[:50]}))
 
 
 asyncio.run(main())
