@@ -15,6 +15,7 @@ pub mod headers;
 pub mod io;
 pub mod line;
 pub mod patience;
+pub mod pieces;
 pub mod player;
 pub mod reply;
 pub mod sender;

@@ -137,6 +137,10 @@ pub fn refuse(reason: Reason, wants_text: bool) -> Response<Bytes> {
 
 /// Whether a client would rather have text: it is named, and JSON is not.
 pub fn wants_text(asked: &HeaderMap) -> bool {
+    // Most programs do not say.
+    if !asked.contains_key(ACCEPT) {
+        return false;
+    }
     let accepts = |kind: &str| asked.get_all(ACCEPT).iter().any(|value| headers::lists(value, kind));
     (accepts("text/plain") || accepts("text/html") || accepts("text/*")) && !accepts("application/json")
 }

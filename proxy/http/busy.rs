@@ -29,12 +29,16 @@ impl Busy {
         Work(Rc::clone(self))
     }
 
+    /// Since when there is nothing to do; `None` while there is something.
+    pub fn idle_since(&self) -> Option<Instant> {
+        (self.working.get() == 0).then(|| self.since.get())
+    }
+
     /// Resolves when there has been nothing for so long.
     pub async fn idle_for(&self, limit: Duration) {
         loop {
-            let from = if self.working.get() == 0 { self.since.get() } else { Instant::now() };
-            sleep_until(from + limit).await;
-            if self.working.get() == 0 && self.since.get() + limit <= Instant::now() {
+            sleep_until(self.idle_since().unwrap_or_else(Instant::now) + limit).await;
+            if self.idle_since().is_some_and(|since| since + limit <= Instant::now()) {
                 return;
             }
         }

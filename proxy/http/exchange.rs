@@ -64,7 +64,7 @@ pub struct Exchange {
     wants_text: bool,
     /// Its place in a trace, if that is kept.
     traced: Option<Traced>,
-    _work: Option<Work>,
+    _work: Work,
 }
 
 /// Where an answer came from, and what that took.
@@ -146,7 +146,7 @@ impl Exchange {
     pub fn begin<B>(
         visitor: &Rc<Visitor>,
         counts: &Arc<Counts>,
-        work: Option<Work>,
+        work: Work,
         (id, host, request): (HeaderValue, Option<&HeaderValue>, &Request<B>),
     ) -> Self {
         counts.in_flight.fetch_add(1, Relaxed);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tokio::task::spawn_local;
 
-use super::busy::{Busy, Work};
+use super::busy::Busy;
 use super::tunnel::Tunnel;
 use crate::admission::Refusal;
 use crate::session::Offshoots;
@@ -16,31 +16,18 @@ pub enum Ground {
     /// The client's connection, which is left to the tunnel when the answer is out.
     Connection(RefCell<Option<Box<Tunnel>>>),
     /// A stream of it.
-    Streams {
-        /// What the connection has to do.
-        busy: Rc<Busy>,
-        /// Makes sessions of streams.
-        offshoots: Rc<Offshoots>,
-    },
+    Streams(Rc<Offshoots>),
 }
 
 impl Ground {
-    /// Something for the connection to do, for as long as it is held.
-    pub fn work(&self) -> Option<Work> {
-        match self {
-            Self::Connection(_) => None,
-            Self::Streams { busy, .. } => Some(busy.work()),
-        }
-    }
-
     /// Has a tunnel become a session.
     ///
     /// # Errors
     /// The house has no room for it.
-    pub fn begin(&self, tunnel: Tunnel) -> Result<(), Refusal> {
+    pub fn begin(&self, tunnel: Tunnel, busy: &Rc<Busy>) -> Result<(), Refusal> {
         match self {
             Self::Connection(left) => *left.borrow_mut() = Some(Box::new(tunnel)),
-            Self::Streams { busy, offshoots } => {
+            Self::Streams(offshoots) => {
                 let (session, counted) = offshoots.begin()?;
                 let counted = (counted, busy.work());
                 spawn_local(async move {
@@ -56,7 +43,7 @@ impl Ground {
     pub fn take(&self) -> Option<Box<Tunnel>> {
         match self {
             Self::Connection(left) => left.take(),
-            Self::Streams { .. } => None,
+            Self::Streams(_) => None,
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use super::answer::{self, Reason};
 use super::body::{Upload, Watched};
 use super::budget::Budget;
+use super::busy::Busy;
 use super::exchange::{Counts, Exchange, Traced};
 use super::forward::{Forward, Reached};
 use super::front::{Front, Target};
@@ -58,6 +59,8 @@ pub struct Handler {
     pub shared: Rc<Shared>,
     /// What an upgrade makes a session of.
     pub ground: Ground,
+    /// What the connection has to do.
+    pub busy: Rc<Busy>,
     /// When this connection of HTTP/1.1 closes, which answers then say; `None` while there is no end.
     pub leaves_at: Cell<Option<Instant>>,
 }
@@ -96,7 +99,7 @@ impl Handler {
             let id = self.identify(&mut request, &front);
             let traced = Traced::begin(&self.visitor, &front, request.headers_mut());
             let asked = (id, host.as_ref(), &request);
-            let exchange = Exchange::begin(&self.visitor, &self.counts, self.ground.work(), asked).traced(traced);
+            let exchange = Exchange::begin(&self.visitor, &self.counts, self.busy.work(), asked).traced(traced);
             let mut response = match self.admit(&request, host.as_ref(), &front) {
                 Ok(admitted) => Box::pin(self.forward(request, (host.as_ref(), admitted), &front, exchange)).await,
                 Err(reason) => own(reason, exchange),
@@ -226,7 +229,7 @@ impl Handler {
         let client = wish.grant(&mut parts, protocol);
         exchange.answered(parts.status, source);
         let tunnel = Tunnel { client, backend, grant: (pool, lease), connect, is_websocket, player };
-        match self.ground.begin(tunnel) {
+        match self.ground.begin(tunnel, &self.busy) {
             Ok(()) => Response::from_parts(parts, Reply::own(Bytes::new(), exchange)),
             Err(_full) => own(Reason::AtCapacity, exchange),
         }

@@ -15,8 +15,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Beside `Connection` itself and what it names.
-const OF_ONE_CONNECTION: [HeaderName; 6] = [
+/// Beside what the first of them names.
+const OF_ONE_CONNECTION: [HeaderName; 7] = [
+    CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     TE,
@@ -64,26 +65,29 @@ impl Via {
 
 /// Takes out what concerns one connection alone. That trailers are understood is kept: it is passed on.
 pub fn strip(headers: &mut HeaderMap) {
-    if !headers.keys().any(|name| *name == CONNECTION || OF_ONE_CONNECTION.contains(name)) {
-        return;
-    }
-    let takes_trailers = headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        // What a message needs to be understood is nobody's to take out.
-        .filter_map(|name| name.trim().parse().ok())
-        .filter(|name| *name != TRAILER && !is_forwarding(name))
-        .collect();
-    headers.remove(CONNECTION);
-    for name in named.iter().chain(&OF_ONE_CONNECTION) {
+    // Most messages have none of them, or `Connection` alone: names are looked up only where they are there.
+    let there: Vec<HeaderName> = headers.keys().filter(|name| OF_ONE_CONNECTION.contains(name)).cloned().collect();
+    let takes_trailers = there.contains(&TE) && headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
+    let named = if there.contains(&CONNECTION) { named(headers) } else { Vec::new() };
+    for name in there.iter().chain(&named) {
         headers.remove(name);
     }
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
+}
+
+/// What `Connection` names, but for its own words.
+fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    const OWN: [&str; 3] = ["keep-alive", "close", "upgrade"];
+    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let words = values.flat_map(|value| value.split(',')).map(str::trim);
+    words
+        .filter(|word| !OWN.iter().any(|own| word.eq_ignore_ascii_case(own)))
+        // What a message needs to be understood is nobody's to take out.
+        .filter_map(|name| name.parse().ok())
+        .filter(|name| *name != TRAILER && !is_forwarding(name))
+        .collect()
 }
 
 fn is_forwarding(name: &HeaderName) -> bool {

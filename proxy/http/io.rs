@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Ambiguous, Framing};
 use super::patience::Phase;
+use super::pieces;
 use crate::relay::Direction;
 use crate::session::{Tally, Visitor};
 
@@ -80,6 +81,15 @@ impl<S> Client<S> {
     }
 }
 
+impl<S> Client<S> {
+    fn note_taken(&self, bytes: usize) {
+        self.traffic.passed(Direction::Down, bytes);
+        if let Some((_, phase)) = &self.framing {
+            phase.note_taken();
+        }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
     /// What is ambiguous is replaced by a byte that no message has, so that the library refuses it as it does other rubbish; where it
     /// does not (behind a chunk's size), it learns that no more can be read.
@@ -111,7 +121,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let taken = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.traffic.passed(Direction::Down, taken);
+        self.note_taken(taken);
         Poll::Ready(Ok(taken))
     }
 
@@ -120,8 +130,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let taken = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
-        self.traffic.passed(Direction::Down, taken);
+        let taken = ready!(pieces::poll_write(Pin::new(&mut self.stream), cx, slices))?;
+        self.note_taken(taken);
         Poll::Ready(Ok(taken))
     }
 

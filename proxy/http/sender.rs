@@ -11,6 +11,7 @@ use tokio::task::spawn_local;
 
 use super::body::BodyError;
 use super::executor::OnThisThread;
+use super::pieces::Joined;
 use crate::config::model::Protocol;
 
 /// Bytes of an answer that are taken from a backend at once. The library would read up to 400 KiB, and hold that three times over
@@ -38,7 +39,7 @@ where
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let io = TokioIo::new(stream);
+        let io = TokioIo::new(Joined(stream));
         // Whoever sends hears of what went wrong.
         match protocol {
             Protocol::Http1 => {

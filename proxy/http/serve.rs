@@ -23,7 +23,7 @@ use super::front::Front;
 use super::ground::Ground;
 use super::handle::{Handler, Shared};
 use super::io::{Client, Traffic};
-use super::patience::{Patience, Phase};
+use super::patience::{Late, Phase};
 use super::tunnel::Tunnel;
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::Connection;
@@ -159,13 +159,13 @@ impl Host<'_> {
         let service = service_fn(|request| Rc::clone(&handler).answer(request));
         let mut connection = pin!(
             http1::Builder::new()
-                .timer(Patience::new(&phase, limits))
-                .header_read_timeout(limits.header)
+                .header_read_timeout(None)
                 .max_headers(HEADERS_MAX)
                 .max_buf_size(HEAD_BYTES_MAX)
                 .serve_connection(io, service)
                 .with_upgrades()
         );
+        let mut late = pin!(phase.late(limits, &handler.busy));
         handler.leaves_at.set(leaves_at(session));
         let mut is_leaving = false;
         loop {
@@ -173,8 +173,12 @@ impl Host<'_> {
             tokio::select! {
                 ended = connection.as_mut() => return match (ended, handler.ground.take()) {
                     (Ok(()), Some(tunnel)) => Ended::Switched(tunnel),
-                    (ended, _) => Ended::Closed(reason_of(ended.err(), phase.is_in_head())),
+                    (ended, _) => Ended::Closed(reason_of(ended.err())),
                 },
+                late = late.as_mut() => return Ended::Closed(match late {
+                    Late::Head => CloseReason::PrereadTimeout,
+                    Late::Silent => CloseReason::IdleTimeout,
+                }),
                 () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() && !is_leaving => {
                     is_leaving = true;
                     connection.as_mut().graceful_shutdown();
@@ -190,9 +194,8 @@ impl Host<'_> {
     async fn serve_http2<S: Connection + Send + 'static>(self, stream: S) -> CloseReason {
         let limits = self.hosting.front.load().limits;
         let io = TokioIo::new(Client::new(stream, self.traffic, None));
-        let (busy, offshoots) = (Busy::new(), self.session.offshoots());
-        let ground = Ground::Streams { busy: Rc::clone(&busy), offshoots: Rc::clone(&offshoots) };
-        let (handler, session) = self.handler(ground);
+        let offshoots = self.session.offshoots();
+        let (handler, session) = self.handler(Ground::Streams(Rc::clone(&offshoots)));
         let service = service_fn(|request| Rc::clone(&handler).answer(request));
         let mut connection = pin!(
             http2::Builder::new(OnThisThread)
@@ -209,9 +212,9 @@ impl Host<'_> {
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
-                    return if is_idle { CloseReason::IdleTimeout } else { reason_of(ended.err(), false) };
+                    return if is_idle { CloseReason::IdleTimeout } else { reason_of(ended.err()) };
                 }
-                () = busy.idle_for(limits.keepalive), if !is_idle => {
+                () = handler.busy.idle_for(limits.keepalive), if !is_idle => {
                     is_idle = true;
                     connection.as_mut().graceful_shutdown();
                 }
@@ -234,17 +237,16 @@ impl<'a> Host<'a> {
         let Self { session, visitor, hosting: Hosting { front, counts, shared }, .. } = self;
         let address = HeaderValue::from_str(&visitor.client.ip().to_string());
         let address = address.unwrap_or_else(|_never| HeaderValue::from_static("unknown"));
-        let handler = Handler { visitor, address, front, counts, shared, ground, leaves_at: Cell::default() };
+        let (busy, leaves_at) = (Busy::new(), Cell::default());
+        let handler = Handler { visitor, address, front, counts, shared, ground, busy, leaves_at };
         (Rc::new(handler), session)
     }
 }
 
 /// How a connection ended.
-fn reason_of(error: Option<hyper::Error>, is_in_head: bool) -> CloseReason {
+fn reason_of(error: Option<hyper::Error>) -> CloseReason {
     match error {
         None => CloseReason::ClientClosed,
-        Some(error) if error.is_timeout() && is_in_head => CloseReason::PrereadTimeout,
-        Some(error) if error.is_timeout() => CloseReason::IdleTimeout,
         Some(error) if error.is_parse() => CloseReason::PrereadInvalid,
         Some(_broken) => CloseReason::ClientReset,
     }

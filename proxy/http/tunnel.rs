@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::io::Client;
 use super::line::{Line, Parting};
+use super::pieces::Joined;
 use super::websocket::GOING_AWAY;
 use crate::net::client::ClientKey;
 use crate::net::tls::{Connection, ToBackend};
@@ -67,10 +68,10 @@ impl Tunnel {
     async fn connect<D: Socket>(&mut self, session: &mut Session, client: Line<D>) -> CloseReason {
         session.join(&self.grant.0, &self.grant.1, self.connect);
         let Ok(backend) = (&mut self.backend).await else { return CloseReason::BackendReset };
-        match backend.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => self.pass(session, client, Line::new(parts.io.into_inner(), parts.read_buf)).await,
-            Err(backend) => match backend.downcast::<TokioIo<ToBackend>>() {
-                Ok(parts) => self.pass(session, client, Line::new(parts.io.into_inner(), parts.read_buf)).await,
+        match backend.downcast::<TokioIo<Joined<TcpStream>>>() {
+            Ok(parts) => self.pass(session, client, Line::new(parts.io.into_inner().0, parts.read_buf)).await,
+            Err(backend) => match backend.downcast::<TokioIo<Joined<ToBackend>>>() {
+                Ok(parts) => self.pass(session, client, Line::new(parts.io.into_inner().0, parts.read_buf)).await,
                 Err(_never) => CloseReason::Killed,
             },
         }
