@@ -1,5 +1,8 @@
 //! Listeners that speak HTTP: what runs on their sessions are requests.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 pub mod answer;
 pub mod body;
 pub mod budget;
@@ -24,3 +27,8 @@ pub mod tunnel;
 pub mod upgrade;
 pub mod warm;
 pub mod websocket;
+
+/// A connection's handle on something that all workers share. Its clones, one for each request, do not touch the count that the
+/// other workers touch.
+#[allow(clippy::redundant_allocation, reason = "that is what it is for")]
+pub type Near<T> = Rc<Arc<T>>;

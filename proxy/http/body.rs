@@ -15,7 +15,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub struct Watched<B> {
     body: B,
     limit: Option<Duration>,
-    last: Instant,
+    /// Until when the next byte must come; `None` while there was nothing to wait for.
+    deadline: Option<Instant>,
     /// Made when there is something to wait for: most bodies are there at once, or have none.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -42,15 +43,15 @@ pub enum Awaited {
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 impl<B> Watched<B> {
-    /// Begins now.
+    /// Begins when it is first waited for.
     pub fn new(body: B, limit: Option<Duration>) -> Self {
-        Self { body, limit, last: Instant::now(), timer: None }
+        Self { body, limit, deadline: None, timer: None }
     }
 
     /// Whether time is up. The timer is not set anew for each byte: when it fires, it is set to when the last one makes it.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(limit) = self.limit else { return Poll::Pending };
-        let deadline = self.last + limit;
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         while timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
@@ -76,7 +77,7 @@ where
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => {
-                self.last = Instant::now();
+                self.deadline = None;
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => self.poll_late(cx).map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut).into()))),

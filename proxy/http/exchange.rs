@@ -14,6 +14,7 @@ use tokio::time::Instant;
 mod span;
 
 pub use self::span::Traced;
+use super::Near;
 use super::answer::{self, Reason};
 use super::busy::Work;
 use crate::config::scalar::Name;
@@ -47,7 +48,7 @@ pub const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 #[derive(Debug)]
 pub struct Exchange {
     visitor: Rc<Visitor>,
-    counts: Arc<Counts>,
+    counts: Near<Counts>,
     answers: Option<Arc<Answers>>,
     id: HeaderValue,
     method: Method,
@@ -145,14 +146,14 @@ impl Exchange {
     /// A request has come.
     pub fn begin<B>(
         visitor: &Rc<Visitor>,
-        counts: &Arc<Counts>,
+        counts: &Near<Counts>,
         work: Work,
         (id, host, request): (HeaderValue, Option<&HeaderValue>, &Request<B>),
     ) -> Self {
         counts.in_flight.fetch_add(1, Relaxed);
         Self {
             visitor: Rc::clone(visitor),
-            counts: Arc::clone(counts),
+            counts: Rc::clone(counts),
             answers: None,
             id,
             method: request.method().clone(),
@@ -188,10 +189,15 @@ impl Exchange {
         self.reason = Some(reason.as_str());
     }
 
-    /// A backend has answered.
-    pub fn answered(&mut self, status: StatusCode, source: Source) {
+    /// When it came.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// A backend has answered, at this time.
+    pub fn answered(&mut self, status: StatusCode, source: Source, at: Instant) {
         self.status = Some(status);
-        self.first_byte = Some(self.began.elapsed());
+        self.first_byte = Some(at - self.began);
         self.source = Some(source);
     }
 

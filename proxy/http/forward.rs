@@ -19,7 +19,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{Awaited, BodyError, Upload};
 use super::budget::Budget;
-use super::exchange::Source;
 use super::sender::Sender;
 use super::warm::{Rule, Warm};
 use crate::config::model::Protocol;
@@ -33,6 +32,8 @@ use crate::session::Upstream;
 pub struct Reached<B> {
     /// The answer's head; its body comes on.
     pub response: Response<Incoming>,
+    /// When it came.
+    pub at: Instant,
     /// The claim on the backend, for as long as the answer takes.
     pub lease: Lease,
     /// The pool that gave it.
@@ -80,12 +81,6 @@ pub struct Forward<'a, B, C> {
 }
 
 impl<B> Reached<B> {
-    /// Where the answer comes from.
-    pub fn source(&self) -> Source {
-        let (pool, backend) = (Arc::clone(&self.pool), Arc::clone(self.lease.backend()));
-        Source { pool, backend, queue: self.queue, connect: self.connect }
-    }
-
     /// Whether the backend speaks another protocol from here on.
     pub fn has_switched(&self) -> bool {
         self.response.status() == StatusCode::SWITCHING_PROTOCOLS
@@ -102,23 +97,29 @@ where
     ///
     /// # Errors
     /// Nobody has answered it.
-    pub async fn send(&self, pool: &Arc<Pool>, request: Request<Upload<B>>) -> Result<Reached<Upload<B>>, Failed> {
-        self.budget.borrow_mut().note_request(Instant::now());
-        let (mut grant, queue) = self.place(pool).await?;
+    pub async fn send(
+        &self,
+        pool: &Arc<Pool>,
+        request: Request<Upload<B>>,
+        mut now: Instant,
+    ) -> Result<Reached<Upload<B>>, Failed> {
+        self.budget.borrow_mut().note_request(now);
+        let (mut grant, queue) = self.place(pool, now).await?;
         let (mut ask, mut request) = (pool::Request::new(self.client), Some(request));
         for tried in 0.. {
-            let (why, lease) = match self.attempt(grant, &mut request).await {
+            let (why, lease) = match self.attempt(grant, &mut request, now).await {
                 Ok(reached) => return Ok(Reached { queue, ..reached }),
                 Err(unanswered) => unanswered,
             };
             ask.failed_by(lease.backend());
             // Another may have its place meanwhile.
             drop(lease);
+            now = Instant::now();
             let is_last = request.is_none() || tried >= pool.timeouts().retries;
-            if is_last || !self.budget.borrow_mut().retry(Instant::now()) {
+            if is_last || !self.budget.borrow_mut().retry(now) {
                 return Err(why);
             }
-            let Some(next) = pool.lease(&ask, Instant::now()) else { return Err(why) };
+            let Some(next) = pool.lease(&ask, now) else { return Err(why) };
             next.0.count_retry();
             grant = next;
         }
@@ -126,8 +127,7 @@ where
     }
 
     /// A place at a backend, and how long that took.
-    async fn place(&self, pool: &Arc<Pool>) -> Result<(Grant, Duration), Failed> {
-        let now = Instant::now();
+    async fn place(&self, pool: &Arc<Pool>, now: Instant) -> Result<(Grant, Duration), Failed> {
         if let Some(grant) = pool.lease_first(self.client, now) {
             return Ok((grant, Duration::ZERO));
         }
@@ -152,8 +152,9 @@ where
         &self,
         (pool, lease): Grant,
         request: &mut Option<Request<Upload<B>>>,
+        now: Instant,
     ) -> Result<Reached<Upload<B>>, (Failed, Lease)> {
-        if let Some(sender) = self.warm.take(lease.backend(), Instant::now()) {
+        if let Some(sender) = self.warm.take(lease.backend(), now) {
             let again = request.as_ref().and_then(copy);
             match exchange(&pool, sender, request).await {
                 Ok((response, sender)) => return Ok(reached(response, (pool, lease), sender, Duration::ZERO)),
@@ -192,12 +193,13 @@ where
 }
 
 fn reached<B>(response: Response<Incoming>, (pool, lease): Grant, sender: Sender<B>, connect: Duration) -> Reached<B> {
+    let at = Instant::now();
     if pool.requests().failing.contains(&response.status().as_u16()) {
-        lease.failed(Failure::Status, Instant::now());
+        lease.failed(Failure::Status, at);
     } else {
-        lease.succeeded(Instant::now());
+        lease.succeeded(at);
     }
-    Reached { response, lease, pool, queue: Duration::ZERO, connect, sender }
+    Reached { response, at, lease, pool, queue: Duration::ZERO, connect, sender }
 }
 
 /// The same request again, if it may be sent twice: it has no body, and does nothing more the second time (RFC 9110, 9.2.2).

@@ -1,11 +1,15 @@
 //! What a listener has to say of requests: where they go, and how long clients may take.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use hyper::Method;
 use tokio::time::Instant;
 
+use super::Near;
 use super::exchange::Answers;
 use super::headers::Via;
 use super::patience::Limits;
@@ -59,6 +63,31 @@ pub struct Target {
     pub shed_at: Level,
     /// Where they are counted.
     pub counts: Arc<Answers>,
+}
+
+/// A connection's view of it.
+#[derive(Debug)]
+pub struct Fronts {
+    listener: Arc<ArcSwap<Front>>,
+    /// The version seen last.
+    seen: RefCell<Near<Front>>,
+}
+
+impl Fronts {
+    /// Of this listener.
+    pub fn new(listener: Arc<ArcSwap<Front>>) -> Self {
+        let seen = RefCell::new(Rc::new(listener.load_full()));
+        Self { listener, seen }
+    }
+
+    /// The newest version.
+    pub fn newest(&self) -> Near<Front> {
+        let (newest, mut seen) = (self.listener.load(), self.seen.borrow_mut());
+        if !Arc::ptr_eq(&newest, &seen) {
+            *seen = Rc::new(Arc::clone(&newest));
+        }
+        Rc::clone(&seen)
+    }
 }
 
 impl Front {

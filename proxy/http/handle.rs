@@ -8,22 +8,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE};
 use hyper::http::uri::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version, upgrade};
 use tokio::time::{Instant, sleep};
 
+use super::Near;
 use super::answer::{self, Reason};
 use super::body::{Upload, Watched};
 use super::budget::Budget;
 use super::busy::Busy;
-use super::exchange::{Counts, Exchange, Traced};
+use super::exchange::{Counts, Exchange, Source, Traced};
 use super::forward::{Forward, Reached};
-use super::front::{Front, Target};
+use super::front::{Front, Fronts, Target};
 use super::ground::Ground;
-use super::headers::{self, Source};
+use super::headers;
 use super::player;
 use super::reply::{Afterwards, Reply};
 use super::tunnel::Tunnel;
@@ -51,10 +51,10 @@ pub struct Handler {
     pub visitor: Rc<Visitor>,
     /// Its address, as backends are told it.
     pub address: HeaderValue,
-    /// The listener's newest version.
-    pub front: Arc<ArcSwap<Front>>,
+    /// What the listener has to say of requests.
+    pub fronts: Fronts,
     /// The listener's counts.
-    pub counts: Arc<Counts>,
+    pub counts: Near<Counts>,
     /// The worker's part.
     pub shared: Rc<Shared>,
     /// What an upgrade makes a session of.
@@ -76,8 +76,12 @@ type Answered = Result<Response<Reply>, Infallible>;
 impl Shared {
     fn budget(&self, pool: &Pool) -> Rc<RefCell<Budget>> {
         let mut budgets = self.budgets.borrow_mut();
-        let budget = budgets.entry(pool.name().clone());
-        Rc::clone(budget.or_insert_with(|| Rc::new(RefCell::new(Budget::new(Instant::now())))))
+        if let Some(budget) = budgets.get(pool.name()) {
+            return Rc::clone(budget);
+        }
+        let budget = Rc::new(RefCell::new(Budget::new(Instant::now())));
+        budgets.insert(pool.name().clone(), Rc::clone(&budget));
+        budget
     }
 
     /// Closes warm connections whose time is over, for as long as the worker lives. Sleeps while there are none.
@@ -94,7 +98,7 @@ impl Handler {
     /// Answers a request, by a backend's words or its own. Boxed, so that an idle connection does not carry what a request takes.
     pub fn answer(self: Rc<Self>, mut request: Request<Incoming>) -> Pin<Box<dyn Future<Output = Answered>>> {
         Box::pin(async move {
-            let front = self.front.load_full();
+            let front = self.fronts.newest();
             let host = host_of(&request);
             let id = self.identify(&mut request, &front);
             let traced = Traced::begin(&self.visitor, &front, request.headers_mut());
@@ -154,7 +158,7 @@ impl Handler {
             client: ClientKey::of(who.address),
             class: || house.class(memory, who, Instant::now()),
         };
-        let reached = match forward.send(pool, outgoing).await {
+        let reached = match forward.send(pool, outgoing, exchange.began()).await {
             Ok(reached) => reached,
             Err(failed) => return own(failed.into(), exchange),
         };
@@ -197,7 +201,7 @@ impl Handler {
         }
         let client = self.visitor.client.ip();
         let scheme = if self.visitor.is_encrypted { "https" } else { "http" };
-        let source = Source { client, written: &self.address, scheme, host, is_trusted: front.trusts(client) };
+        let source = headers::Source { client, written: &self.address, scheme, host, is_trusted: front.trusts(client) };
         headers::introduce(&mut parts.headers, &source, front.forwarded);
         if parts.uri.authority().is_some() {
             // HTTP/2 has the host there; what a target of absolute form says counts for more (RFC 9112, 3.2.2).
@@ -220,14 +224,14 @@ impl Handler {
         reached: Reached<Upload<Incoming>>,
         mut exchange: Exchange,
     ) -> Response<Reply> {
-        let source = reached.source();
-        let Reached { mut response, lease, pool, connect, .. } = reached;
+        let Reached { mut response, at, lease, pool, queue, connect, .. } = reached;
         let (is_websocket, backend) = (wish.is_websocket(), upgrade::on(&mut response));
         let (mut parts, _none) = response.into_parts();
         let protocol = parts.headers.remove(UPGRADE);
         headers::strip(&mut parts.headers);
         let client = wish.grant(&mut parts, protocol);
-        exchange.answered(parts.status, source);
+        let source = Source { pool: Arc::clone(&pool), backend: Arc::clone(lease.backend()), queue, connect };
+        exchange.answered(parts.status, source, at);
         let tunnel = Tunnel { client, backend, grant: (pool, lease), connect, is_websocket, player };
         match self.ground.begin(tunnel, &self.busy) {
             Ok(()) => Response::from_parts(parts, Reply::own(Bytes::new(), exchange)),
@@ -237,15 +241,16 @@ impl Handler {
 
     /// The answer as the client gets it.
     fn pass(&self, reached: Reached<Upload<Incoming>>, mut exchange: Exchange) -> Response<Reply> {
-        exchange.answered(reached.response.status(), reached.source());
-        let Reached { response, lease, pool, sender, .. } = reached;
+        let Reached { response, at, lease, pool, queue, connect, sender } = reached;
+        let (rule, idle) = (Rule::from(pool.requests()), pool.timeouts().session.idle);
+        let source = Source { pool, backend: Arc::clone(lease.backend()), queue, connect };
+        exchange.answered(response.status(), source, at);
         let (mut parts, body) = response.into_parts();
         let stays = !parts.headers.get_all(CONNECTION).iter().any(|value| headers::lists(value, "close"));
         headers::strip(&mut parts.headers);
         parts.version = Version::HTTP_11;
-        let body = Watched::new(body, pool.timeouts().session.idle);
+        let body = Watched::new(body, idle);
         let warm = Rc::clone(&self.shared.warm);
-        let rule = Rule::from(pool.requests());
         let afterwards = Afterwards { exchange, lease, sender: stays.then_some(sender), warm, rule };
         Response::from_parts(parts, Reply::passed(body, Box::new(afterwards)))
     }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::busy::Busy;
 use super::exchange::Counts;
 use super::executor::OnThisThread;
-use super::front::Front;
+use super::front::{Front, Fronts};
 use super::ground::Ground;
 use super::handle::{Handler, Shared};
 use super::io::{Client, Traffic};
@@ -238,7 +238,8 @@ impl<'a> Host<'a> {
         let address = HeaderValue::from_str(&visitor.client.ip().to_string());
         let address = address.unwrap_or_else(|_never| HeaderValue::from_static("unknown"));
         let (busy, leaves_at) = (Busy::new(), Cell::default());
-        let handler = Handler { visitor, address, front, counts, shared, ground, busy, leaves_at };
+        let (fronts, counts) = (Fronts::new(front), Rc::new(counts));
+        let handler = Handler { visitor, address, fronts, counts, shared, ground, busy, leaves_at };
         (Rc::new(handler), session)
     }
 }

@@ -115,7 +115,7 @@ impl Bench {
         let length = body.len();
         let request = Request::post("/").header("host", "a").header("content-length", length);
         let request = request.body(Upload::new(Full::from(body), None)).unwrap();
-        let reached = Box::pin(forward.send(&self.pool, request)).await?;
+        let reached = Box::pin(forward.send(&self.pool, request, Instant::now())).await?;
         let Reached { response, lease, sender, .. } = reached;
         let body = response.into_body().collect().await.map_err(|_broken| Failed::Reset)?.to_bytes();
         self.warm.keep(lease.backend(), sender, RULE, Instant::now());
