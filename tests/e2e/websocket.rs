@@ -211,6 +211,35 @@ async fn who_does_not_agree_has_answered_a_request() {
     assert_eq!(backend.accepted(), 1);
 }
 
+/// The config of the README, with these tests' addresses in it.
+#[tokio::test]
+async fn the_readme_shows_a_lobby_a_game_and_a_game_in_the_browser() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let mut shown = readme.split("```toml\n").find(|block| block.contains("mode = \"http\"")).unwrap().to_owned();
+    shown.truncate(shown.find("```").unwrap());
+    let (game, (lobby, _), browser) = (Backend::echo(), crate::http::echo(), echo());
+    for (written, ours) in [
+        ("10.0.0.11:25565\", \"10.0.0.12:25565", game.address),
+        ("10.0.0.21:8000\", \"10.0.0.22:8000", lobby.address),
+        ("10.0.0.31:9000", browser.address),
+    ] {
+        assert!(shown.contains(written), "{written} is not in the README");
+        shown = shown.replace(written, &ours.to_string());
+    }
+    shown = shown.replace("0.0.0.0:25565", "127.0.0.1:0").replace("0.0.0.0:8080", "127.0.0.1:0");
+    let proxy = Proxy::with(&shown);
+    proxy.connect().await.echo(b"hello").await;
+    let web = proxy.address_of("web");
+    for request in [crate::http::get("/", ""), crate::http::get("/rooms", "Content-Length: 0\r\n")] {
+        let answer = crate::http::said(web, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert_eq!((lobby.accepted() > 0, browser.accepted()), (true, 0));
+    let stream = TcpStream::connect(web).await.unwrap();
+    let (mut player, _) = soon("an answer", client_async("ws://a.example/play", stream)).await.unwrap();
+    echoes(&mut player, Message::text("hello")).await;
+}
+
 /// A WebSocket on a stream of HTTP/2 (RFC 8441).
 async fn player_on(sender: &mut http2::SendRequest<Empty<Bytes>>) -> Player<TokioIo<hyper::upgrade::Upgraded>> {
     let mut request =
