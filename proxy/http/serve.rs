@@ -214,7 +214,11 @@ impl Host<'_> {
                 ended = connection.as_mut() => {
                     return if is_idle { CloseReason::IdleTimeout } else { reason_of(ended.err()) };
                 }
-                () = handler.busy.idle_for(limits.keepalive), if !is_idle => {
+                () = handler.busy.idle_for(limits.keepalive + if is_idle { LINGER } else { Duration::ZERO }) => {
+                    if is_idle {
+                        // It does not even say that it has heard.
+                        return CloseReason::IdleTimeout;
+                    }
                     is_idle = true;
                     connection.as_mut().graceful_shutdown();
                 }

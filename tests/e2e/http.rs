@@ -137,6 +137,30 @@ async fn http2_is_spoken_plain_and_by_tls() {
 }
 
 /// Twenty requests at once.
+/// The library says that it goes, and then waits for the client to say that it has heard.
+#[tokio::test]
+async fn silence_on_http2_ends_even_if_the_client_never_answers() {
+    let (backend, _) = echo();
+    let keys = "pool = \"game\"\nkeepalive_timeout = \"400ms\"\nheader_timeout = \"400ms\"";
+    let folder = tempfile::tempdir().unwrap();
+    AUTHORITY.issue(&["a.example"]).write(folder.path(), "web");
+    let tls = "[listeners.tls]\nbind = \"127.0.0.1:0\"\nmode = \"http\"\npool = \"game\"\nkeepalive_timeout = \"400ms\"\n\
+        [listeners.tls.tls]\ncertificates = [{ cert = \"web.pem\", key = \"web.key\" }]\n";
+    let proxy = Proxy::in_folder(folder, &config(keys, &(tls.to_owned() + &pool(&[&backend], "")))).unwrap();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let mut silent = TcpStream::connect(proxy.address()).await.unwrap();
+    silent.write_all(preface).await.unwrap();
+    // HEADERS that announce a continuation.
+    let mut half = TcpStream::connect(proxy.address()).await.unwrap();
+    half.write_all(&[&preface[..], b"\0\0\x01\x01\x01\0\0\0\x01\x82"].concat()).await.unwrap();
+    let mut unspoken = connect(proxy.address_of("tls"), "a.example", &client(&["h2"])).await.unwrap().0;
+    let mut seen = Vec::new();
+    let _reset = soon("the end", silent.read_to_end(&mut seen)).await;
+    let _reset = soon("the end", half.read_to_end(&mut seen)).await;
+    let _reset = soon("the end", unspoken.read_to_end(&mut seen)).await;
+    proxy.expect_empty().await;
+}
+
 async fn check_http2(sender: http2::SendRequest<Full<Bytes>>, scheme: &'static str) {
     let mut asked = JoinSet::new();
     for number in 0..20_usize {
