@@ -150,6 +150,10 @@ impl Handler {
         let pool = &target.pool;
         exchange.goes_to(&target.counts);
         let wish = Wish::of(&mut request).filter(|_| pool.requests().protocol == Protocol::Http1);
+        if wish.is_none() && request.method() == Method::CONNECT {
+            // It has become none that can be passed on; the backend would take it for a tunnel to somewhere else.
+            return own(Reason::NotUpgraded, exchange);
+        }
         let outgoing = self.outgoing(request, (host, wish.as_ref()), front, pool);
         let (house, memory) = (&self.visitor.house, self.visitor.tally.memory());
         let forward = Forward {

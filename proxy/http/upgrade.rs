@@ -25,7 +25,13 @@ impl Wish {
     /// The wish of a request, if it has one that can be passed on.
     pub fn of<B: Body>(request: &mut Request<B>) -> Option<Self> {
         let (protocol, is_stream) = match request.extensions_mut().remove::<Protocol>() {
-            Some(protocol) => (HeaderValue::from_str(protocol.as_str()).ok()?, true),
+            Some(protocol) => {
+                let protocol = HeaderValue::from_str(protocol.as_str()).ok()?;
+                if is_http(&protocol) {
+                    return None;
+                }
+                (protocol, true)
+            }
             None => (wanted(request)?, false),
         };
         Some(Self { protocol, client: upgrade::on(request), is_stream })
@@ -81,8 +87,11 @@ fn wanted<B: Body>(request: &Request<B>) -> Option<HeaderValue> {
     let (protocol, others) = (protocols.next()?, protocols.next());
     let is_asked = headers.get_all(CONNECTION).iter().any(|value| headers::lists(value, "upgrade"));
     let is_plain = request.version() == Version::HTTP_11 && request.body().is_end_stream();
-    let is_http = ["h2c", "h2"].iter().any(|name| headers::lists(protocol, name));
-    (others.is_none() && is_asked && is_plain && !is_http).then(|| protocol.clone())
+    (others.is_none() && is_asked && is_plain && !is_http(protocol)).then(|| protocol.clone())
+}
+
+fn is_http(protocol: &HeaderValue) -> bool {
+    ["h2c", "h2"].iter().any(|name| headers::lists(protocol, name))
 }
 
 /// Sixteen random bytes in base64 (RFC 6455, 4.1): 21 letters of six bits, and one of the last two.

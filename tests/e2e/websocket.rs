@@ -308,3 +308,25 @@ async fn a_player_who_says_nothing_is_told_why_it_ends() {
     proxy.expect_ended("client_reset", 1).await;
     eventually("nobody is there", async || proxy.backend(backend.address).await["sessions_active"] == 0).await;
 }
+
+#[tokio::test]
+async fn no_backend_sees_a_connect() {
+    let (backend, requests) = crate::http::echo();
+    for (pool_keys, protocol) in
+        [("protocol = \"h2\"", "websocket"), ("", "h2c"), ("", "websocket, h2c"), ("", "we\u{1}b")]
+    {
+        let proxy = Proxy::with(&config("", &pool(&[&backend], pool_keys)));
+        let stream = TcpStream::connect(proxy.address()).await.unwrap();
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        // The client has to hear first that this is spoken here.
+        let first = Request::get("http://a.example/").header("connection-is", "up").body(Empty::<Bytes>::new()).unwrap();
+        let _answer = soon("an answer", sender.send_request(first)).await.unwrap();
+        let before = requests.load(std::sync::atomic::Ordering::Relaxed);
+        let mut request = Request::connect("http://a.example/game").body(Empty::new()).unwrap();
+        request.extensions_mut().insert(Protocol::from(protocol));
+        let answer = soon("an answer", sender.send_request(request)).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_GATEWAY, "{pool_keys} {protocol}");
+        assert_eq!(requests.load(std::sync::atomic::Ordering::Relaxed), before, "{pool_keys} {protocol}");
+    }
+}
