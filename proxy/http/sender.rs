@@ -2,8 +2,8 @@
 
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::{TrySendError, http1, http2};
-use hyper::header::HOST;
-use hyper::http::uri::{Authority, PathAndQuery, Scheme};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use hyper::http::uri::{Authority, Parts, PathAndQuery, Scheme};
 use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -62,7 +62,7 @@ where
     /// The connection broke. The request comes back if nothing of it was taken.
     pub async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
         match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http1(sender) => sender.try_send_request(with_host_and_length(request)).await,
             Self::Http2(sender, scheme) => sender.try_send_request(with_whole_target(request, scheme)).await,
         }
     }
@@ -94,9 +94,29 @@ impl<B> Sender<B> {
     }
 }
 
+/// In HTTP/1.1 the host is a header; a request that comes back from a connection of HTTP/2 has it in its target. And what the
+/// library would leave out, for it takes the methods that seldom have a body as if they never had one.
+fn with_host_and_length<B: Body>(mut request: Request<B>) -> Request<B> {
+    *request.version_mut() = Version::HTTP_11;
+    if let Some(authority) = request.uri().authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        request.headers_mut().insert(HOST, host);
+        let mut target = Parts::default();
+        target.path_and_query = std::mem::take(request.uri_mut()).into_parts().path_and_query;
+        *request.uri_mut() = Uri::from_parts(target).unwrap_or_default();
+    }
+    let is_unknown = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
+    if is_unknown && !request.headers().contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    request
+}
+
 /// In HTTP/2 the host is part of the target (RFC 9113, 8.3.1).
 fn with_whole_target<B>(mut request: Request<B>, scheme: &Scheme) -> Request<B> {
     *request.version_mut() = Version::HTTP_2;
+    request.headers_mut().remove(TRANSFER_ENCODING);
     let Some(host) = request.headers_mut().remove(HOST) else { return request };
     if let Ok(authority) = Authority::try_from(host.as_bytes()) {
         let mut target = std::mem::take(request.uri_mut()).into_parts();
@@ -119,6 +139,11 @@ mod tests {
         assert_eq!(request.uri(), "https://a.example:8080/rooms?x=1");
         assert!(request.headers().is_empty() && request.version() == Version::HTTP_2);
         // What comes back untaken is sent again.
-        assert_eq!(with_whole_target(request, &Scheme::HTTPS).uri(), "https://a.example:8080/rooms?x=1");
+        let request = with_whole_target(request, &Scheme::HTTPS);
+        assert_eq!(request.uri(), "https://a.example:8080/rooms?x=1");
+        // To a pool that stands in, which speaks HTTP/1.1.
+        let request = with_host_and_length(request.map(|()| http_body_util::Empty::<hyper::body::Bytes>::new()));
+        assert_eq!((request.uri().to_string().as_str(), request.version()), ("/rooms?x=1", Version::HTTP_11));
+        assert_eq!(request.headers()[HOST], "a.example:8080");
     }
 }
