@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, UPGRADE};
 use hyper::http::uri::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version, upgrade};
 use tokio::time::{Instant, sleep};
@@ -300,7 +300,10 @@ fn is_sound(request: &Request<Incoming>) -> bool {
     };
     let is_served = request.method() != Method::CONNECT || is_extended_connect(request);
     let has_user = target.is_some_and(|authority| authority.as_str().contains('@'));
-    // RFC 9112, 3.2: one, and only one; in HTTP/2 the target has it, too.
-    let enough = request.version() != Version::HTTP_11 || hosts == 1;
-    hosts <= 1 && enough && target.is_none_or(agrees) && !has_user && is_served
+    // RFC 9112, 3.2: one, and only one; in HTTP/2 the target may have it instead. Backends are told by HTTP/1.1.
+    let enough = hosts == 1 || (request.version() == Version::HTTP_2 && target.is_some());
+    // The library takes a word without a slash for an authority.
+    let has_path = request.uri().path().starts_with('/') || request.uri().path() == "*";
+    let lengths = request.headers().get_all(CONTENT_LENGTH).iter().count();
+    hosts <= 1 && lengths <= 1 && enough && has_path && target.is_none_or(agrees) && !has_user && is_served
 }

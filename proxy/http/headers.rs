@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use hyper::Version;
 use hyper::header::{
-    CONNECTION, FORWARDED, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -86,12 +86,13 @@ fn named(headers: &HeaderMap) -> Vec<HeaderName> {
         .filter(|word| !OWN.iter().any(|own| word.eq_ignore_ascii_case(own)))
         // What a message needs to be understood is nobody's to take out.
         .filter_map(|name| name.parse().ok())
-        .filter(|name| *name != TRAILER && !is_forwarding(name))
+        .filter(|name| ![TRAILER, HOST].contains(name) && !is_forwarding(name))
         .collect()
 }
 
 fn is_forwarding(name: &HeaderName) -> bool {
-    [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, FORWARDED].contains(name)
+    let own = ["x-request-id", "traceparent", "tracestate"].contains(&name.as_str());
+    own || [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, FORWARDED].contains(name)
 }
 
 /// Whether a header's list has this word, whatever parameters it has.
@@ -193,11 +194,17 @@ mod tests {
 
     #[test]
     fn a_client_cannot_have_taken_out_who_it_is() {
-        let list = [("connection", "x-forwarded-for, forwarded, trailer"), ("x-forwarded-for", "1"), ("trailer", "a")];
-        assert_eq!(stripped(&list), headers(&[("x-forwarded-for", "1"), ("trailer", "a")]));
+        let list = [
+            ("connection", "x-forwarded-for, forwarded, trailer, host, x-request-id"),
+            ("x-forwarded-for", "1"),
+            ("trailer", "a"),
+            ("host", "b"),
+            ("x-request-id", "2"),
+        ];
+        assert_eq!(stripped(&list), headers(&list[1..]));
     }
 
-    static HOST: HeaderValue = HeaderValue::from_static("a.example:443");
+    static A_HOST: HeaderValue = HeaderValue::from_static("a.example:443");
 
     fn introduced(
         headers: &mut HeaderMap,
@@ -230,7 +237,7 @@ mod tests {
     #[test]
     fn strangers_are_not_believed() {
         let mut told = headers(&TOLD);
-        introduced(&mut told, "198.51.100.7", false, Some(&HOST), false);
+        introduced(&mut told, "198.51.100.7", false, Some(&A_HOST), false);
         let expected = [
             ("x-forwarded-for", "198.51.100.7"),
             ("x-forwarded-proto", "https"),
@@ -243,7 +250,7 @@ mod tests {
     fn who_is_trusted_is_added_to() {
         let mut told = headers(&TOLD);
         told.append(X_FORWARDED_FOR, HeaderValue::from_static("192.0.2.10"));
-        introduced(&mut told, "2001:db8::1", true, Some(&HOST), true);
+        introduced(&mut told, "2001:db8::1", true, Some(&A_HOST), true);
         let expected = [
             ("x-forwarded-for", "192.0.2.9, 192.0.2.10, 2001:db8::1"),
             ("x-forwarded-proto", "gopher"),

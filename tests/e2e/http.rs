@@ -348,3 +348,28 @@ async fn bodies_pass_without_being_kept() {
     soon("the answer", client.0.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.ends_with(&format!("\r\n\r\n{LENGTH}")), "{answer}");
 }
+
+#[tokio::test]
+async fn no_backend_gets_a_request_without_host_target_or_body() {
+    let (backend, requests) = echo();
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
+    for text in ["GET a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
+        let answer = said(proxy.address(), text.as_bytes()).await;
+        assert!(answer.contains(" 400 "), "{text}: {answer}");
+    }
+    let plain = TokioIo::new(TcpStream::connect(proxy.address()).await.unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), plain).await.unwrap();
+    tokio::spawn(connection);
+    let lengths = Request::post("http://a/").header("content-length", "5").header("content-length", "5");
+    let answer =
+        soon("an answer", sender.send_request(lengths.body(Full::<Bytes>::from("hello")).unwrap())).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(requests.load(Ordering::Relaxed), 0);
+    let named = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, host\r\n\r\n";
+    let answer = said(proxy.address(), named).await;
+    assert!(answer.contains("\nhost: a\n"), "{answer}");
+    let chunked =
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let answer = said(proxy.address(), chunked).await;
+    assert!(answer.ends_with("\n\nhello"), "{answer}");
+}

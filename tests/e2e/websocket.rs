@@ -320,7 +320,8 @@ async fn no_backend_sees_a_connect() {
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         // The client has to hear first that this is spoken here.
-        let first = Request::get("http://a.example/").header("connection-is", "up").body(Empty::<Bytes>::new()).unwrap();
+        let first =
+            Request::get("http://a.example/").header("connection-is", "up").body(Empty::<Bytes>::new()).unwrap();
         let _answer = soon("an answer", sender.send_request(first)).await.unwrap();
         let before = requests.load(std::sync::atomic::Ordering::Relaxed);
         let mut request = Request::connect("http://a.example/game").body(Empty::new()).unwrap();
