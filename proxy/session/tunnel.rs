@@ -53,7 +53,8 @@ impl Session {
         let session = relay::Session {
             buffer: self.place.buffer(),
             limits: &limits,
-            began: self.record.accepted_at,
+            // Not the connection's, which may have carried requests for long.
+            began: Instant::now(),
             observer: &observer,
             stop,
         };

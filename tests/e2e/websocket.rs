@@ -331,3 +331,32 @@ async fn no_backend_sees_a_connect() {
         assert_eq!(requests.load(std::sync::atomic::Ordering::Relaxed), before, "{pool_keys} {protocol}");
     }
 }
+
+#[tokio::test]
+async fn a_players_life_begins_with_the_upgrade() {
+    let backend = Backend::serving(async |mut stream: TcpStream| {
+        let mut head = [0; 2000];
+        while let Ok(1..) = stream.read(&mut head).await {
+            let answer: &[u8] = if head.windows(7).any(|word| word.eq_ignore_ascii_case(b"upgrade")) {
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+            } else {
+                b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+            };
+            let _sent = stream.write_all(answer).await;
+        }
+    });
+    let proxy = Proxy::with(&config("", &pool(&[&backend], "max_lifetime = \"700ms\"")));
+    // Balancers in front keep connections, and send a player's upgrade on one that is old.
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    for _ in 0..8 {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        assert!(head_of(&mut stream).await.starts_with("HTTP/1.1 200 "));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n").await.unwrap();
+    assert!(head_of(&mut stream).await.starts_with("HTTP/1.1 101 "));
+    let began = Instant::now();
+    let mut rest = Vec::new();
+    soon("the end", stream.read_to_end(&mut rest)).await.unwrap();
+    assert_took(began.elapsed(), Duration::from_millis(690), LATE);
+}
