@@ -160,7 +160,13 @@ where
                 Ok((response, sender)) => return Ok(reached(response, (pool, lease), sender, Duration::ZERO)),
                 Err(Failed::Reset) if request.is_some() => {}
                 Err(Failed::Reset) if again.is_some() => *request = again,
-                Err(why) => return Err((blame(&lease, why), lease)),
+                Err(why) => {
+                    if why == Failed::Timeout {
+                        // It may be dead, or full: whoever comes next is not to share its lot.
+                        self.warm.forget_shared(lease.backend());
+                    }
+                    return Err((blame(&lease, why), lease));
+                }
             }
         }
         // Boxed, as it is seldom needed.

@@ -94,6 +94,13 @@ impl<B> Warm<B> {
         }
     }
 
+    /// Gives up the connection to this backend that all share, if there is one: it ends with the requests that are on it.
+    pub fn forget_shared(&self, backend: &Arc<Backend>) {
+        if let Some(of_backend) = self.kept.borrow_mut().get_mut(&Arc::as_ptr(backend)) {
+            of_backend.retain(|kept| kept.sender.share().is_none());
+        }
+    }
+
     /// Closes those whose time is over, or whose backends have closed them. To be called now and then.
     pub fn sweep(&self, now: Instant) {
         self.kept.borrow_mut().retain(|_, of_backend| {

@@ -261,3 +261,26 @@ async fn a_rollout_takes_its_part_of_requests_by_client() {
     assert_eq!((old.accepted() > 0, new.accepted()), (true, 1));
     assert_eq!(status(&proxy, NEIGHBOUR, &get("/off", "")).await, "502", "routes come first");
 }
+
+#[tokio::test]
+async fn a_warm_connection_of_http2_that_is_dead_fails_one_request() {
+    let backend = Backend::serving(async |stream: TcpStream| {
+        let answered = std::sync::atomic::AtomicUsize::new(0);
+        let service = service_fn(move |request| {
+            let is_dead = answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0;
+            async move {
+                if is_dead {
+                    std::future::pending::<()>().await;
+                }
+                told(request).await
+            }
+        });
+        let _ended = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+    });
+    let keys = "protocol = \"h2\"\nrequest_timeout = \"300ms\"\nwarm_timeout = \"1h\"";
+    let proxy =
+        Proxy::with(&("[server]\nworkers = 1\n".to_owned() + &config("pool = \"game\"", &pool(&[&backend], keys))));
+    for expected in ["200", "504", "200"] {
+        assert_eq!(status(&proxy, STRANGER, &get("/", "")).await, expected);
+    }
+}
