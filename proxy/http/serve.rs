@@ -48,6 +48,9 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Requests under way at once on a connection of HTTP/2.
 const STREAMS_MAX: u32 = 128;
 
+/// Bytes of an answer that wait for a client of HTTP/2 that does not read, each. The library would hold 400 KiB.
+const STREAM_BUFFER_MAX: usize = 64 * 1024;
+
 /// How long a connection without a request stays once all are to end: its client may be sending one at this moment, and would
 /// learn only from an answer that no more are taken.
 const LINGER: Duration = Duration::from_secs(1);
@@ -202,6 +205,7 @@ impl Host<'_> {
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(STREAMS_MAX)
                 .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+                .max_send_buf_size(STREAM_BUFFER_MAX)
                 .enable_connect_protocol()
                 .serve_connection(io, service)
         );
