@@ -24,6 +24,7 @@ use super::forward::{Forward, Reached};
 use super::front::{Front, Fronts, Target};
 use super::ground::Ground;
 use super::headers;
+use super::io::Traffic;
 use super::player;
 use super::reply::{Afterwards, Reply};
 use super::tunnel::Tunnel;
@@ -57,6 +58,8 @@ pub struct Handler {
     pub counts: Near<Counts>,
     /// The worker's part.
     pub shared: Rc<Shared>,
+    /// Its bytes.
+    pub traffic: Arc<Traffic>,
     /// What an upgrade makes a session of.
     pub ground: Ground,
     /// What the connection has to do.
@@ -253,6 +256,7 @@ impl Handler {
         let stays = !parts.headers.get_all(CONNECTION).iter().any(|value| headers::lists(value, "close"));
         headers::strip(&mut parts.headers);
         parts.version = Version::HTTP_11;
+        self.traffic.answers_within(idle);
         let body = Watched::new(body, idle);
         let warm = Rc::clone(&self.shared.warm);
         let afterwards = Afterwards { exchange, lease, sender: stays.then_some(sender), warm, rule };

@@ -5,9 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use super::framing::{Ambiguous, Framing};
 use super::patience::Phase;
@@ -22,6 +24,8 @@ pub struct Traffic {
     down: AtomicU64,
     tally: Arc<Tally>,
     worker: usize,
+    /// How long the client may take nothing of an answer, in milliseconds; 0 is for ever.
+    patience: AtomicU64,
 }
 
 /// A client's connection.
@@ -33,6 +37,8 @@ pub struct Client<S> {
     framing: Option<(Framing, Arc<Phase>)>,
     /// Where that has found something ambiguous: nothing behind it is read.
     refused: Option<Refused>,
+    /// Runs while the client takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 /// What was ambiguous.
@@ -48,7 +54,18 @@ impl Traffic {
     /// None yet, of this client; it counts for its listener, too.
     pub fn new(visitor: &Visitor) -> Arc<Self> {
         let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { up, down, tally: Arc::clone(&visitor.tally), worker: visitor.worker })
+        let patience = AtomicU64::new(0);
+        Arc::new(Self { up, down, tally: Arc::clone(&visitor.tally), worker: visitor.worker, patience })
+    }
+
+    /// An answer is on its way, of which the client may take nothing for so long.
+    pub fn answers_within(&self, limit: Option<Duration>) {
+        let millis = limit.map_or(0, |limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1));
+        self.patience.store(millis, Relaxed);
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(self.patience.load(Relaxed)).filter(|&millis| millis > 0).map(Duration::from_millis)
     }
 
     fn passed(&self, direction: Direction, bytes: usize) {
@@ -67,7 +84,23 @@ impl<S> Client<S> {
     /// A connection that speaks HTTP/1.1 and tells where it is, or else HTTP/2.
     pub fn new(stream: S, traffic: &Arc<Traffic>, http1: Option<&Arc<Phase>>) -> Self {
         let framing = http1.map(|phase| (Framing::default(), Arc::clone(phase)));
-        Self { stream, traffic: Arc::clone(traffic), framing, refused: None }
+        Self { stream, traffic: Arc::clone(traffic), framing, refused: None, stalled: None }
+    }
+
+    /// What a write came to. One that has waited for too long fails: the library asks for no more of an answer meanwhile, so that
+    /// nobody else would notice.
+    fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let Poll::Ready(result) = result else {
+            let Some(limit) = self.traffic.patience() else { return Poll::Pending };
+            let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+            ready!(timer.as_mut().poll(cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        };
+        self.stalled = None;
+        if let Ok(taken) = result {
+            self.note_taken(taken);
+        }
+        Poll::Ready(result)
     }
 
     /// The connection itself, and what the library has read of what comes behind the requests.
@@ -120,9 +153,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let taken = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        self.note_taken(taken);
-        Poll::Ready(Ok(taken))
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(cx, result)
     }
 
     fn poll_write_vectored(
@@ -130,9 +162,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let taken = ready!(pieces::poll_write(Pin::new(&mut self.stream), cx, slices))?;
-        self.note_taken(taken);
-        Poll::Ready(Ok(taken))
+        let result = pieces::poll_write(Pin::new(&mut self.stream), cx, slices);
+        self.written(cx, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -150,8 +181,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
     use tokio::time::{Instant, timeout};
 
@@ -159,7 +188,13 @@ mod tests {
 
     fn traffic() -> Arc<Traffic> {
         let tally = Arc::new(Tally::new("web".parse().unwrap(), 1));
-        Arc::new(Traffic { up: AtomicU64::new(0), down: AtomicU64::new(0), tally, worker: 0 })
+        Arc::new(Traffic {
+            up: AtomicU64::new(0),
+            down: AtomicU64::new(0),
+            tally,
+            worker: 0,
+            patience: AtomicU64::new(0),
+        })
     }
 
     #[tokio::test]

@@ -242,12 +242,13 @@ impl Host<'_> {
 
 impl<'a> Host<'a> {
     fn handler(self, ground: Ground) -> (Rc<Handler>, &'a Session) {
-        let Self { session, visitor, hosting: Hosting { front, counts, shared }, .. } = self;
+        let Self { session, visitor, traffic, hosting: Hosting { front, counts, shared } } = self;
+        let traffic = Arc::clone(traffic);
         let address = HeaderValue::from_str(&visitor.client.ip().to_string());
         let address = address.unwrap_or_else(|_never| HeaderValue::from_static("unknown"));
         let (busy, leaves_at) = (Busy::new(), Cell::default());
         let (fronts, counts) = (Fronts::new(front), Rc::new(counts));
-        let handler = Handler { visitor, address, fronts, counts, shared, ground, busy, leaves_at };
+        let handler = Handler { visitor, address, fronts, counts, shared, traffic, ground, busy, leaves_at };
         (Rc::new(handler), session)
     }
 }

@@ -284,3 +284,20 @@ async fn a_warm_connection_of_http2_that_is_dead_fails_one_request() {
         assert_eq!(status(&proxy, STRANGER, &get("/", "")).await, expected);
     }
 }
+
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_gives_its_place_back() {
+    let backend = Backend::serving(async |mut stream: TcpStream| {
+        let _asked = stream.read(&mut [0; 2000]).await;
+        let _sent = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n").await;
+        let _sent = stream.write_all(&vec![0; 20_000_000]).await;
+    });
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "idle_timeout = \"500ms\"")));
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut client = socket.connect(proxy.address()).await.unwrap();
+    client.write_all(&get("/", "")).await.unwrap();
+    eventually("it is served", async || proxy.backend(backend.address).await["sessions_active"] == 1).await;
+    eventually("it is not any more", async || proxy.backend(backend.address).await["sessions_active"] == 0).await;
+    proxy.expect_empty().await;
+}
