@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 set -euo pipefail
 export LC_ALL=C
-unset RUST_LOG PORTTI_ADMIN
+unset RUST_LOG PORTTI_ADMIN NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID
 
 INTEGRATION=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$INTEGRATION")

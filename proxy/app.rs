@@ -25,6 +25,7 @@ use crate::control::reload::{self, Reloader};
 use crate::control::sockets::{BindError, Sockets};
 use crate::control::spans::Export;
 use crate::control::state::State;
+use crate::control::supervisor::Supervisor;
 use crate::control::watch::Watch;
 use crate::control::{Control, Request, WorkerLost, admin, queues};
 use crate::drain;
@@ -50,8 +51,8 @@ pub struct Start {
     pub config: Config,
     /// The log, if the program has started one.
     pub telemetry: Telemetry,
-    /// Whether SIGTERM, SIGINT and SIGHUP are for the proxy.
-    pub handle_signals: bool,
+    /// Whether the process is the proxy's own: SIGTERM, SIGINT and SIGHUP are for it, and it tells systemd how it goes.
+    pub owns_process: bool,
 }
 
 /// Why a proxy could not start.
@@ -163,8 +164,9 @@ impl Running {
 
 /// Binds, spawns and connects all parts, on the control thread.
 async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Control, Bound), StartError> {
-    let Start { path, content, config, telemetry, handle_signals } = start;
-    let signals = handle_signals.then(Signals::new).transpose()?;
+    let Start { path, content, config, telemetry, owns_process } = start;
+    let signals = owns_process.then(Signals::new).transpose()?;
+    let supervisor = Rc::new(if owns_process { Supervisor::of_this_process() } else { Supervisor::default() });
     // As soon as may be after they were read.
     let files = Stamps::take(&config, config::folder_of(&path));
     descriptors::make_room(&config);
@@ -196,8 +198,11 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Contr
     let file = Watch::new(state.config_path());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");
 
+    let mailboxes: Vec<_> = workers.iter().map(|worker| worker.mailbox().clone()).collect();
+    supervisor.ready(&state, mailboxes.clone());
+
     let bound = Bound { listeners: addresses.into_iter().collect(), admin };
-    let checkers = Checkers::new(workers.iter().map(|worker| worker.mailbox().clone()).collect());
+    let checkers = Checkers::new(mailboxes);
     let state_of = Rc::clone(&state);
     let reloader = Reloader::new(reload::Start {
         config,
@@ -209,8 +214,9 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Contr
         snapshot,
         state: state_of,
         watch: Rc::clone(&file),
+        supervisor: Rc::clone(&supervisor),
     });
-    Ok((Control { state, reloader, file, workers, spans, trigger, signals, requests }, bound))
+    Ok((Control { state, reloader, file, workers, spans, trigger, supervisor, signals, requests }, bound))
 }
 
 fn serve_admin(socket: TcpListener, state: &Rc<State>) -> io::Result<SocketAddr> {

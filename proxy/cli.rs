@@ -61,7 +61,7 @@ fn run(path: PathBuf) -> ExitCode {
     };
     let telemetry = telemetry::start(&config.log);
     log_warnings(&path, &warnings);
-    let running = match app::start(Start { path, content, config, telemetry, handle_signals: true }) {
+    let running = match app::start(Start { path, content, config, telemetry, owns_process: true }) {
         Ok(running) => running,
         Err(error) => return fail(FAILED, format_args!("portti: {error}")),
     };

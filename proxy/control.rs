@@ -18,12 +18,14 @@ mod scrape;
 pub mod sockets;
 pub mod spans;
 pub mod state;
+pub mod supervisor;
 mod view;
 pub mod watch;
 
 use self::reload::{Reloader, Verdict};
 use self::spans::Export;
 use self::state::State;
+use self::supervisor::Supervisor;
 use self::watch::Watch;
 use crate::drain::Trigger;
 use crate::signal::{Signal, Signals};
@@ -57,6 +59,8 @@ pub struct Control {
     pub spans: Option<Export>,
     /// Moves the process on its way down.
     pub trigger: Trigger,
+    /// Who is told how it goes.
+    pub supervisor: Rc<Supervisor>,
     /// What the operating system asks; `None` where the program handles signals itself.
     pub signals: Option<Signals>,
     /// What the program asks.

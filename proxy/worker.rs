@@ -39,6 +39,8 @@ pub enum Command {
     Close(Close),
     /// What concerns its sessions.
     Sessions(Ask),
+    /// Answer, to show that it is not stuck.
+    Answer(oneshot::Sender<()>),
 }
 
 /// What the control thread asks about a worker's sessions.
@@ -216,6 +218,7 @@ impl Worker {
                 drop(closed);
             }
             Command::Sessions(ask) => answer(&self.home.local, ask),
+            Command::Answer(answer) => drop(answer.send(())),
         }
     }
 
@@ -273,9 +276,11 @@ async fn drain_out(
             },
             () = local.emptied(), if !some_may_come => return,
             () = drain.reached(Phase::Cutting) => break,
-            // There are no sockets to open or close any more.
-            Some(command) = commands.recv() => if let Command::Sessions(ask) = command {
-                answer(local, ask);
+            Some(command) = commands.recv() => match command {
+                Command::Sessions(ask) => answer(local, ask),
+                Command::Answer(answer) => drop(answer.send(())),
+                // There are no sockets to open or close any more.
+                Command::Listen(_) | Command::Close(_) => {}
             },
             (now, ends_at) = due(notice, ends_at) => {
                 local.announce_end(ends_at);

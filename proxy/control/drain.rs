@@ -28,7 +28,9 @@ impl Control {
         let Server { shutdown_delay, drain_timeout, drain_pace, .. } = *self.reloader.server();
         let started = Instant::now();
         let before = self.drained_sessions();
-        tracing::info!(sessions = self.state.admission().active(), "draining");
+        let sessions = self.state.admission().active();
+        tracing::info!(sessions, "draining");
+        self.supervisor.stopping(shutdown_delay + drain_timeout, sessions);
 
         self.trigger.advance(Phase::Leaving);
         let in_a_hurry = tokio::select! {

@@ -18,6 +18,7 @@ use super::health::Checkers;
 use super::names::Names;
 use super::sockets::{Opened, Plan, Sockets};
 use super::state::State;
+use super::supervisor::Supervisor;
 use super::watch::Watch;
 use crate::config::files::Stamps;
 use crate::config::scalar::Name;
@@ -43,6 +44,7 @@ pub struct Reloader {
     snapshot: Arc<ArcSwap<Snapshot>>,
     state: Rc<State>,
     watch: Rc<Watch>,
+    supervisor: Rc<Supervisor>,
 }
 
 /// What a reloader goes on from.
@@ -66,6 +68,8 @@ pub struct Start {
     pub state: Rc<State>,
     /// Told which files the config names.
     pub watch: Rc<Watch>,
+    /// Told when a reload begins and ends.
+    pub supervisor: Rc<Supervisor>,
 }
 
 /// What became of a reload.
@@ -82,8 +86,9 @@ pub enum Verdict {
 impl Reloader {
     /// Goes on from what runs.
     pub fn new(start: Start) -> Self {
-        let Start { config, content, files, sockets, names, checkers, snapshot, state, watch } = start;
-        let mut reloader = Self { config, content, files, sockets, names, checkers, snapshot, state, watch };
+        let Start { config, content, files, sockets, names, checkers, snapshot, state, watch, supervisor } = start;
+        let mut reloader =
+            Self { config, content, files, sockets, names, checkers, snapshot, state, watch, supervisor };
         reloader.watch.follow(reloader.files.paths());
         reloader.checkers.follow(&reloader.state.snapshot());
         reloader
@@ -109,6 +114,8 @@ impl Reloader {
     }
 
     async fn apply(&mut self, content: Result<Vec<u8>, LoadError>, workers: &[worker::Handle]) -> Verdict {
+        let (supervisor, state) = (Rc::clone(&self.supervisor), Rc::clone(&self.state));
+        let _reloading = supervisor.reloading(&state);
         let prepared = content.map_err(|error| error.to_string()).and_then(|content| {
             self.content = content;
             let (mut config, warnings) = self.read().map_err(|error| error.to_string())?;

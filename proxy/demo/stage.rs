@@ -44,7 +44,7 @@ impl Stage {
         teller.event("file", format_args!("{} is a copy of config.example.toml", path.display()));
 
         let telemetry = Telemetry::default();
-        let start = Start { path, content: EXAMPLE.into(), config, telemetry, handle_signals: true };
+        let start = Start { path, content: EXAMPLE.into(), config, telemetry, owns_process: true };
         let running = app::start(start).map_err(|error| {
             Failure::new(format_args!("{error}\nThe demo uses the ports of config.example.toml, so they must be free."))
         })?;
