@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::app::{self, Start};
 use crate::config::{self, Loaded};
 use crate::control::reload::log_warnings;
-use crate::{demo, telemetry};
+use crate::{demo, status, telemetry};
 
 /// It could not start or run.
 const FAILED: u8 = 1;
@@ -39,6 +39,8 @@ enum Command {
         #[arg(value_name = "FILE", default_value = "portti.toml")]
         config: PathBuf,
     },
+    /// Ask a running portti how it is. The exit code is 0 when it is ready, else 1.
+    Status(status::Ask),
     /// Run the example config with small game servers and players, and tell what goes on. Ctrl-C ends it.
     Demo,
 }
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
+        Command::Status(ask) => status::run(&ask),
         Command::Demo => demo::run(),
     }
 }

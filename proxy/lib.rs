@@ -14,7 +14,7 @@
 //! - [`control`]: everything that is not a session: reloads, health checks, host names, the admin server, the way down.
 //! - [`metrics`], [`telemetry`], [`trace`]: what operators see.
 //! - [`net`], [`drain`], [`signal`]: sockets, the phases of a shutdown, what the operating system asks.
-//! - [`app`]: how all of it is put together; [`cli`] and [`demo`] are what a person runs.
+//! - [`app`]: how all of it is put together; [`cli`], [`demo`] and [`status`] are what a person runs.
 
 pub mod admission;
 pub mod app;
@@ -34,6 +34,7 @@ pub mod relay;
 pub mod session;
 pub mod signal;
 pub mod snapshot;
+pub mod status;
 pub mod telemetry;
 pub mod trace;
 pub mod worker;
