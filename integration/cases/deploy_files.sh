@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# The configs in deploy/ are good, and what stops portti there grants the time that their drains take.
+source "$(dirname "$0")/../lib.sh"
+
+# config NAME FILE: checks it, and keeps a copy for what comes below.
+config() {
+    "$PORTTI" check "$2" >"$1.said" 2>&1 || fail "$2: $(cat "$1.said")"
+    cp "$2" "$1.checked"
+}
+
+# seconds KEY FILE: a duration of [server], which is written in seconds there; with its default where it is left out.
+seconds() {
+    local found
+    found=$(sed -nE "s/^$1 = \"([0-9]+)s\"/\1/p" "$2")
+    [ -n "$found" ] || case $1 in shutdown_delay) found=0 ;; drain_timeout) found=30 ;; esac
+    echo "$found"
+}
+
+# granted WHAT SECONDS CONFIG: 5 s are for the last steps (control/supervisor.rs).
+granted() {
+    local needed
+    needed=$(($(seconds shutdown_delay "$3") + $(seconds drain_timeout "$3") + 5))
+    between "$1 grants" "$needed" 300 "$2"
+}
+
+# number KEY FILE: of the only line with this key, in YAML or a unit.
+number() {
+    equal "lines with $1 in $2" 1 "$(grep -cE "^ *$1[:=]" "$2")"
+    sed -nE "s/^ *$1[:=] *([0-9]+)s?$/\1/p" "$2"
+}
+
+deploy=$ROOT/deploy
+config kubernetes "$deploy/kubernetes/portti.toml"
+granted "the Deployment" "$(number terminationGracePeriodSeconds "$deploy/kubernetes/deployment.yaml")" kubernetes.checked
+
+# The block of values.yaml, without its indentation.
+sed -n '/^config: |/,$ { /^config: |/d; s/^  //; p }' "$deploy/helm/portti/values.yaml" >chart.toml
+contains "the chart's config" '^\[listeners' chart.toml
+config helm chart.toml
+granted "the chart" "$(number terminationGracePeriodSeconds "$deploy/helm/portti/values.yaml")" helm.checked
+# One config, in two forms.
+for file in kubernetes.checked helm.checked; do grep -Ev '^(#|$)' "$file" >"$file.bare"; done
+diff kubernetes.checked.bare helm.checked.bare || fail "the chart's config is not that of deploy/kubernetes"
+
+config compose "$deploy/compose/portti/portti.toml"
+granted "compose" "$(number stop_grace_period "$deploy/compose/docker-compose.yml")" compose.checked
+
+"$PORTTI" check "$ROOT/config.example.toml" >/dev/null
+granted "the unit" "$(number TimeoutStopSec "$deploy/systemd/portti.service")" "$ROOT/config.example.toml"
+
+# What they say of `portti` on its command line, it understands.
+for words in "run --config" "status --live --quiet"; do
+    json=$(echo "\"$words" | sed 's/ /", "/g')
+    grep -rqF -- "$json" "$deploy" || fail "nothing in deploy/ has $json any more"
+done
+"$PORTTI" status --help >/dev/null
