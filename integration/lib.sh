@@ -338,3 +338,24 @@ certificate() {
     openssl x509 -req -in "$1.csr" -CA "$2.pem" -CAkey "$2.key" -days "${4:-30}" \
         -extfile <(echo "subjectAltName=DNS:$3") -out "$1.pem" 2>>openssl.log
 }
+
+# start_web_portti: portti with the listeners `web` and, by TLS as web.example.com (its authority is ca.pem), `secure`; both speak HTTP and
+# lead to whoever listens on web.port.
+start_web_portti() {
+    authority ca
+    certificate web ca web.example.com
+    start_portti <<TOML
+[listeners.web]
+bind = "127.0.0.1:0"
+mode = "http"
+pool = "web"
+[listeners.secure]
+bind = "127.0.0.1:0"
+mode = "http"
+pool = "web"
+[listeners.secure.tls]
+certificates = [{ cert = "web.pem", key = "web.key" }]
+[pools.web]
+backends = ["$(address_of web)"]
+TOML
+}

@@ -244,6 +244,10 @@ impl relay::Observe for Observer<'_> {
     }
 
     fn notice(&self) -> Option<String> {
+        // What was agreed on by a request has no place for words of text.
+        if self.record.carries != Carries::Bytes {
+            return None;
+        }
         let (left, messages) = (self.place.time_left()?, self.record.tally().messages());
         let messages = messages.as_ref().filter(|messages| messages.language == Language::Text)?;
         let words = messages.on(Occasion::Drain)?;

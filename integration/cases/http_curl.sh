@@ -4,23 +4,8 @@ source "$(dirname "$0")/../lib.sh"
 need_openssl
 curl --version | grep -q HTTP2 || skip "this curl does not speak HTTP/2"
 
-authority ca
-certificate web ca web.example.com
 start_backend web web
-start_portti <<TOML
-[listeners.web]
-bind = "127.0.0.1:0"
-mode = "http"
-pool = "web"
-[listeners.secure]
-bind = "127.0.0.1:0"
-mode = "http"
-pool = "web"
-[listeners.secure.tls]
-certificates = [{ cert = "web.pem", key = "web.key" }]
-[pools.web]
-backends = ["$(address_of web)"]
-TOML
+start_web_portti
 head -c 300000 /dev/urandom >upload
 hash=$(sha256sum <upload)
 hash="300000 ${hash%% *}"

@@ -8,8 +8,6 @@ need h2load nghttp2-client
 need_openssl
 peer nginx
 
-authority ca
-certificate web ca web.example.com
 free_port >web.port
 start_nginx web <<CFG
     keepalive_requests 1000000;
@@ -19,20 +17,7 @@ start_nginx web <<CFG
         location /count { stub_status; }
     }
 CFG
-start_portti <<TOML
-[listeners.web]
-bind = "127.0.0.1:0"
-mode = "http"
-pool = "web"
-[listeners.secure]
-bind = "127.0.0.1:0"
-mode = "http"
-pool = "web"
-[listeners.secure.tls]
-certificates = [{ cert = "web.pem", key = "web.key" }]
-[pools.web]
-backends = ["$(address_of web)"]
-TOML
+start_web_portti
 plain=http://127.0.0.1:$(listener_port web)/
 secure=https://127.0.0.1:$(listener_port secure)/
 

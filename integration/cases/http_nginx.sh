@@ -5,8 +5,6 @@ source "$(dirname "$0")/../lib.sh"
 need_openssl
 peer nginx
 
-authority ca
-certificate web ca web.example.com
 free_port >web.port
 mkdir www
 echo "welcome" >www/index.html
@@ -20,20 +18,7 @@ start_nginx web <<CFG
         location /slow { root $PWD/www; limit_rate 1m; rewrite .* /large break; }
     }
 CFG
-start_portti <<TOML
-[listeners.web]
-bind = "127.0.0.1:0"
-mode = "http"
-pool = "web"
-[listeners.secure]
-bind = "127.0.0.1:0"
-mode = "http"
-pool = "web"
-[listeners.secure.tls]
-certificates = [{ cert = "web.pem", key = "web.key" }]
-[pools.web]
-backends = ["$(address_of web)"]
-TOML
+start_web_portti
 plain=http://127.0.0.1:$(listener_port web)
 secure=https://web.example.com:$(listener_port secure)
 to_secure=(--cacert ca.pem --resolve "web.example.com:$(listener_port secure):127.0.0.1")

@@ -104,7 +104,7 @@ impl Reason {
 impl From<Failed> for Reason {
     fn from(failed: Failed) -> Self {
         match failed {
-            Failed::NoBackend => Self::NoBackend,
+            Failed::NoBackend | Failed::Refused => Self::NoBackend,
             Failed::QueueFull => Self::QueueFull,
             Failed::QueueTimeout => Self::QueueTimeout,
             Failed::Connect => Self::ConnectFailed,

@@ -37,6 +37,7 @@ pub struct Counts {
 /// Requests that went to one pool.
 #[derive(Debug)]
 pub struct Answers {
+    pool: Option<Name>,
     classes: [AtomicU64; CLASSES.len()],
     duration: Histogram,
 }
@@ -88,7 +89,8 @@ impl Counts {
     /// The counts for requests to a pool.
     pub fn of(&self, pool: &Name) -> Arc<Answers> {
         let mut pools = self.pools();
-        Arc::clone(pools.entry(pool.clone()).or_default())
+        let new = || Arc::new(Answers { pool: Some(pool.clone()), ..Answers::default() });
+        Arc::clone(pools.entry(pool.clone()).or_insert_with(new))
     }
 
     /// All of them: by the pool's name, which is empty for none.
@@ -138,7 +140,7 @@ impl Answers {
 
 impl Default for Answers {
     fn default() -> Self {
-        Self { classes: Default::default(), duration: metrics::request_duration() }
+        Self { pool: None, classes: Default::default(), duration: metrics::request_duration() }
     }
 }
 
@@ -219,6 +221,12 @@ impl Exchange {
         self.host.as_ref()?.to_str().ok()
     }
 
+    /// The pool that has answered, or was to.
+    fn pool(&self) -> Option<&Name> {
+        let meant = self.answers.as_ref().and_then(|answers| answers.pool.as_ref());
+        self.source.as_ref().map(|source| source.pool.name()).or(meant)
+    }
+
     /// As much of it as is told.
     fn path(&self) -> &str {
         let path = self.target.path();
@@ -239,7 +247,7 @@ impl Exchange {
             host = self.host(),
             path = self.path(),
             status = self.status.map(|status| status.as_u16()),
-            pool = source.map(|source| tracing::field::display(source.pool.name())),
+            pool = self.pool().map(tracing::field::display),
             backend = source.map(|source| tracing::field::display(source.backend.key())),
             queue_ms = source.map(|source| millis(source.queue)),
             connect_ms = source.map(|source| millis(source.connect)),

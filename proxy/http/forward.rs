@@ -59,6 +59,8 @@ pub enum Failed {
     Connect,
     /// The connection broke before the answer's head had come.
     Reset,
+    /// The backend said that it has done nothing with it (HTTP/2).
+    Refused,
     /// The answer's head did not come in the pool's `request_timeout`.
     Timeout,
     /// The client broke off the request's body, or it could be read in two ways.
@@ -159,7 +161,10 @@ where
             match exchange(&pool, sender, request).await {
                 Ok((response, sender)) => return Ok(reached(response, (pool, lease), sender, Duration::ZERO)),
                 Err(Failed::Reset) if request.is_some() => {}
-                Err(Failed::Reset) if again.is_some() => *request = again,
+                Err(Failed::Reset) if again.as_ref().is_some_and(|again| again.method().is_idempotent()) => {
+                    *request = again;
+                }
+                Err(Failed::Refused) if again.is_some() => *request = again,
                 Err(why) => {
                     if why == Failed::Timeout {
                         // It may be dead, or full: whoever comes next is not to share its lot.
@@ -208,9 +213,10 @@ fn reached<B>(response: Response<Incoming>, (pool, lease): Grant, sender: Sender
     Reached { response, at, lease, pool, queue: Duration::ZERO, connect, sender }
 }
 
-/// The same request again, if it may be sent twice: it has no body, and does nothing more the second time (RFC 9110, 9.2.2).
+/// The same request again, if it has no body. It may be sent twice if it does nothing more the second time (RFC 9110, 9.2.2), or if
+/// nothing was done with it.
 fn copy<B>(request: &Request<Upload<B>>) -> Option<Request<Upload<B>>> {
-    (matches!(request.body(), Upload::Empty) && request.method().is_idempotent()).then(|| {
+    matches!(request.body(), Upload::Empty).then(|| {
         let mut copy = Request::new(Upload::Empty);
         *copy.method_mut() = request.method().clone();
         *copy.uri_mut() = request.uri().clone();
@@ -237,11 +243,26 @@ where
         Some(Ok(response)) => Ok((response, sender)),
         Some(Err(mut error)) => {
             *request = error.take_message();
-            // The library had to end the connection, but the client may be who broke off.
-            Err(if error.error().is_user() { body_failed(error.error()) } else { Failed::Reset })
+            Err(match error.error() {
+                // The library had to end the connection, but the client may be who broke off.
+                error if error.is_user() => body_failed(error),
+                error if is_refusal(error) => Failed::Refused,
+                _ => Failed::Reset,
+            })
         }
         None => Err(Failed::Timeout),
     }
+}
+
+/// Whether the backend has said that it did nothing with the request (RFC 9113, 8.7): it may be sent again, whatever it is.
+fn is_refusal(error: &hyper::Error) -> bool {
+    let why = error.source().and_then(|why| why.downcast_ref::<h2::Error>());
+    why.is_some_and(|why| match why.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => true,
+        // It goes away in order, and this request was not among those that it still answers.
+        Some(h2::Reason::NO_ERROR) => why.is_go_away() && why.is_remote(),
+        _ => false,
+    })
 }
 
 fn body_failed(error: &hyper::Error) -> Failed {
@@ -277,7 +298,7 @@ fn blame(lease: &Lease, why: Failed) -> Failed {
         Failed::Timeout => lease.failed(Failure::RequestTimeout, Instant::now()),
         // Of failed connects the backend knows already, and of the others it is not guilty.
         Failed::NoBackend | Failed::QueueFull | Failed::QueueTimeout | Failed::Connect => {}
-        Failed::Body | Failed::BodyTimeout => {}
+        Failed::Body | Failed::BodyTimeout | Failed::Refused => {}
     }
     why
 }

@@ -211,6 +211,29 @@ async fn backends_may_speak_http2_plain_or_by_tls() {
     }
 }
 
+/// More at once than it takes, and before it could say so: what it refuses has done nothing, and is nobody's failure.
+#[tokio::test]
+async fn what_an_http2_backend_refuses_is_sent_again() {
+    let backend = Backend::serving(async |stream| {
+        let mut server = http2::Builder::new(TokioExecutor::new());
+        let service = service_fn(async |request| {
+            sleep(Duration::from_millis(50)).await;
+            told(request).await
+        });
+        let _ended = server.max_concurrent_streams(4).serve_connection(TokioIo::new(stream), service).await;
+    });
+    let proxy = Arc::new(Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "protocol = \"h2\""))));
+    let mut asked = JoinSet::new();
+    for _ in 0..40 {
+        let proxy = Arc::clone(&proxy);
+        asked.spawn(async move { said(proxy.address(), &post("/", "")).await });
+    }
+    let answers = asked.join_all().await;
+    let failed: Vec<_> = answers.iter().filter(|answer| !answer.starts_with("HTTP/1.1 200 ")).collect();
+    assert!(failed.is_empty(), "{} of {}: {:?}", failed.len(), answers.len(), failed.first());
+    assert_eq!(proxy.metric("portti_backend_failures_total", &[]).await, 0.0);
+}
+
 #[tokio::test]
 async fn answers_may_count_against_a_backend_and_proxies_may_sign() {
     let broken = Backend::serving(async |mut stream| {

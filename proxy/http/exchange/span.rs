@@ -80,8 +80,8 @@ impl Exchange {
         span.tell("portti.session", self.visitor.session.to_string());
         span.tell("portti.listener", self.visitor.tally.listener().clone());
         let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+        span.tell_if("portti.pool", self.pool().cloned());
         if let Some(source) = &self.source {
-            span.tell("portti.pool", source.pool.name().clone());
             span.tell("portti.backend", Arc::clone(&source.backend));
             span.tell("portti.queue_ms", millis(source.queue));
             span.tell("portti.connect_ms", millis(source.connect));
