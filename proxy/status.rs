@@ -44,9 +44,16 @@ pub enum NoAnswer {
 
 /// An answer of the admin server.
 #[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    code: u16,
-    body: String,
+pub struct Answer {
+    /// The status of HTTP.
+    pub code: u16,
+    /// What follows the head.
+    pub body: String,
+}
+
+/// `GET path`, as the admin server is asked for it. The connection ends behind the answer.
+pub fn request(admin: &str, path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")
 }
 
 /// Asks, and tells.
@@ -98,14 +105,15 @@ fn get(admin: &str, path: &str) -> Result<Answer, NoAnswer> {
 fn exchange(mut stream: TcpStream, admin: &str, path: &str) -> Result<Answer, NoAnswer> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(request(admin, path).as_bytes())?;
     let mut answer = String::new();
     stream.take(ANSWER_MAX).read_to_string(&mut answer)?;
     Answer::read(&answer).ok_or(NoAnswer::Strange)
 }
 
 impl Answer {
-    fn read(answer: &str) -> Option<Self> {
+    /// All that has come on a connection; `None` if that is no answer.
+    pub fn read(answer: &str) -> Option<Self> {
         let (head, body) = answer.split_once("\r\n\r\n")?;
         let code = head.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok()?;
         Some(Self { code, body: body.to_owned() })

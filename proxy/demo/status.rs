@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::failure::Failure;
+use crate::status;
 
 /// The pool of the story.
 pub(super) const POOL: &str = "game";
@@ -58,7 +59,7 @@ impl Status {
         let answer = timeout(PATIENCE, get(admin, "/api/v1/status")).await;
         let answer = answer.map_err(|elapsed| failed(&elapsed))?.map_err(|error| failed(&error))?;
         let body = body(&answer).ok_or_else(|| failed(&answer.lines().next().unwrap_or_default()))?;
-        let value: Value = serde_json::from_str(body).map_err(|error| failed(&error))?;
+        let value: Value = serde_json::from_str(&body).map_err(|error| failed(&error))?;
         Ok(Self::of(&value))
     }
 
@@ -109,17 +110,15 @@ impl Backend {
 
 async fn get(admin: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(admin).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
+    stream.write_all(status::request(&admin.to_string(), path).as_bytes()).await?;
     let mut answer = String::new();
     stream.take(ANSWER_MAX).read_to_string(&mut answer).await?;
     Ok(answer)
 }
 
 /// The body of a good answer.
-fn body(answer: &str) -> Option<&str> {
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.1 200 ").then_some(body)
+fn body(answer: &str) -> Option<String> {
+    status::Answer::read(answer).filter(|answer| answer.code == 200).map(|answer| answer.body)
 }
 
 fn number(value: &Value) -> u64 {
@@ -138,7 +137,7 @@ mod tests {
 
     #[test]
     fn only_a_good_answer_has_a_body() {
-        assert_eq!(body("HTTP/1.1 200 OK\r\na: b\r\n\r\n{}"), Some("{}"));
+        assert_eq!(body("HTTP/1.1 200 OK\r\na: b\r\n\r\n{}").as_deref(), Some("{}"));
         assert_eq!(body("HTTP/1.1 503 Service Unavailable\r\na: b\r\n\r\n{}"), None);
         assert_eq!(body("HTTP/1.1 200 OK\r\n"), None);
     }
