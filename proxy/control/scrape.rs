@@ -9,7 +9,7 @@ use super::state::State;
 use crate::config::scalar::Name;
 use crate::drain::Phase;
 use crate::http::answer::Reason;
-use crate::http::exchange;
+use crate::http::exchange::{Answers, CLASSES};
 use crate::metrics::{Definition, Exposition, names};
 use crate::pool::breaker::State as Circuit;
 use crate::pool::health::Verdict;
@@ -98,18 +98,19 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
 fn requests(exposition: &mut Exposition, snapshot: &Snapshot) {
     let speaking = || snapshot.listeners.iter().filter(|(_, listener)| listener.front.is_some());
     let counts = || speaking().map(|(name, listener)| (name.as_str(), &listener.counts.requests));
-    let by_pool: Vec<_> = counts()
-        .flat_map(|(name, counts)| counts.all().into_iter().map(move |(pool, its)| (name, pool, its)))
-        .collect();
+    let by_pool: Vec<_> =
+        counts().flat_map(|(name, counts)| counts.all().into_iter().map(move |its| (name, its))).collect();
+    let of = |answers: &Answers| answers.pool().map_or_else(String::new, Name::to_string);
     let mut total = exposition.family(names::REQUESTS);
-    for (listener, pool, answers) in &by_pool {
-        for (class, count) in exchange::CLASSES.iter().zip(answers.by_class()) {
-            total.count(&[listener, pool, class], count);
+    for (listener, answers) in &by_pool {
+        let pool = of(answers);
+        for (class, count) in CLASSES.iter().zip(answers.by_class()) {
+            total.count(&[listener, &pool, class], count);
         }
     }
     let mut duration = exposition.family(names::REQUEST_DURATION);
-    for (listener, pool, answers) in &by_pool {
-        duration.histogram(&[listener, pool], answers.duration());
+    for (listener, answers) in &by_pool {
+        duration.histogram(&[listener, &of(answers)], answers.duration());
     }
     let mut refused = exposition.family(names::REQUESTS_REFUSED);
     for (listener, counts) in counts() {

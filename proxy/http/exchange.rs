@@ -93,11 +93,9 @@ impl Counts {
         Arc::clone(pools.entry(pool.clone()).or_insert_with(new))
     }
 
-    /// All of them: by the pool's name, which is empty for none.
-    pub fn all(&self) -> Vec<(String, Arc<Answers>)> {
-        let pools = self.pools();
-        let pools = pools.iter().map(|(name, answers)| (name.to_string(), Arc::clone(answers)));
-        pools.chain([(String::new(), Arc::clone(&self.nowhere))]).collect()
+    /// All of them, those that went nowhere last.
+    pub fn all(&self) -> Vec<Arc<Answers>> {
+        self.pools().values().chain([&self.nowhere]).map(Arc::clone).collect()
     }
 
     /// Forgets pools that are no more.
@@ -121,6 +119,11 @@ impl Counts {
 }
 
 impl Answers {
+    /// The pool that these went to, if to any.
+    pub fn pool(&self) -> Option<&Name> {
+        self.pool.as_ref()
+    }
+
     /// Those of each class, in the order of [`CLASSES`].
     pub fn by_class(&self) -> [u64; CLASSES.len()] {
         std::array::from_fn(|class| self.classes[class].load(Relaxed))
@@ -223,7 +226,7 @@ impl Exchange {
 
     /// The pool that has answered, or was to.
     fn pool(&self) -> Option<&Name> {
-        let meant = self.answers.as_ref().and_then(|answers| answers.pool.as_ref());
+        let meant = self.answers.as_ref().and_then(|answers| answers.pool());
         self.source.as_ref().map(|source| source.pool.name()).or(meant)
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, UPGRADE};
 use hyper::http::uri::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version, upgrade};
 use tokio::time::{Instant, sleep};
@@ -23,7 +23,7 @@ use super::exchange::{Counts, Exchange, Source, Traced};
 use super::forward::{Forward, Reached};
 use super::front::{Front, Fronts, Target};
 use super::ground::Ground;
-use super::headers;
+use super::headers::{self, X_REQUEST_ID};
 use super::io::Traffic;
 use super::player;
 use super::reply::{Afterwards, Reply};
@@ -70,8 +70,6 @@ pub struct Handler {
 
 /// Often enough for times that are given in seconds.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the library wants to hear of a request.
 type Answered = Result<Response<Reply>, Infallible>;

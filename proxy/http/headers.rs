@@ -11,6 +11,15 @@ use hyper::header::{
     CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
+/// What a request is called, from proxy to proxy.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Its place in a trace (W3C Trace Context).
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What others have to say of that trace.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -90,9 +99,10 @@ fn named(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
+/// What this proxy tells a backend itself.
 fn is_forwarding(name: &HeaderName) -> bool {
-    let own = ["x-request-id", "traceparent", "tracestate"].contains(&name.as_str());
-    own || [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, FORWARDED].contains(name)
+    let own = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, FORWARDED, X_REQUEST_ID, TRACEPARENT, TRACESTATE];
+    own.contains(name)
 }
 
 /// Whether a header's list has this word, whatever parameters it has.

@@ -51,7 +51,7 @@ impl Tunnel {
             Ok(Err(_never)) => CloseReason::Killed,
             Err(_gone) => CloseReason::ClientReset,
         };
-        session.visitor().note_served(self.player);
+        session.note_player(self.player);
         session.end(reason);
     }
 
@@ -61,7 +61,7 @@ impl Tunnel {
             Ok(stream) => self.connect(&mut session, Line::new(TokioIo::new(stream), Bytes::new())).await,
             Err(_gone) => CloseReason::ClientReset,
         };
-        session.visitor().note_served(self.player);
+        session.note_player(self.player);
         session.end(reason);
     }
 

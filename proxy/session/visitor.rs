@@ -41,9 +41,14 @@ impl Visitor {
     /// A backend has answered a request of its; of this player, if it is known.
     pub fn note_served(&self, player: Option<ClientKey>) {
         self.served.set(true);
-        if let Some(player) = player {
-            self.house.note_served(self.tally.memory(), player, Instant::now());
-        }
+        note_player(&self.house, &self.tally, player);
+    }
+}
+
+/// A player that is known has been served until now.
+fn note_player(house: &Admission, tally: &Tally, player: Option<ClientKey>) {
+    if let Some(player) = player {
+        house.note_served(tally.memory(), player, Instant::now());
     }
 }
 
@@ -83,6 +88,11 @@ impl Session {
     /// Notes bytes that have passed, and have been counted for the listener.
     pub fn note_bytes(&self, direction: Direction, bytes: u64) {
         self.place.passed(direction, usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
+    /// Notes that this player, if it is known, was served until now.
+    pub fn note_player(&self, player: Option<ClientKey>) {
+        note_player(self.permit.house(), self.record.tally(), player);
     }
 
     /// Notes that its client was served here, though it was not connected to one backend.

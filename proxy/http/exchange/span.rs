@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderValue};
 
 use super::Exchange;
 use crate::http::front::Front;
+use crate::http::headers::{TRACEPARENT, TRACESTATE};
 use crate::session::Visitor;
 use crate::trace::{Context, Span, SpanId};
-
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The place in a trace of a request whose span is kept.
 #[derive(Debug, Clone, Copy)]
