@@ -82,11 +82,17 @@ pub struct Running {
 pub fn start(start: Start) -> Result<Running, StartError> {
     let (requests, asked) = mpsc::channel(REQUESTS);
     let (report, started) = sync_mpsc::sync_channel(1);
-    let control = thread::Builder::new().name("control".to_owned()).spawn(move || control(start, asked, &report))?;
+    let requests_of = requests.downgrade();
+    let control = thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || control(start, (requests_of, asked), &report))?;
     let bound =
         started.recv().map_err(|_gone| StartError::System(io::Error::other("the control thread panicked")))??;
     Ok(Running { listeners: bound.listeners, admin: bound.admin, requests, control })
 }
+
+/// How the control thread is asked, and where it hears of it.
+type Requests = (mpsc::WeakSender<Request>, mpsc::Receiver<Request>);
 
 /// What a start has bound.
 struct Bound {
@@ -97,7 +103,7 @@ struct Bound {
 /// The life of the control thread. Reports once, when everything is bound or cannot be.
 fn control(
     start: Start,
-    requests: mpsc::Receiver<Request>,
+    requests: Requests,
     report: &sync_mpsc::SyncSender<Result<Bound, StartError>>,
 ) -> Result<(), WorkerLost> {
     // Whoever starts waits for the report until it comes.
@@ -163,7 +169,7 @@ impl Running {
 }
 
 /// Binds, spawns and connects all parts, on the control thread.
-async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Control, Bound), StartError> {
+async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, Bound), StartError> {
     let Start { path, content, config, telemetry, owns_process } = start;
     let signals = owns_process.then(Signals::new).transpose()?;
     let supervisor = Rc::new(if owns_process { Supervisor::of_this_process() } else { Supervisor::default() });
@@ -172,7 +178,7 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Contr
     descriptors::make_room(&config);
     let (trigger, drain) = drain::channel();
 
-    let admin_socket = match config.admin {
+    let admin_socket = match config.admin.bind {
         Some(address) => Some(bind_admin(address).await?),
         None => None,
     };
@@ -182,7 +188,10 @@ async fn build(start: Start, requests: mpsc::Receiver<Request>) -> Result<(Contr
     let names = Rc::new(Names::new(&config.dns));
     let first = Snapshot::new(&config, &addresses, &names.answers(), None);
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
-    let state = Rc::new(State::new(Arc::clone(&snapshot), Rc::clone(&names), drain.clone(), telemetry, path));
+    let config = Rc::new(config);
+    let of_control = (Rc::clone(&config), asking);
+    let state = State::new(Arc::clone(&snapshot), Rc::clone(&names), drain.clone(), telemetry, path, of_control);
+    let state = Rc::new(state);
     // Served from here on, so that whoever asks hears "starting" while names are looked up.
     let admin = admin_socket.map(|socket| serve_admin(socket, &state)).transpose()?;
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use self::keys::Keys;
-use super::model::{Config, Listener, Pool};
+use super::model::{Backend, Config, Listener, Pool};
 use super::scalar::{Address, Name};
 
 mod keys;
@@ -68,6 +68,31 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     changes
 }
 
+/// Every key that a config has, the file's or by default, with what the file would write for it.
+pub fn effective(config: &Config) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    let mut add =
+        |prefix: &str, keys: Keys| all.extend(keys.into_iter().map(|(key, value)| (format!("{prefix}{key}"), value)));
+    add("", keys::process(config));
+    for listener in &config.listeners {
+        let prefix = format!("listeners.{}.", listener.name);
+        let bind: Vec<_> = listener.bind.iter().map(ToString::to_string).collect();
+        add(&prefix, vec![("bind", bind.join(", "))]);
+        add(&prefix, keys::listener(listener));
+    }
+    for pool in &config.pools {
+        for backend in &pool.backends {
+            add(&backend_prefix(pool, backend), keys::backend(backend));
+        }
+        add(&format!("pools.{}.", pool.name), keys::pool(pool));
+    }
+    all
+}
+
+fn backend_prefix(pool: &Pool, backend: &Backend) -> String {
+    format!("pools.{}.backends[{}].", pool.name, backend.address)
+}
+
 impl Change {
     /// Whether it is without effect until the process is started anew.
     pub fn needs_restart(&self) -> bool {
@@ -92,7 +117,7 @@ fn pool(old: &Pool, new: &Pool, changes: &mut Vec<Change>) {
             (None, Some(added)) => changes.push(Change::BackendAdded(new.name.clone(), added.address.clone())),
             (Some(removed), None) => changes.push(Change::BackendRemoved(new.name.clone(), removed.address.clone())),
             (Some(old), Some(kept)) => {
-                let prefix = format!("pools.{}.backends[{}].", new.name, kept.address);
+                let prefix = backend_prefix(new, kept);
                 compare(&prefix, &keys::backend(old), &keys::backend(kept), changes);
             }
             (None, None) => {}

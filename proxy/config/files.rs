@@ -7,8 +7,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::model::Config;
+use super::model::{Config, Token};
 
 mod certificates;
 mod lists;
@@ -22,11 +23,22 @@ pub(super) fn read(config: &mut Config, folder: &Path, before: Option<&Config>) 
     let mut problems = Vec::new();
     lists::read(config, folder, &mut problems);
     certificates::read(config, folder, before, &mut problems);
+    token(config, folder, &mut problems);
     let mut text = String::new();
     for (path, problem) in &problems {
         _ = writeln!(text, "error: {path}: {problem}");
     }
     if problems.is_empty() { Ok(()) } else { Err(text.trim_end().to_owned()) }
+}
+
+/// Reads what those who may use the admin server have to know.
+fn token(config: &mut Config, folder: &Path, problems: &mut Vec<Problem>) {
+    let Some(path) = &config.admin.token_file else { return };
+    let found = read_file(&folder.join(path));
+    match found.and_then(|file| Token::read(&file).map_err(|error| error.to_string())) {
+        Ok(token) => config.admin.token = Some(Arc::new(token)),
+        Err(problem) => problems.push(("admin.token_file".to_owned(), format!("{}: {problem}", path.display()))),
+    }
 }
 
 /// What files held when they were looked at, by a number for each that changes with it.
@@ -76,7 +88,7 @@ fn named(config: &Config) -> impl Iterator<Item = &PathBuf> {
     let lists = config.listeners.iter().filter_map(|listener| listener.admission.deny_file.as_ref());
     let certificates = config.certificates().flat_map(|(_, certificate)| [&certificate.cert, &certificate.key]);
     let trusts = config.trusts().filter_map(|(_, trust)| trust.file.as_ref());
-    lists.chain(certificates).chain(trusts)
+    lists.chain(certificates).chain(trusts).chain(&config.admin.token_file)
 }
 
 /// A problem with what a key names: the key's path, and what is wrong.

@@ -1,17 +1,17 @@
 //! From what the file says to what the program needs: every value read, every default filled in, every reference
 //! checked. One function a section; none stops at a problem.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::model::{Config, Log, LogFormat, LogLevel, Server};
 use super::problem::{Place, Problem};
-use super::raw::{Section, Setting, Value};
+use super::raw::{Section, Value};
 use super::scalar::{self, Explain as _, Name, Rate};
 
 mod accept_proxy;
 mod addresses;
+mod admin;
 mod admission;
 mod breaker;
 mod dns;
@@ -31,7 +31,7 @@ mod tracing;
 /// The whole file. What it returns is of use only if no error was reported.
 pub(super) fn config(root: &mut Section<'_>) -> Config {
     let server = root.section("server", server);
-    let admin = root.section("admin", admin);
+    let admin = root.section("admin", admin::read);
     let log = root.section("log", log);
     let tracing = root.section("tracing", tracing::read);
     let dns = root.section("dns", dns::read);
@@ -42,11 +42,11 @@ pub(super) fn config(root: &mut Section<'_>) -> Config {
     if no_listeners || no_pools {
         root.report.add_unless_damaged(nothing_to_do(no_listeners, no_pools));
     }
-    addresses::check(root.report, admin.as_ref(), &listeners);
+    addresses::check(root.report, admin.bind.as_ref(), &listeners);
     references::check(root.report, &listeners, &pools);
     Config {
         server,
-        admin: admin.map(|setting| setting.value),
+        admin: admin.server,
         log,
         tracing,
         dns,
@@ -87,20 +87,6 @@ fn server(section: &mut Section<'_>) -> Server {
         levels: section.section("levels", admission::levels),
         reconnect: section.section("reconnect", admission::reconnect),
     }
-}
-
-/// Where the admin server listens, unless it is off.
-fn admin(section: &mut Section<'_>) -> Option<Setting<SocketAddr>> {
-    let bind = section.setting("bind", Some(ADMIN_BIND), |value| {
-        if value.is_off() { Some(None) } else { value.parse(scalar::bind_address).map(Some) }
-    });
-    let address = bind.value?;
-    if !address.ip().is_loopback() {
-        let message = "other machines can reach the admin address, which asks for no password";
-        let hint = format!(r#"bind it to "127.0.0.1:{}", or let a firewall decide who may connect"#, address.port());
-        section.add(Problem::warning(&bind.place, message).hint(hint));
-    }
-    Some(bind.with(address))
 }
 
 fn log(section: &mut Section<'_>) -> Log {
@@ -157,9 +143,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Only a balancer in front that polls `/readyz` needs one, and only its operator knows how long.
 const SHUTDOWN_DELAY: Duration = Duration::ZERO;
-
-/// This machine only, as nothing there asks for a password.
-const ADMIN_BIND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
 
 #[cfg(test)]
 mod tests;

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+mod admin;
 mod http;
 mod messages;
 mod tls;
 
+pub use self::admin::{AdminServer, Token, TokenError};
 pub use self::http::{Http, HttpRoute, PlayerKey, Protocol, Requests};
 pub use self::messages::{Language, Messages, Occasion};
 pub use self::tls::{Certificate, ClientAuth, Encryption, Material, Route, Termination, TlsVersion, Trust};
@@ -32,8 +34,8 @@ use crate::pool::{breaker, health};
 pub struct Config {
     /// Limits of the process as a whole.
     pub server: Server,
-    /// Where the admin server listens; `None` is `bind = "off"`.
-    pub admin: Option<SocketAddr>,
+    /// The admin server, and who may use it.
+    pub admin: AdminServer,
     /// What is logged, and how.
     pub log: Log,
     /// Where spans go.

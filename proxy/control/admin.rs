@@ -1,8 +1,10 @@
 //! The admin server: HTTP for people, probes and scrapers, on the control thread.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +29,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one connection may last, so that clients that do not read their answers hold no place for ever. Scrapers
 /// come back by themselves.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(60);
+
+/// How long one may last on which events are sent. Browsers come back by themselves.
+const STREAM_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Bytes of a request's head, at most.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -64,15 +69,26 @@ pub async fn serve(socket: TcpListener, state: Rc<State>) {
 }
 
 async fn serve_connection(stream: TcpStream, state: Rc<State>) {
+    let is_streaming = Rc::new(Cell::new(false));
+    let goes_on = Rc::clone(&is_streaming);
     let service = service_fn(move |request| {
-        let answer = api::answer(&request, &state);
-        async move { Ok::<_, Infallible>(answer) }
+        let (state, goes_on) = (Rc::clone(&state), Rc::clone(&goes_on));
+        async move {
+            let answer = api::answer(request, state).await;
+            goes_on.set(api::is_stream(&answer));
+            Ok::<_, Infallible>(answer)
+        }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service)
+    );
     // A client that talks nonsense or goes away is not the operator's concern.
-    let _ended = timeout(CONNECTION_LIFETIME, connection).await;
+    let ended = timeout(CONNECTION_LIFETIME, connection.as_mut()).await;
+    if ended.is_err() && is_streaming.get() {
+        let _ended = timeout(STREAM_LIFETIME, connection).await;
+    }
 }

@@ -33,7 +33,7 @@ const NAMES_PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Reloader {
     /// What runs.
-    config: Config,
+    config: Rc<Config>,
     /// What the file held when it was last read, applied or not.
     content: Vec<u8>,
     /// What the files held that it names, when they were last read; those that what runs names are among them.
@@ -51,7 +51,7 @@ pub struct Reloader {
 #[derive(Debug)]
 pub struct Start {
     /// The config that runs.
-    pub config: Config,
+    pub config: Rc<Config>,
     /// What it was read from.
     pub content: Vec<u8>,
     /// What the files held that it names.
@@ -164,7 +164,7 @@ impl Reloader {
 
     /// Takes over what names of backends stand for now.
     pub fn follow_names(&mut self) {
-        let (config, bound) = (self.config.clone(), self.snapshot.load().bound());
+        let (config, bound) = (Rc::clone(&self.config), self.snapshot.load().bound());
         self.store(&config, &bound);
     }
 
@@ -190,7 +190,7 @@ impl Reloader {
 
     fn finish(&mut self, config: Config, changes: &[diff::Change]) {
         self.state.telemetry().set_level(config.log.level);
-        self.config = config;
+        self.config = Rc::new(config);
         let files = self.files.clone().of(&self.config, config::folder_of(self.state.config_path()));
         self.look_at(files);
         for change in changes {
@@ -200,7 +200,7 @@ impl Reloader {
             tracing::warn!("config: {key}: {problem}; what it held before stands");
         }
         let needs_restart = changes.iter().filter_map(needs_restart).collect();
-        self.state.note_applied(needs_restart);
+        self.state.note_applied(Rc::clone(&self.config), needs_restart);
         tracing::info!(changes = changes.len(), generation = self.state.loads().generation, "config reloaded");
     }
 
@@ -216,7 +216,7 @@ impl Reloader {
 fn keep_fixed(new: Config, running: &Config) -> Config {
     Config {
         server: model::Server { workers: running.server.workers, ..new.server },
-        admin: running.admin,
+        admin: new.admin.staying(&running.admin),
         log: model::Log { format: running.log.format, ..new.log },
         ..new
     }

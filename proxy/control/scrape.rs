@@ -230,6 +230,10 @@ fn process(exposition: &mut Exposition, state: &State) {
     exposition.family(names::CONFIG_LAST_OK).count(&[], u64::from(loads.last.error.is_none()));
     exposition.family(names::CONFIG_LAST_AT).sample(&[], since_1970(loads.applied_at));
     exposition.family(names::LOG_DROPPED).count(&[], state.telemetry().dropped_lines());
+    let mut asked = exposition.family(names::ADMIN_REQUESTS);
+    for ((path, code), count) in &*state.asked() {
+        asked.count(&[path, &code.to_string()], *count);
+    }
     spans(exposition, &state.snapshot().tracer);
     exposition.family(names::BUILD_INFO).count(&[env!("CARGO_PKG_VERSION")], 1);
 }

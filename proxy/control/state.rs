@@ -1,16 +1,20 @@
 //! What the control thread knows, for the admin server to show.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::Request;
+use super::api::Asked;
 use super::names::Names;
 use crate::admission::Admission;
+use crate::config::model::Config;
 use crate::drain::{Phase, Watch};
 use crate::snapshot::Snapshot;
 use crate::telemetry::Telemetry;
@@ -26,6 +30,9 @@ pub struct State {
     started_at: Instant,
     listening: Cell<bool>,
     loads: RefCell<Loads>,
+    config: RefCell<Rc<Config>>,
+    requests: mpsc::WeakSender<Request>,
+    asked: RefCell<Asked>,
 }
 
 /// What has become of the config file so far.
@@ -62,6 +69,7 @@ impl State {
         drain: Watch,
         telemetry: Telemetry,
         config_path: PathBuf,
+        (config, requests): (Rc<Config>, mpsc::WeakSender<Request>),
     ) -> Self {
         let now = SystemTime::now();
         Self {
@@ -79,6 +87,9 @@ impl State {
                 failed: 0,
                 last: LastLoad { at: now, error: None, needs_restart: Vec::new() },
             }),
+            config: RefCell::new(config),
+            requests,
+            asked: RefCell::default(),
         }
     }
 
@@ -137,8 +148,29 @@ impl State {
         self.loads.borrow().clone()
     }
 
+    /// The config that runs.
+    pub fn config(&self) -> Rc<Config> {
+        Rc::clone(&self.config.borrow())
+    }
+
+    /// Where the control thread is asked for more than an answer; `None` when the process ends.
+    pub(super) fn requests(&self) -> Option<mpsc::Sender<Request>> {
+        self.requests.upgrade()
+    }
+
+    /// Counts an answer of the admin server.
+    pub(super) fn count_asked(&self, path: &'static str, status: u16) {
+        *self.asked.borrow_mut().entry((path, status)).or_default() += 1;
+    }
+
+    /// The answers of the admin server so far.
+    pub(super) fn asked(&self) -> Ref<'_, Asked> {
+        self.asked.borrow()
+    }
+
     /// Notes a reload that was applied.
-    pub fn note_applied(&self, needs_restart: Vec<String>) {
+    pub fn note_applied(&self, config: Rc<Config>, needs_restart: Vec<String>) {
+        self.config.replace(config);
         let now = SystemTime::now();
         let mut loads = self.loads.borrow_mut();
         loads.generation += 1;

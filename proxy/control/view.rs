@@ -1,5 +1,6 @@
 //! What the admin server tells in JSON. The only place that knows serde.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::SystemTime;
@@ -11,6 +12,7 @@ mod deep;
 
 pub(super) use self::deep::{DeepHealth, Health};
 use super::state::{Loads, State};
+use crate::config::diff;
 use crate::config::model::{Mode, Route};
 use crate::drain::Phase;
 use crate::pool::{LastCheck, Member, Pool};
@@ -134,11 +136,26 @@ struct CheckStatus {
     error: Option<String>,
 }
 
-/// An answer that is no success.
+/// `GET /api/v1/config`: what runs.
 #[derive(Debug, Serialize)]
-pub(super) struct Problem<'a> {
-    pub(super) error: &'a str,
+pub(super) struct EffectiveConfig {
+    path: String,
+    generation: u64,
+    /// By the path of each key; its value as the file would write it.
+    effective: BTreeMap<String, String>,
 }
+
+/// `POST /api/v1/reload`.
+#[derive(Debug, Serialize)]
+pub(super) struct Reloaded {
+    result: &'static str,
+    generation: u64,
+    needs_restart: Vec<String>,
+}
+
+/// Nothing more to say.
+#[derive(Debug, Serialize)]
+pub(super) struct Empty {}
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -161,6 +178,24 @@ impl Status {
             listeners: snapshot.listeners.iter().map(|(name, listener)| ListenerStatus::of(name, listener)).collect(),
             pools: snapshot.pools.values().map(|pool| PoolStatus::of(pool, now)).collect(),
         }
+    }
+}
+
+impl EffectiveConfig {
+    pub(super) fn of(state: &State) -> Self {
+        let path = state.config_path().display().to_string();
+        Self {
+            path,
+            generation: state.loads().generation,
+            effective: diff::effective(&state.config()).into_iter().collect(),
+        }
+    }
+}
+
+impl Reloaded {
+    pub(super) fn of(state: &State) -> Self {
+        let Loads { generation, last, .. } = state.loads();
+        Self { result: "applied", generation, needs_restart: last.needs_restart }
     }
 }
 

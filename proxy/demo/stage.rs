@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn the_example_has_what_the_story_needs() {
         let config = config::parse(EXAMPLE).unwrap().config;
-        assert!(config.admin.is_some());
+        assert!(config.admin.bind.is_some());
         assert!(config.listeners.iter().any(|listener| listener.name.as_str() == POOL));
         let pool = config.pools.iter().find(|pool| pool.name.as_str() == POOL).unwrap();
         assert_eq!(pool.backends.len(), 3);

@@ -183,6 +183,12 @@ pub const LOG_DROPPED: Definition = counter(
     &[],
     "Log lines left out because standard error did not take them fast enough.",
 );
+/// The admin server.
+pub const ADMIN_REQUESTS: Definition = counter(
+    "portti_admin_requests_total",
+    &["path", "code"],
+    "Requests to the admin server, by the path as the API has it and the status of the answer.",
+);
 /// Exported spans.
 pub const SPANS_EXPORTED: Definition =
     counter("portti_spans_exported_total", &[], "Spans that the collector of traces has taken.");
@@ -229,6 +235,7 @@ pub const ALL: &[Definition] = &[
     CONFIG_LAST_OK,
     CONFIG_LAST_AT,
     LOG_DROPPED,
+    ADMIN_REQUESTS,
     SPANS_EXPORTED,
     SPANS_DROPPED,
     BUILD_INFO,

@@ -128,11 +128,11 @@ async fn other_paths_and_methods_are_refused() {
     }
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "NONSENSE"] {
         let request =
-            format!("{method} /healthz HTTP/1.1\r\nHost: portti\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            format!("{method} /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let answer = ask(proxy.admin(), &request).await;
         assert_eq!((answer.status, &*answer.headers["allow"]), (405, "GET, HEAD"), "{method}");
     }
-    let head = ask(proxy.admin(), "HEAD /healthz HTTP/1.1\r\nHost: portti\r\nConnection: close\r\n\r\n").await;
+    let head = ask(proxy.admin(), "HEAD /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").await;
     assert_eq!((head.status, &*head.body), (200, ""));
 }
 

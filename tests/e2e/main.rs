@@ -9,6 +9,7 @@ mod support;
 
 mod admin;
 mod admission;
+mod api;
 mod arrivals;
 mod backpressure;
 mod balance;

@@ -6,9 +6,9 @@ use crate::admission::addresses::PerAddress;
 use crate::admission::level::Shares;
 use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
-    AcceptProxy, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health, Http, HttpRoute,
-    Listener, Log, LogFormat, LogLevel, Material, Messages, Mode, Occasion, OnDown, PlayerKey, Pool, Protocol, Queue,
-    Requests, Rollout, Route, Server, Termination, TlsVersion, Tracing, Trust,
+    AcceptProxy, AdminServer, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health,
+    Http, HttpRoute, Listener, Log, LogFormat, LogLevel, Material, Messages, Mode, Occasion, OnDown, PlayerKey, Pool,
+    Protocol, Queue, Requests, Rollout, Route, Server, Termination, TlsVersion, Tracing, Trust,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::config::scalar::{Endpoint, Name, Words};
@@ -25,6 +25,7 @@ pub(super) fn process(config: &Config) -> Keys {
     let Server { workers, max_connections, drain_timeout, drain_pace, shutdown_delay, levels, reconnect } = server;
     let Shares { degraded, critical, overloaded } = levels;
     let reconnect::Rule { min_session, window } = reconnect;
+    let AdminServer { bind, token_file, token: _, hosts } = admin;
     let Log { level, format, access } = log;
     let Tracing { otlp, sample } = tracing;
     let Dns { servers, timeout } = dns;
@@ -39,7 +40,9 @@ pub(super) fn process(config: &Config) -> Keys {
         ("server.levels.overloaded", overloaded.to_string()),
         ("server.reconnect.min_session", Shown(*min_session).to_string()),
         ("server.reconnect.window", Shown(*window).to_string()),
-        ("admin.bind", admin.map_or_else(|| "off".into(), |address| address.to_string())),
+        ("admin.bind", bind.map_or_else(|| OFF.into(), |address| address.to_string())),
+        ("admin.token_file", token_file.as_ref().map_or_else(|| "none".into(), |file| file.display().to_string())),
+        ("admin.hosts", list(hosts)),
         ("log.level", level_word(*level).into()),
         ("log.format", format_word(*format).into()),
         ("log.access", access.to_string()),

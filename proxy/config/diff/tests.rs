@@ -33,6 +33,8 @@ fn nothing_changes_between_equals() {
 const CASES: &[(&str, &str, &str)] = &[
     ("workers = 2", "workers = 4", "server.workers: 2 -> 4 needs a restart"),
     ("[server]", "[admin]\nbind = \"off\"\n[server]", "admin.bind: 127.0.0.1:9900 -> off needs a restart"),
+    ("[server]", "[admin]\ntoken_file = \"token\"\n[server]", "admin.token_file: none -> token"),
+    ("[server]", "[admin]\nhosts = [\"a.example\"]\n[server]", "admin.hosts: [] -> [a.example]"),
     ("[server]", "[log]\nformat = \"json\"\n[server]", "log.format: auto -> json needs a restart"),
     ("[server]", "[log]\nlevel = \"debug\"\n[server]", "log.level: info -> debug"),
     ("[server]", "[log]\naccess = false\n[server]", "log.access: true -> false"),

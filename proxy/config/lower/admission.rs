@@ -47,7 +47,7 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
     let trusted = networks::read(section, "trusted");
     let allow = networks::read(section, "allow");
     let deny = networks::read(section, "deny");
-    let deny_file = section.setting("deny_file", None, |value| value.any_text().map(|path| Some(path.into())));
+    let deny_file = section.setting("deny_file", None, |value| value.file().map(Some));
     let per_address = per_address(section);
     let arrivals = arrivals(section);
     let dry_run = section.setting("dry_run", false, Value::flag);

@@ -41,7 +41,7 @@ fn addresses_conflict_within_their_port_and_family() {
             let texts = [
                 listener("a", &first) + &listener("b", &second),
                 listener("a", &format!("[{first}, {second}]")),
-                format!("admin.bind = {first}\n{}", listener("a", &second)),
+                format!("admin = {{ bind = {first}, token_file = \"t\" }}\n{}", listener("a", &second)),
             ];
             for text in texts {
                 assert_eq!(errors(&text).len(), usize::from(conflict), "{text}{:?}", errors(&text));
@@ -82,7 +82,7 @@ fn a_backend_that_leads_back_is_noticed() {
 fn what_is_left_out_has_its_default() {
     let config = parse(&(listener("a", "\"0.0.0.0:1\"") + POOL)).unwrap().config;
     assert_eq!(config.server.workers, std::thread::available_parallelism().unwrap());
-    assert_eq!(config.admin, Some("127.0.0.1:9900".parse().unwrap()));
+    assert_eq!(config.admin.bind, Some("127.0.0.1:9900".parse().unwrap()));
     assert_eq!((config.log.level, config.log.format, config.log.access), (LogLevel::Info, LogFormat::Auto, true));
     assert_eq!((config.listeners[0].mode, config.listeners[0].reuse_port), (Mode::Tcp, false));
     let pool = &config.pools[0];

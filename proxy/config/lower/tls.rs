@@ -1,6 +1,5 @@
 //! `[listeners.NAME.tls]` and `[pools.NAME.tls]`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -37,14 +36,14 @@ fn certificates(section: &mut Section<'_>) -> Option<Vec<Certificate>> {
 }
 
 fn certificate(section: &mut Section<'_>) -> Option<Certificate> {
-    let cert = section.required("cert", r#""example.com.pem""#).and_then(|value| path(&value));
-    let key = section.required("key", r#""example.com.key""#).and_then(|value| path(&value));
+    let cert = section.required("cert", r#""example.com.pem""#).and_then(|value| value.file());
+    let key = section.required("key", r#""example.com.key""#).and_then(|value| value.file());
     Some(Certificate::unread(cert?, key?))
 }
 
 fn client_auth(section: &mut Section<'_>) -> ClientAuth {
     let mode = section.setting("client_auth", Mode::Off, |value| value.word(&MODES, &[]));
-    let authorities = section.setting("client_ca", None, |value| path(value).map(Some));
+    let authorities = section.setting("client_ca", None, |value| value.file().map(Some));
     match (mode.value, authorities.value.clone()) {
         (Mode::Optional, Some(file)) => ClientAuth::Optional(Trust::unread(Some(file))),
         (Mode::Required, Some(file)) => ClientAuth::Required(Trust::unread(Some(file))),
@@ -69,7 +68,7 @@ fn client_auth(section: &mut Section<'_>) -> ClientAuth {
 /// `None` if it is not written, or off.
 pub(super) fn of_pool(section: &mut Section<'_>) -> Option<Encryption> {
     let enabled = section.setting("enabled", true, Value::flag);
-    let authorities = section.setting("ca", None, |value| path(value).map(Some));
+    let authorities = section.setting("ca", None, |value| value.file().map(Some));
     let verify = section.setting("verify", true, Value::flag);
     let server_name = section.setting("server_name", None, |value| name(value).map(Some));
     let certificate = client_certificate(section);
@@ -83,8 +82,8 @@ pub(super) fn of_pool(section: &mut Section<'_>) -> Option<Encryption> {
 }
 
 fn client_certificate(section: &mut Section<'_>) -> Option<Certificate> {
-    let cert = section.setting("client_cert", None, |value| path(value).map(Some));
-    let key = section.setting("client_key", None, |value| path(value).map(Some));
+    let cert = section.setting("client_cert", None, |value| value.file().map(Some));
+    let key = section.setting("client_key", None, |value| value.file().map(Some));
     match (&cert, &key) {
         (Setting { value: Some(cert), .. }, Setting { value: Some(key), .. }) => {
             Some(Certificate::unread(cert.clone(), key.clone()))
@@ -98,15 +97,6 @@ fn client_certificate(section: &mut Section<'_>) -> Option<Certificate> {
         }
         _ => None,
     }
-}
-
-fn path(value: &Value<'_>) -> Option<PathBuf> {
-    let text = value.any_text()?;
-    if text.is_empty() {
-        value.report(Problem::error(&value.place, "the path of a file is empty"));
-        return None;
-    }
-    Some(text.into())
 }
 
 /// A host name, or an address.

@@ -1,6 +1,7 @@
 //! One value of the file, read as what it should be. Each reader reports what it cannot read, and returns `None`.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -178,6 +179,16 @@ impl<'a> Value<'a> {
     /// Any text.
     pub(in crate::config) fn any_text(&self) -> Option<&'a str> {
         self.text()
+    }
+
+    /// The path of a file.
+    pub(in crate::config) fn file(&self) -> Option<PathBuf> {
+        let text = self.any_text()?;
+        if text.is_empty() {
+            self.report(Problem::error(&self.place, "the path of a file is empty"));
+            return None;
+        }
+        Some(text.into())
     }
 
     fn text(&self) -> Option<&'a str> {

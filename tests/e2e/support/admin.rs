@@ -20,7 +20,23 @@ pub(crate) struct Answer {
 
 /// `GET path`.
 pub(crate) async fn get(admin: SocketAddr, path: &str) -> Answer {
-    ask(admin, &format!("GET {path} HTTP/1.1\r\nHost: portti\r\nConnection: close\r\n\r\n")).await
+    ask(admin, &format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")).await
+}
+
+/// A request with these headers and this body.
+pub(crate) async fn ask_with(
+    admin: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {admin}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}"
+    );
+    ask(admin, &format!("{head}\r\n{body}")).await
 }
 
 /// Sends a request as it is written, and reads the answer until the server closes.

@@ -1,0 +1,119 @@
+//! The API: who may ask, what wrong questions hear, and what concerns the process as a whole.
+
+use std::net::SocketAddr;
+
+use crate::support::admin::{Answer, ask, ask_with};
+use crate::support::proxy::pool;
+use crate::support::{Backend, Peer, Proxy, eventually};
+
+const TOKEN: &str = "correct-horse-battery-staple";
+
+/// A proxy whose admin server wants a token.
+fn guarded(backend: &Backend) -> Proxy {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("admin.token"), format!("{TOKEN}\n")).unwrap();
+    let admin = "[admin]\nbind = \"127.0.0.1:0\"\ntoken_file = \"admin.token\"\n";
+    Proxy::in_folder(folder, &format!("{admin}{}", pool(&[backend], ""))).unwrap()
+}
+
+async fn get(admin: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+    ask_with(admin, "GET", path, headers, "").await
+}
+
+async fn post(proxy: &Proxy, path: &str, body: &str) -> Answer {
+    ask_with(proxy.admin(), "POST", path, &[("Content-Type", "application/json")], body).await
+}
+
+fn code(answer: &Answer) -> String {
+    answer.json()["code"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn without_the_token_only_health_and_metrics_are_told() {
+    let backend = Backend::echo();
+    let proxy = guarded(&backend);
+    for path in ["/healthz", "/startupz", "/readyz", "/health/deep", "/metrics"] {
+        assert_eq!(proxy.get(path).await.status, 200, "{path}");
+    }
+    let right = format!("Bearer {TOKEN}");
+    for (said, status) in [(None, 401), (Some("Bearer wrong-horse-battery-staple"), 401), (Some(&*right), 200)] {
+        let headers: Vec<_> = said.iter().map(|said| ("Authorization", *said)).collect();
+        let answer = get(proxy.admin(), "/api/v1/status", &headers).await;
+        assert_eq!(answer.status, status, "{said:?}");
+        assert_eq!(answer.headers.contains_key("www-authenticate"), status == 401);
+    }
+    let refused = post(&proxy, "/api/v1/drain", "").await;
+    assert_eq!((refused.status, &*code(&refused)), (401, "unauthorized"));
+    assert_eq!(proxy.get("/api/v1/nothing").await.status, 401, "it is not told what there is");
+    proxy.connect().await.echo(b"it was not drained").await;
+}
+
+#[tokio::test]
+async fn browsers_cannot_be_led_to_ask() {
+    let backend = Backend::echo();
+    let proxy = Proxy::with(&format!(
+        "[admin]\nbind = \"127.0.0.1:0\"\nhosts = [\"portti.example.com\"]\n{}",
+        pool(&[&backend], "")
+    ));
+    let of = async |host: &str, origin: &str| {
+        let origin = if origin.is_empty() { String::new() } else { format!("Origin: {origin}\r\n") };
+        let head = format!("GET /api/v1/status HTTP/1.1\r\nHost: {host}\r\n{origin}Connection: close\r\n\r\n");
+        ask(proxy.admin(), &head).await.status
+    };
+    assert_eq!(of("localhost:9900", "http://localhost:9900").await, 200);
+    assert_eq!(of("portti.example.com", "https://portti.example.com").await, 200);
+    assert_eq!(of("evil.example", "").await, 421, "by a name that stands for this machine today");
+    assert_eq!(of("127.0.0.1", "https://evil.example").await, 403);
+    assert_eq!(proxy.get("/healthz").await.headers.get("access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn the_config_that_runs_is_told_key_by_key() {
+    let backend = Backend::echo();
+    let proxy = Proxy::with(&pool(&[&backend], "connect_timeout = \"1s\""));
+    let told = proxy.get("/api/v1/config").await.json();
+    let effective = &told["effective"];
+    assert_eq!((&told["generation"], &effective["pools.game.connect_timeout"]), (&1.into(), &"1s".into()));
+    assert_eq!(effective["pools.game.request_timeout"], "30s", "by default");
+    assert_eq!(effective[format!("pools.game.backends[{}].weight", backend.address)], "1");
+}
+
+#[tokio::test]
+async fn a_reload_is_asked_for_and_says_what_came_of_it() {
+    let backend = Backend::echo();
+    let proxy = Proxy::before(&[&backend]);
+    let applied = post(&proxy, "/api/v1/reload", "").await;
+    assert_eq!((applied.status, &applied.json()["generation"]), (200, &2.into()));
+    proxy.write("[server]\nworkers = \"many\"\n");
+    eventually("the edit is refused", async || proxy.status().await["config"]["last_reload"]["ok"] == false).await;
+    let refused = post(&proxy, "/api/v1/reload", "").await;
+    assert_eq!((refused.status, &*code(&refused)), (422, "config_refused"));
+    assert!(refused.json()["error"].as_str().unwrap().contains("workers"), "{}", refused.body);
+    proxy.connect().await.echo(b"what ran goes on").await;
+}
+
+#[tokio::test]
+async fn the_process_is_drained_as_by_a_signal() {
+    let backend = Backend::echo();
+    let proxy = Proxy::before(&[&backend]);
+    let mut player = proxy.connect().await;
+    player.echo(b"hello").await;
+    assert_eq!(post(&proxy, "/api/v1/drain", "{}").await.status, 202);
+    eventually("it is not ready", async || proxy.get("/readyz").await.status == 503).await;
+    eventually("it takes nobody", async || Peer::is_refused(proxy.address()).await).await;
+    player.echo(b"still here").await;
+    let late = post(&proxy, "/api/v1/reload", "").await;
+    assert_eq!((late.status, &*code(&late)), (503, "draining"));
+}
+
+#[tokio::test]
+async fn what_was_asked_is_counted() {
+    let backend = Backend::echo();
+    let proxy = Proxy::before(&[&backend]);
+    for (path, status) in [("/api/v1/status", 200), ("/nothing", 404), ("/api/v1/drain", 405)] {
+        assert_eq!(proxy.get(path).await.status, status);
+    }
+    let metrics = proxy.metrics().await;
+    let counted = |path, code| metrics.sum("portti_admin_requests_total", &[("path", path), ("code", code)]);
+    assert_eq!((counted("/api/v1/status", "200"), counted("other", "404"), counted("other", "405")), (1.0, 1.0, 1.0));
+}
