@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use super::state::State;
+use super::view::deep;
 use crate::config::scalar::Name;
 use crate::drain::Phase;
 use crate::http::answer::Reason;
@@ -29,7 +30,7 @@ pub(super) fn text(state: &State, now: Instant) -> String {
     pools(&mut exposition, &snapshot);
     requests(&mut exposition, &snapshot);
     certificates(&mut exposition, &snapshot);
-    process(&mut exposition, state);
+    process(&mut exposition, state, now);
     exposition.text()
 }
 
@@ -222,9 +223,14 @@ fn pools(exposition: &mut Exposition, snapshot: &Snapshot) {
     }
 }
 
-fn process(exposition: &mut Exposition, state: &State) {
+fn process(exposition: &mut Exposition, state: &State, now: Instant) {
     let loads = state.loads();
     exposition.family(names::SERVICE_LEVEL).count(&[], state.admission().level() as u64);
+    exposition.family(names::MAX_CONNECTIONS).count(&[], state.admission().capacity() as u64);
+    let mut health = exposition.family(names::HEALTH);
+    for (check, score) in deep::scores(state, now) {
+        health.count(&[&check], score);
+    }
     exposition.family(names::DRAINING).count(&[], u64::from(state.phase() != Phase::Running));
     exposition.family(names::CONFIG_RELOADS).count(&["ok"], loads.ok).count(&["error"], loads.failed);
     exposition.family(names::CONFIG_LAST_OK).count(&[], u64::from(loads.last.error.is_none()));

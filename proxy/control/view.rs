@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 use tokio::time::Instant;
 
-mod deep;
+pub(super) mod deep;
 
 pub(super) use self::deep::{DeepHealth, Health};
 use super::state::{Loads, State};

@@ -177,6 +177,12 @@ pub const CONFIG_LAST_AT: Definition = gauge(
     &[],
     "When the config that runs was applied, in seconds since 1970.",
 );
+/// Its bound.
+pub const MAX_CONNECTIONS: Definition =
+    gauge("portti_max_connections", &[], "Live sessions that there may be (server.max_connections).");
+/// The deep health.
+pub const HEALTH: Definition =
+    gauge("portti_health", &["check"], "What /health/deep says of each check: 0 ok, 1 degraded, 2 down.");
 /// Log lines.
 pub const LOG_DROPPED: Definition = counter(
     "portti_log_lines_dropped_total",
@@ -234,6 +240,8 @@ pub const ALL: &[Definition] = &[
     CONFIG_RELOADS,
     CONFIG_LAST_OK,
     CONFIG_LAST_AT,
+    MAX_CONNECTIONS,
+    HEALTH,
     LOG_DROPPED,
     ADMIN_REQUESTS,
     SPANS_EXPORTED,

@@ -78,6 +78,8 @@ async fn deep_health_is_ok_then_degraded_then_down() {
     assert_eq!((answer.status, &health["status"]), (200, &"ok".into()));
     assert_eq!(keys(&health), BTreeSet::from(["status", "checks", "version", "uptime_seconds"]));
     assert_eq!((&health["checks"]["config"], &health["checks"]["pool:game"]), (&"ok".into(), &"ok".into()));
+    let score = async || proxy.metric("portti_health", &[("check", "pool:game")]).await;
+    assert_eq!((score().await, proxy.metric("portti_max_connections", &[]).await), (0.0, 10_000.0));
 
     one.close().await;
     eventually("an open circuit", async || {
@@ -89,6 +91,7 @@ async fn deep_health_is_ok_then_degraded_then_down() {
     let health = answer.json();
     assert_eq!((answer.status, &health["status"]), (200, &"degraded".into()));
     assert_eq!(health["checks"]["pool:game"], "degraded: 1 of 2 backends eligible");
+    assert_eq!(score().await, 1.0);
     assert_eq!(proxy.get("/readyz").await.status, 200);
 
     other.close().await;
@@ -97,6 +100,7 @@ async fn deep_health_is_ok_then_degraded_then_down() {
     let health = answer.json();
     assert_eq!((answer.status, &health["status"]), (503, &"down".into()));
     assert_eq!(health["checks"]["pool:game"], "down: 0 of 2 backends eligible");
+    assert_eq!(score().await, 2.0);
     assert_eq!(proxy.get("/readyz").await.status, 503);
     assert_eq!(proxy.get("/healthz").await.status, 200);
 }

@@ -34,24 +34,12 @@ pub(in crate::control) enum Health {
 
 impl DeepHealth {
     pub(in crate::control) fn of(state: &State, now: Instant) -> Self {
-        let snapshot = state.snapshot();
-        let pools: Vec<_> = snapshot.pools.values().map(|pool| (pool.name(), Check::of_pool(pool, now))).collect();
-        let all_down = pools.iter().all(|(_, check)| check.health == Health::Down);
-        let pools = pools.into_iter().map(|(name, check)| (format!("pool:{name}"), check));
-        let others = [
-            ("config".to_owned(), Check::of_config(&state.loads())),
-            ("service_level".to_owned(), Check::of_level(state)),
-        ];
-        let names = state.names().failing();
-        let names = names.into_iter().map(|(name, why)| (format!("dns:{name}"), Check::of_name(why)));
-        let certificates =
-            snapshot.certificates().filter_map(|shown| Some((shown.name(), Check::of_certificate(&shown)?)));
-        let stale = snapshot.stale_trusts().map(|(name, why)| (name, Check::of_stale(why)));
-        let checks: BTreeMap<String, Check> =
-            pools.chain(others).chain(names).chain(certificates).chain(stale).collect();
+        let checks = checks(state, now);
+        // Only pools can be down.
+        let down = checks.values().filter(|check| check.health == Health::Down).count();
         let all_well = checks.values().all(|check| check.health == Health::Ok);
         Self {
-            status: match (all_down, all_well) {
+            status: match (down == state.snapshot().pools.len(), all_well) {
                 (true, _) => Health::Down,
                 (false, true) => Health::Ok,
                 (false, false) => Health::Degraded,
@@ -61,6 +49,24 @@ impl DeepHealth {
             uptime_seconds: state.uptime().as_secs(),
         }
     }
+}
+
+/// How each part does, by its name. Of names and certificates only those that are not well.
+fn checks(state: &State, now: Instant) -> BTreeMap<String, Check> {
+    let snapshot = state.snapshot();
+    let pools = snapshot.pools.values().map(|pool| (format!("pool:{}", pool.name()), Check::of_pool(pool, now)));
+    let others =
+        [("config".to_owned(), Check::of_config(&state.loads())), ("service_level".to_owned(), Check::of_level(state))];
+    let names = state.names().failing();
+    let names = names.into_iter().map(|(name, why)| (format!("dns:{name}"), Check::of_name(why)));
+    let certificates = snapshot.certificates().filter_map(|shown| Some((shown.name(), Check::of_certificate(&shown)?)));
+    let stale = snapshot.stale_trusts().map(|(name, why)| (name, Check::of_stale(why)));
+    pools.chain(others).chain(names).chain(certificates).chain(stale).collect()
+}
+
+/// The same as numbers: 0 is well, 1 degraded, 2 down.
+pub(in crate::control) fn scores(state: &State, now: Instant) -> impl Iterator<Item = (String, u64)> {
+    checks(state, now).into_iter().map(|(name, check)| (name, check.health as u64))
 }
 
 /// One line of the deep health.
