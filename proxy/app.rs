@@ -22,7 +22,7 @@ use crate::config::{self, model::Config};
 use crate::control::health::Checkers;
 use crate::control::names::Names;
 use crate::control::reload::{self, Reloader};
-use crate::control::sockets::{BindError, Sockets};
+use crate::control::sockets::{BindError, Inherited, Sockets};
 use crate::control::spans::Export;
 use crate::control::state::State;
 use crate::control::supervisor::Supervisor;
@@ -178,11 +178,12 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     descriptors::make_room(&config);
     let (trigger, drain) = drain::channel();
 
+    let inherited = if owns_process { Inherited::of_this_process() } else { Inherited::default() };
     let admin_socket = match config.admin.bind {
         Some(address) => Some(bind_admin(address).await?),
         None => None,
     };
-    let mut sockets = Sockets::default();
+    let mut sockets = Sockets::new(inherited);
     let plan = sockets.plan(&config)?;
     let addresses = sockets.addresses(&config, &plan);
     let names = Rc::new(Names::new(&config.dns));
@@ -201,6 +202,8 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     let workers = worker::spawn_all(config.server.workers.get(), &snapshot, &drain)?;
     sockets.apply(&plan);
     reload::send(plan, &state.snapshot(), &workers).await;
+    sockets.tell_unused();
+    sockets.silence_unused();
     state.set_listening();
     tokio::task::spawn_local(queues::serve(Rc::clone(&state)));
     let spans = Export::begin(&state.snapshot().tracer);

@@ -130,6 +130,7 @@ impl Reloader {
             Ok((config, changes, plan)) => {
                 self.swap(&config, &plan).await;
                 send(plan, &self.snapshot.load(), workers).await;
+                self.sockets.silence_unused();
                 self.finish(config, &changes);
                 Verdict::Applied
             }

@@ -5,6 +5,9 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
+mod inherited;
+
+pub use self::inherited::Inherited;
 use crate::config::model::Config;
 use crate::config::scalar::Name;
 use crate::net::socket::{self, Sharing};
@@ -15,12 +18,13 @@ use crate::worker::SocketKey;
 pub struct Sockets {
     /// The address that the kernel gave for the one in the file; they differ where the file's port is 0.
     bound: BTreeMap<SocketKey, SocketAddr>,
+    inherited: Inherited,
 }
 
 /// Sockets that a config needs and the process has not, and the other way round.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// New ones, bound and listening, one for each worker.
+    /// New ones, bound and listening.
     pub opened: Vec<Opened>,
     /// Those that are needed no more.
     pub closed: Vec<SocketKey>,
@@ -33,7 +37,7 @@ pub struct Opened {
     pub key: SocketKey,
     /// The address that the kernel gave.
     pub bound: SocketAddr,
-    /// One for each worker.
+    /// One for each worker; a single one if it was not bound here.
     pub sockets: Vec<TcpListener>,
 }
 
@@ -46,6 +50,11 @@ pub struct BindError {
 }
 
 impl Sockets {
+    /// None yet but those that the process was started with.
+    pub fn new(inherited: Inherited) -> Self {
+        Self { bound: BTreeMap::new(), inherited }
+    }
+
     /// Binds what the config needs beyond what there is. Nothing is closed yet, and on an error nothing has changed.
     ///
     /// # Errors
@@ -57,8 +66,8 @@ impl Sockets {
             for &address in &listener.bind {
                 let key = SocketKey { listener: listener.name.clone(), address };
                 if !self.bound.contains_key(&key) {
-                    let sharing = self.sharing(address, listener.reuse_port);
-                    let sockets = socket::listen(address, config.server.workers.get(), sharing)
+                    let sockets = self
+                        .open(address, listener.reuse_port, config.server.workers.get())
                         .map_err(|error| BindError::new(format!("listener {}", listener.name), address, error))?;
                     let bound = sockets[0].local_addr().unwrap_or(address);
                     plan.opened.push(Opened { key: key.clone(), bound, sockets });
@@ -68,6 +77,29 @@ impl Sockets {
         }
         plan.closed = self.bound.keys().filter(|key| !needed.contains(key)).cloned().collect();
         Ok(plan)
+    }
+
+    /// Sockets to accept on, one for each worker. What came from outside is one: the worker that has it hands on what it accepts.
+    fn open(&self, address: SocketAddr, reuse_port: bool, workers: usize) -> io::Result<Vec<TcpListener>> {
+        match self.inherited.get(address) {
+            Some(inherited) => Ok(vec![inherited?]),
+            None => socket::listen(address, workers, self.sharing(address, reuse_port)),
+        }
+    }
+
+    /// Has sockets refuse that the process was started with and no listener has. To be called when those of the last plan are
+    /// closed.
+    pub fn silence_unused(&self) {
+        self.inherited.silence(|address| self.is_bound(address));
+    }
+
+    /// Warns of them.
+    pub fn tell_unused(&self) {
+        self.inherited.tell_unused(|address| self.is_bound(address));
+    }
+
+    fn is_bound(&self, address: SocketAddr) -> bool {
+        self.bound.values().any(|&bound| bound == address)
     }
 
     /// Takes a plan over.

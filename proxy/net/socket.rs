@@ -68,6 +68,37 @@ fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// Makes a listening socket that was bound by somebody else ready to accept on, and returns a descriptor of it. Options are the
+/// socket's own, so they hold for whoever else has it.
+///
+/// # Errors
+/// It cannot be used as those are that are bound here.
+pub fn adopt(socket: &net::TcpListener) -> io::Result<net::TcpListener> {
+    let options = SockRef::from(socket);
+    if socket.local_addr()?.is_ipv6() && !options.only_v6()? {
+        let error = "it takes IPv4, too; bind it for IPv6 alone (BindIPv6Only=ipv6-only)";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+    }
+    options.set_nonblocking(true)?;
+    options.set_tcp_nodelay(true)?;
+    options.set_tcp_keepalive(&keepalive())?;
+    // It may have been told to refuse, and its queue may be short.
+    options.listen(BACKLOG)?;
+    socket.try_clone()
+}
+
+/// Has a listening socket refuse clients, whoever else has it open, until it is adopted again.
+///
+/// # Errors
+/// What shutdown(2) says.
+pub fn silence(socket: &net::TcpListener) -> io::Result<()> {
+    match SockRef::from(socket).shutdown(net::Shutdown::Both) {
+        // It does so already.
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        outcome => outcome,
+    }
+}
+
 /// Takes a connection that waits at a listening socket, ready for a runtime to take over.
 ///
 /// # Errors
@@ -189,6 +220,25 @@ mod tests {
         assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         let third = listen(port(&first), 2, Sharing::Shared);
         assert_eq!(third.unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_socket_of_another_is_adopted_and_refuses_until_it_is_adopted_again() {
+        // A port that the kernel chose would be given up with the first refusal.
+        let address = port(&listen(ANY, 1, Sharing::Alone).unwrap());
+        let theirs = net::TcpListener::bind(address).unwrap();
+        for _ in 0..2 {
+            let ours = adopt(&theirs).unwrap();
+            let _client = net::TcpStream::connect(address).unwrap();
+            let accepted = accept(&ours).unwrap().0;
+            assert!(accepted.nodelay().unwrap() && SockRef::from(&accepted).keepalive().unwrap());
+            drop(ours);
+            let waits = net::TcpStream::connect(address);
+            assert!(waits.is_ok(), "it is kept open by its owner");
+            silence(&theirs).unwrap();
+            silence(&theirs).unwrap();
+            assert_eq!(net::TcpStream::connect(address).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        }
     }
 
     #[test]
