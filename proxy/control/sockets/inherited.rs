@@ -25,7 +25,10 @@ impl Inherited {
             match socket.and_then(|socket| Some((socket.local_addr().ok()?, socket))) {
                 Some(known) => sockets.push(known),
                 None => {
-                    tracing::warn!(index, "a socket that this process was started with is not one that listens for TCP")
+                    tracing::warn!(
+                        index,
+                        "a socket that this process was started with is not one that listens for TCP"
+                    );
                 }
             }
         }
