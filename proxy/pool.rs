@@ -8,6 +8,7 @@ use std::time::Duration;
 use prometheus::Histogram;
 use tokio::time::Instant;
 
+pub mod admin;
 mod backend;
 pub mod balance;
 pub mod breaker;
@@ -59,6 +60,8 @@ pub struct Member {
     pub backend: Arc<Backend>,
     /// Its share of new sessions relative to the others'.
     pub weight: u16,
+    /// That was set by hand. A weight of 0 is then no refusal: the backend is used while no other can be.
+    pub weight_by_hand: bool,
     /// Live sessions it may have; `None` is without limit.
     pub max_connections: Option<u32>,
     /// Used only while no other backend can be.
@@ -290,7 +293,14 @@ fn members(
         if config.health.is_none() {
             backend.forget_checks();
         }
-        Member { backend, weight: entry.weight, max_connections: entry.max_connections, backup: entry.backup }
+        backend.set_admin(entry.hand.admin, Instant::now());
+        Member {
+            backend,
+            weight: entry.hand.weight.unwrap_or(entry.weight),
+            weight_by_hand: entry.hand.weight.is_some(),
+            max_connections: entry.max_connections,
+            backup: entry.backup,
+        }
     };
     entries.iter().map(member).collect()
 }
@@ -310,11 +320,21 @@ fn encrypter(config: &model::Pool, before: Option<&Arc<Pool>>) -> Option<Arc<Enc
 fn balancer(strategy: Strategy, members: &[Member]) -> Balancer {
     let labels: Vec<String> = members.iter().map(|member| member.backend.key().to_string()).collect();
     let candidates: Vec<_> =
-        members.iter().zip(&labels).map(|(member, label)| Candidate { weight: member.weight, label }).collect();
+        members.iter().zip(&labels).map(|(member, label)| Candidate { weight: member.turns(), label }).collect();
     Balancer::new(strategy, &candidates)
 }
 
 impl Member {
+    /// Whether it was told by hand to take nobody while another can.
+    fn is_resting(&self) -> bool {
+        self.weight_by_hand && self.weight == 0
+    }
+
+    /// Its weight among those that it is chosen with: those that rest are chosen among themselves.
+    fn turns(&self) -> u16 {
+        if self.is_resting() { 1 } else { self.weight }
+    }
+
     fn has_room(&self) -> bool {
         self.max_connections.is_none_or(|most| self.backend.active() < most)
     }

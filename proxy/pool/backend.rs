@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use tokio::time::Instant;
 
+use super::admin::Admin;
 use super::breaker::{self, Ticket};
 use super::checkup::Checkup;
 use super::circuit::Circuit;
@@ -19,6 +20,8 @@ use super::shared::Shared;
 pub struct Backend {
     key: Key,
     shared: Arc<Shared>,
+    /// What it was told by hand. Read for every choice; written by the control thread alone.
+    admin: AtomicU8,
     circuit: Circuit,
     checkup: Checkup,
     ramp: Ramp,
@@ -66,6 +69,7 @@ impl Backend {
     pub(super) fn new(key: Key, shared: Arc<Shared>, rule: breaker::Rule) -> Self {
         Self {
             circuit: Circuit::new(shared.name().clone(), key.clone(), rule),
+            admin: AtomicU8::new(Admin::Ready as u8),
             checkup: Checkup::default(),
             ramp: Ramp::default(),
             held: AtomicBool::new(false),
@@ -85,6 +89,24 @@ impl Backend {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.key.address()
+    }
+
+    /// What an operator lets it do.
+    pub fn admin(&self) -> Admin {
+        Admin::ALL[usize::from(self.admin.load(Relaxed))]
+    }
+
+    /// Whether it was not taken out by hand.
+    pub(super) fn is_ready(&self) -> bool {
+        self.admin() == Admin::Ready
+    }
+
+    /// Follows what was set by hand. One that comes back takes on its weight slowly, where the pool says `slow_start`.
+    pub(super) fn set_admin(&self, admin: Admin, now: Instant) {
+        let before = self.admin.swap(admin as u8, Relaxed);
+        if admin == Admin::Ready && before != Admin::Ready as u8 {
+            self.came_up(now);
+        }
     }
 
     /// Its circuit.
@@ -119,12 +141,12 @@ impl Backend {
 
     /// Whether a session may be sent to it now. Computed each time.
     pub fn is_eligible(&self, now: Instant) -> bool {
-        !self.checkup.is_out() && self.circuit.admits(now)
+        self.is_ready() && !self.checkup.is_out() && self.circuit.admits(now)
     }
 
     /// Whether it is bad, and yet takes sessions because too many others are out.
     pub fn is_held_in(&self) -> bool {
-        self.held.load(Relaxed) || self.checkup.is_held_in()
+        self.is_ready() && (self.held.load(Relaxed) || self.checkup.is_held_in())
     }
 
     /// Players on it: what the server said last, and the sessions that have come since. `None` if it never told.
@@ -168,9 +190,9 @@ impl Backend {
         &self.ramp
     }
 
-    /// Whether it counts among those that are out, by circuit or health: no session goes there, or only probes.
+    /// Whether it counts among those that are out, by hand, circuit or health: no session goes there, or only probes.
     pub(super) fn counts_as_out(&self) -> bool {
-        self.checkup.counts_as_out() || !self.circuit.is_closed()
+        !self.is_ready() || self.checkup.counts_as_out() || !self.circuit.is_closed()
     }
 
     /// Whether one more of the pool may be out, this one counted already.
@@ -183,7 +205,11 @@ impl Backend {
         tracing::warn!(%pool, %backend, why, "bad, but stays in: as many backends are out as max_out allows");
     }
 
+    /// With `anyway` the circuit is not asked; what was set by hand always is.
     pub(super) fn claim(&self, max_connections: Option<u32>, anyway: bool, now: Instant) -> Option<Ticket> {
+        if !self.is_ready() {
+            return None;
+        }
         let most = max_connections.unwrap_or(u32::MAX);
         self.active.fetch_update(Relaxed, Relaxed, |active| (active < most).then(|| active + 1)).ok()?;
         let ticket = if anyway { Some(self.circuit.claim_anyway(now)) } else { self.circuit.claim(now) };

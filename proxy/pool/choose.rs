@@ -43,6 +43,7 @@ impl Request {
 enum Standing {
     Untried,
     UntriedBackup,
+    UntriedResting,
     Tried,
     TriedLast,
 }
@@ -53,6 +54,8 @@ impl Standing {
             Self::TriedLast
         } else if request.has_tried(&member.backend) {
             Self::Tried
+        } else if member.is_resting() {
+            Self::UntriedResting
         } else if member.backup {
             Self::UntriedBackup
         } else {
@@ -62,11 +65,11 @@ impl Standing {
 }
 
 impl Pool {
-    /// Claims a backend for a session: one that it has not tried, a backup only if there is no other; failing that, one of
-    /// the pools that stand in for this one; failing that, any but the one that failed it last; failing that, that one.
+    /// Claims a backend for a session: one that it has not tried, a backup only if there is no other, and one whose weight
+    /// was set to 0 by hand only if there is no backup; failing that, one of the pools that stand in for this one; failing that, any but the one that failed it last; failing that, that one.
     /// `None` when no backend is eligible and has room.
     pub fn lease(self: &Arc<Self>, request: &Request, now: Instant) -> Option<Grant> {
-        let first = [Standing::Untried, Standing::UntriedBackup];
+        let first = [Standing::Untried, Standing::UntriedBackup, Standing::UntriedResting];
         let search = |standings: &[Standing]| {
             self.and_fallbacks().find_map(|pool| {
                 let claim = |&standing| pool.claim(request, standing, false, now);
@@ -79,9 +82,16 @@ impl Pool {
             .or_else(|| self.last_resort(request, now))
     }
 
-    /// Where no backend is eligible, and the pool would rather try one that is out than refuse a player.
+    /// Where no backend is eligible, and the pool would rather try one that is out than refuse a player. Those that were
+    /// taken out by hand stay out.
     fn last_resort(self: &Arc<Self>, request: &Request, now: Instant) -> Option<Grant> {
-        let all = [Standing::Untried, Standing::UntriedBackup, Standing::Tried, Standing::TriedLast];
+        let all = [
+            Standing::Untried,
+            Standing::UntriedBackup,
+            Standing::UntriedResting,
+            Standing::Tried,
+            Standing::TriedLast,
+        ];
         self.and_fallbacks().filter(|pool| pool.has_last_resort() && pool.eligible(now) == 0).find_map(|pool| {
             let lease = all.iter().find_map(|&standing| pool.claim(request, standing, true, now))?;
             Some((Arc::clone(pool), lease))
@@ -142,6 +152,6 @@ impl Field for Choice<'_> {
         Standing::of(member, self.request) == self.standing
             && member.has_room()
             && !self.lost.contains(&place)
-            && (self.anyway || member.backend.is_eligible(self.now))
+            && if self.anyway { member.backend.is_ready() } else { member.backend.is_eligible(self.now) }
     }
 }

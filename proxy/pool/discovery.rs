@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::admin::ByHand;
 use crate::config::model;
 use crate::config::scalar::Address;
 
@@ -28,12 +29,14 @@ pub struct Found {
 pub struct Entry {
     /// What it is known by.
     pub key: Key,
-    /// Its share of new sessions.
+    /// Its share of new sessions, as the file or its record says.
     pub weight: u16,
     /// Live sessions it may have; `None` is without limit.
     pub max_connections: Option<u32>,
     /// Used only while no other can be.
     pub backup: bool,
+    /// What was set by hand.
+    pub hand: ByHand,
 }
 
 /// A backend's identity from version to version of its pool, and its name in the status, the metrics and the log:
@@ -80,6 +83,7 @@ fn expand_one(backend: &model::Backend, answers: &Answers) -> Vec<Entry> {
         weight: found.weight.unwrap_or(backend.weight),
         max_connections: backend.max_connections,
         backup: backend.backup || found.backup,
+        hand: ByHand::default(),
     };
     let name = match &backend.address {
         Address::Socket(address) => {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::config::scalar::Name;
 
+mod hand;
 mod protection;
 mod queue;
 
