@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::time::Instant;
 
 pub mod acl;
 pub mod addresses;
 mod arrivals;
 pub mod ban;
+pub mod banned;
 pub mod level;
 pub mod pace;
 mod policy;
@@ -20,6 +21,7 @@ pub mod reconnect;
 #[cfg(test)]
 mod tests;
 
+use self::acl::Networks;
 use self::addresses::{Addresses, Seat};
 pub use self::arrivals::{Arrivals, Turn};
 use self::ban::Bans;
@@ -36,6 +38,8 @@ pub struct Admission {
     active: AtomicUsize,
     level: AtomicU8,
     house: ArcSwap<House>,
+    /// Who may not come in anywhere, by hand; `None` while that is nobody.
+    banned: ArcSwapOption<Networks>,
 }
 
 /// What holds for the whole house, in one version of the config.
@@ -113,7 +117,18 @@ impl Admission {
             active: AtomicUsize::new(0),
             level: AtomicU8::new(Level::Full as u8),
             house: ArcSwap::from_pointee(House { marks: Marks::new(levels, capacity), reconnect }),
+            banned: ArcSwapOption::empty(),
         }
+    }
+
+    /// Changes who is banned by hand. Those who are in stay until they are asked to go.
+    pub fn set_banned(&self, networks: Networks) {
+        self.banned.store(Some(networks).filter(|networks| !networks.is_empty()).map(Arc::new));
+    }
+
+    /// Whether a client is banned by hand.
+    pub fn has_banned(&self, client: IpAddr) -> bool {
+        self.banned.load().as_deref().is_some_and(|networks| networks.contain(client))
     }
 
     /// Changes how many may be in, and what follows from how many are. Those who are in stay.
@@ -160,6 +175,10 @@ impl Admission {
             would(refusal);
             Ok(())
         };
+        if self.has_banned(client) {
+            // An operator has meant this one: neither a dry run nor trust counts for anything.
+            return Err(Refusal::Denied);
+        }
         let mut seat = None;
         if policy.has_banned(memory, client, &now) || policy.denies(client) {
             refused(Refusal::Denied)?;
@@ -300,6 +319,16 @@ impl Memory {
     pub fn bans_total_and_active(&self, now: Instant) -> (u64, usize) {
         let bans = self.bans();
         (bans.total(), bans.active(now))
+    }
+
+    /// Addresses that are banned by rule now, until when.
+    pub fn bans_by_rule(&self, now: Instant) -> Vec<(IpAddr, Instant)> {
+        self.bans().all(now)
+    }
+
+    /// Lifts the bans by rule of these addresses; how many there were.
+    pub fn lift_bans(&self, of: impl Fn(IpAddr) -> bool, now: Instant) -> usize {
+        self.bans().lift(of, now)
     }
 
     /// Who waits for a turn.

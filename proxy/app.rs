@@ -27,10 +27,11 @@ use crate::control::spans::Export;
 use crate::control::state::State;
 use crate::control::supervisor::Supervisor;
 use crate::control::watch::Watch;
-use crate::control::{Control, Request, WorkerLost, admin, queues};
+use crate::control::{Control, Request, WorkerLost, admin, hand, queues};
 use crate::drain;
 use crate::signal::Signals;
 use crate::snapshot::Snapshot;
+use crate::snapshot::hand::Hand;
 use crate::telemetry::Telemetry;
 use crate::worker;
 
@@ -187,7 +188,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     let plan = sockets.plan(&config)?;
     let addresses = sockets.addresses(&config, &plan);
     let names = Rc::new(Names::new(&config.dns));
-    let first = Snapshot::new(&config, &addresses, &names.answers(), None);
+    let first = Snapshot::new(&config, &addresses, &names.answers(), &Hand::default(), None);
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
     let config = Rc::new(config);
     let of_control = (Rc::clone(&config), asking);
@@ -198,7 +199,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
 
     names.follow(&config);
     names.settled(NAMES_PATIENCE).await;
-    snapshot.store(Arc::new(Snapshot::new(&config, &addresses, &names.answers(), None)));
+    snapshot.store(Arc::new(Snapshot::new(&config, &addresses, &names.answers(), &state.hand(), None)));
     let workers = worker::spawn_all(config.server.workers.get(), &snapshot, &drain)?;
     sockets.apply(&plan);
     reload::send(plan, &state.snapshot(), &workers).await;
@@ -206,6 +207,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     sockets.silence_unused();
     state.set_listening();
     tokio::task::spawn_local(queues::serve(Rc::clone(&state)));
+    tokio::task::spawn_local(hand::end_bans(Rc::clone(&state)));
     let spans = Export::begin(&state.snapshot().tracer);
     let file = Watch::new(state.config_path());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 pub mod admin;
 mod api;
 mod drain;
+pub mod hand;
 pub mod health;
 pub mod names;
 pub mod queues;

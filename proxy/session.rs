@@ -77,7 +77,7 @@ pub struct Origin {
 impl Session {
     /// Begins a session on the worker that owns `local`, whose burden it is.
     pub fn new(origin: Origin, permit: Permit, burden: Burden, local: &Rc<Local>) -> Self {
-        let place = Local::seat(local, burden);
+        let place = Local::seat(local, origin.client.ip(), burden);
         Self { record: Record::new(origin, place.id()), place, permit }
     }
 

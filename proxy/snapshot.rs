@@ -10,9 +10,11 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 mod balancers;
+pub mod hand;
 mod material;
 
 pub use self::balancers::{Balancers, Beginning};
+use self::hand::Hand;
 pub use self::material::Shown;
 use crate::admission::acl::Networks;
 use crate::admission::level::Level;
@@ -65,6 +67,8 @@ pub struct Listener {
     pub preread_timeout: Duration,
     /// Whom it lets in.
     pub policy: Policy,
+    /// Whether it is in maintenance was set by hand.
+    pub maintenance_by_hand: bool,
     /// What is done with requests, if that is what is spoken. Always the newest version.
     pub front: Option<Arc<ArcSwap<Front>>>,
     /// Its counts.
@@ -104,15 +108,16 @@ impl AcceptError {
 }
 
 impl Snapshot {
-    /// Makes the snapshot of a config whose listeners are bound to `bound`, with what its backends' names stand for now.
-    /// What the one before carried of the same listeners, pools and backends passes over.
+    /// Makes the snapshot of a config whose listeners are bound to `bound`, with what its backends' names stand for now, and
+    /// what was set by hand. What the one before carried of the same listeners, pools and backends passes over.
     pub fn new(
         config: &Config,
         bound: &BTreeMap<Name, Vec<SocketAddr>>,
         answers: &Answers,
+        hand: &Hand,
         before: Option<&Self>,
     ) -> Self {
-        let pools = pools(config, answers, before);
+        let pools = pools(config, (answers, hand), before);
         let tracer = before.map_or_else(Arc::default, |before| Arc::clone(&before.tracer));
         tracer.follow(&config.tracing);
         let listener = |config: &model::Listener, workers| {
@@ -131,7 +136,8 @@ impl Snapshot {
                 edge: edge(config, &pools, before.and_then(|before| before.edge.as_deref())),
                 balancers: config.accept_proxy.as_ref().map(Balancers::new),
                 preread_timeout: config.preread_timeout,
-                policy: policy(config),
+                policy: policy(config, hand),
+                maintenance_by_hand: hand.maintenance(&config.name).is_some(),
                 front: front(config, (&pools, &counts.requests), rollout.as_ref(), before),
                 rollout,
                 counts,
@@ -219,8 +225,11 @@ fn front(
 }
 
 /// Whom it lets in. Where requests are what is spoken, each is looked at by its route: connections are let in as long as any may be.
-fn policy(config: &model::Listener) -> Policy {
-    let policy = Policy::new(&config.admission);
+fn policy(config: &model::Listener, hand: &Hand) -> Policy {
+    let mut policy = Policy::new(&config.admission);
+    if let Some(maintenance) = hand.maintenance(&config.name) {
+        policy.maintenance = maintenance;
+    }
     match config.http {
         None => policy,
         Some(_) => Policy { shed_at: Level::Overloaded, ..policy },
@@ -228,7 +237,7 @@ fn policy(config: &model::Listener) -> Policy {
 }
 
 /// The pools of a config, each after the one that stands in for it.
-fn pools(config: &Config, answers: &Answers, before: Option<&Snapshot>) -> BTreeMap<Name, Arc<Pool>> {
+fn pools(config: &Config, (answers, hand): (&Answers, &Hand), before: Option<&Snapshot>) -> BTreeMap<Name, Arc<Pool>> {
     let by_name: BTreeMap<&Name, &model::Pool> = config.pools.iter().map(|pool| (&pool.name, pool)).collect();
     let mut made: BTreeMap<Name, Arc<Pool>> = BTreeMap::new();
     for pool in &config.pools {
@@ -236,7 +245,8 @@ fn pools(config: &Config, answers: &Answers, before: Option<&Snapshot>) -> BTree
         let chain = std::iter::successors(Some(pool), |pool| by_name.get(pool.fallback.as_ref()?).copied());
         let unmade: Vec<_> = chain.take_while(|pool| !made.contains_key(&pool.name)).collect();
         for pool in unmade.into_iter().rev() {
-            let entries = discovery::expand(&pool.backends, answers);
+            let mut entries = discovery::expand(&pool.backends, answers);
+            hand.mark(&pool.name, &mut entries);
             let fallback = pool.fallback.as_ref().and_then(|name| made.get(name)).map(Arc::clone);
             let earlier = before.and_then(|before| before.pools.get(&pool.name));
             made.insert(pool.name.clone(), Pool::new(pool, entries, fallback, earlier, before.is_some()));

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::thread;
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Builder, LocalOptions};
@@ -48,6 +49,8 @@ pub enum Command {
 pub enum Ask {
     /// End those that are connected to this backend.
     StopOn(Arc<Backend>),
+    /// End those whose clients are of this network, and say how many there were.
+    StopOf(IpNet, oneshot::Sender<usize>),
     /// Which there are.
     List(oneshot::Sender<Vec<SessionId>>),
     /// End these, which a drain has not seen end, and say how many of them were still there.
@@ -193,7 +196,7 @@ impl Worker {
                 biased;
                 () = drain.reached(Phase::Draining) => break,
                 Some(command) = commands.recv() => self.obey(command).await,
-                Some(newcomer) = self.newcomers.recv() => newcomer.begin(&self.home),
+                Some(newcomer) = self.newcomers.recv() => newcomer.arrive(&self.home),
             }
         }
         // A socket that has only just been handed over has clients in its queue too.
@@ -248,6 +251,7 @@ impl Worker {
 fn answer(local: &Local, ask: Ask) {
     // Whoever asked may have gone.
     match ask {
+        Ask::StopOf(network, tell) => drop(tell.send(local.stop_of(&network, CloseReason::Killed))),
         Ask::StopOn(backend) => local.stop_on(&backend, CloseReason::Killed),
         Ask::List(tell) => drop(tell.send(local.session_ids())),
         Ask::Drain(sessions, tell) => drop(tell.send(local.stop_these(&sessions, CloseReason::Drained))),
@@ -271,7 +275,7 @@ async fn drain_out(
         tokio::select! {
             biased;
             newcomer = newcomers.recv(), if some_may_come => match newcomer {
-                Some(newcomer) => newcomer.begin(home),
+                Some(newcomer) => newcomer.arrive(home),
                 None => some_may_come = false,
             },
             () = local.emptied(), if !some_may_come => return,

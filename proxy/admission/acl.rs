@@ -31,6 +31,18 @@ impl Networks {
     }
 }
 
+/// A network, or one address. What lies beyond the prefix does not matter, and an IPv4 address mapped into IPv6 is one of
+/// IPv4, as clients' addresses are.
+pub fn network(text: &str) -> Option<IpNet> {
+    let address = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    text.parse::<IpNet>().or_else(|_no_prefix| address()).map(|network| network.trunc()).ok()
+}
+
+/// Whether the address is one of the network. An IPv4 address mapped into IPv6 is the IPv4 address.
+pub fn is_of(address: IpAddr, network: &IpNet) -> bool {
+    network.contains(&address.to_canonical())
+}
+
 impl fmt::Display for Networks {
     /// How many there are, and a number that tells two lists apart.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,6 +73,19 @@ mod tests {
         }
         assert!(!Networks::default().contain("10.0.0.1".parse().unwrap()) && Networks::default().is_empty());
         assert!(networks(&["0.0.0.0/0"]).contain("255.255.255.255".parse().unwrap()));
+    }
+
+    #[test]
+    fn networks_are_written_in_many_ways() {
+        let net = |text| network(text).unwrap();
+        assert_eq!(net("192.0.2.7").to_string(), "192.0.2.7/32");
+        assert_eq!(net("::ffff:192.0.2.7").to_string(), "192.0.2.7/32");
+        assert_eq!(net("2001:db8::1/32").to_string(), "2001:db8::/32");
+        for wrong in ["", "192.0.2", "192.0.2.1/33", "example.com", "192.0.2.1:80"] {
+            assert_eq!(network(wrong), None, "{wrong}");
+        }
+        assert!(is_of("::ffff:192.0.2.7".parse().unwrap(), &net("192.0.2.0/24")));
+        assert!(!is_of("192.0.3.7".parse().unwrap(), &net("192.0.2.0/24")));
     }
 
     proptest! {

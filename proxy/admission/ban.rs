@@ -50,6 +50,22 @@ impl Bans {
         self.known.values().filter(|state| matches!(state, State::Banned { until } if *until > now)).count()
     }
 
+    /// Those that are banned now, until when.
+    pub fn all(&self, now: Instant) -> Vec<(IpAddr, Instant)> {
+        let banned = self.known.iter().filter_map(|(&address, state)| match *state {
+            State::Banned { until } if until > now => Some((address, until)),
+            State::Banned { .. } | State::Refused { .. } => None,
+        });
+        banned.collect()
+    }
+
+    /// Lifts the bans of these addresses; how many there were.
+    pub fn lift(&mut self, of: impl Fn(IpAddr) -> bool, now: Instant) -> usize {
+        let before = self.active(now);
+        self.known.retain(|&address, state| !(matches!(state, State::Banned { .. }) && of(address)));
+        before - self.active(now)
+    }
+
     /// How many bans there were.
     pub fn total(&self) -> u64 {
         self.total
@@ -103,6 +119,20 @@ mod tests {
         assert!(bans.has(address(1), at(658)) && !bans.has(address(1), at(659)) && !bans.has(address(2), at(59)));
         assert_eq!((bans.active(at(60)), bans.active(at(700)), bans.total()), (1, 0, 1));
         assert!(!bans.refused(address(1), RULE, at(700)), "it begins anew");
+    }
+
+    #[test]
+    fn a_ban_can_be_lifted() {
+        let (mut bans, now) = (Bans::default(), Instant::now());
+        for number in [1, 2, 1, 2, 1, 2, 3] {
+            bans.refused(address(number), RULE, now);
+        }
+        let mut all = bans.all(now);
+        all.sort_unstable();
+        assert_eq!(all, [(address(1), now + RULE.lasts), (address(2), now + RULE.lasts)]);
+        assert_eq!([1, 3, 1].map(|number| bans.lift(|banned| banned == address(number), now)), [1, 0, 0]);
+        assert!(!bans.has(address(1), now) && bans.has(address(2), now));
+        assert!(!bans.refused(address(1), RULE, now), "it begins anew");
     }
 
     #[test]

@@ -53,6 +53,20 @@ fn fill(door: &Arc<Admission>, count: usize) -> Vec<Permit> {
 }
 
 #[test]
+fn a_ban_by_hand_is_before_everything_else() {
+    let (door, memory, now) = (house(0), Memory::default(), Instant::now());
+    let lenient =
+        Policy { dry_run: true, trusted: networks(&["0.0.0.0/0"]), deny: networks(&["198.51.100.1/32"]), ..everyone() };
+    let asked = |client: &str| door.admit((&lenient, &memory), address(client), None, || now, |_| {}).map(drop);
+    assert_eq!(asked(STRANGER), Err(Refusal::AtCapacity));
+    door.set_banned(networks(&["198.51.100.0/24"]));
+    assert_eq!((asked(STRANGER), asked("::ffff:198.51.100.1")), (Err(Refusal::Denied), Err(Refusal::Denied)));
+    assert_eq!(asked(PLAYER), Err(Refusal::AtCapacity));
+    door.set_banned(Networks::default());
+    assert_eq!(asked(STRANGER), Err(Refusal::AtCapacity));
+}
+
+#[test]
 fn a_place_is_free_again_when_its_permit_goes() {
     let (door, memory, now) = (house(2), Memory::default(), Instant::now());
     let first = ask(&door, &everyone(), &memory, PLAYER, now).unwrap();

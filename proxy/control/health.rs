@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::config::model::{Health, OnDown};
 use crate::config::scalar::Name;
 use crate::net::tls::client::Encrypter;
+use crate::pool::admin::Admin;
 use crate::pool::discovery::Key;
 use crate::pool::health::Verdict;
 use crate::pool::{Backend, Pool};
@@ -123,6 +124,9 @@ impl Round {
     }
 
     async fn check(&self) {
+        if self.is_resting() {
+            return;
+        }
         let mut address = self.backend.address();
         if let Some(port) = self.health.port {
             address.set_port(port);
@@ -131,6 +135,9 @@ impl Round {
             let Ok(_slot) = self.slots.acquire().await else { return };
             probe::run(&self.health.check, address, &self.approach, self.health.timeout).await
         };
+        if self.is_resting() {
+            return; // it was taken out while it was asked
+        }
         let (pool, backend) = (&self.pool, self.backend.key());
         if let Err(failure) = &result
             && failure.is_own_fault()
@@ -149,6 +156,11 @@ impl Round {
             (None, Some(failure)) => tracing::debug!(%pool, %backend, %failure, "health check failed"),
             (None, None) => {}
         }
+    }
+
+    /// During maintenance, what it would find means nothing.
+    fn is_resting(&self) -> bool {
+        self.backend.admin() == Admin::Maintenance
     }
 
     async fn close_sessions(&self) {

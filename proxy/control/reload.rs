@@ -169,6 +169,11 @@ impl Reloader {
         self.store(&config, &bound);
     }
 
+    /// Takes over what is set by hand now.
+    pub fn follow_hand(&mut self) {
+        self.follow_names();
+    }
+
     /// Replaces what runs by what a new config says.
     async fn swap(&mut self, config: &Config, plan: &Plan) {
         self.names.follow(config);
@@ -180,7 +185,9 @@ impl Reloader {
 
     /// Replaces the snapshot. Sessions that live keep theirs; what is counted passes over.
     fn store(&mut self, config: &Config, bound: &BTreeMap<Name, Vec<SocketAddr>>) {
-        let snapshot = Snapshot::new(config, bound, &self.names.answers(), Some(&self.snapshot.load()));
+        let (answers, state) = (self.names.answers(), Rc::clone(&self.state));
+        state.hand_mut().keep(config);
+        let snapshot = Snapshot::new(config, bound, &answers, &state.hand(), Some(&self.snapshot.load()));
         let snapshot = Arc::new(snapshot);
         self.snapshot.store(Arc::clone(&snapshot));
         self.checkers.follow(&snapshot);

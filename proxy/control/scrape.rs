@@ -14,7 +14,7 @@ use crate::http::exchange::{Answers, CLASSES};
 use crate::metrics::{Definition, Exposition, names};
 use crate::pool::breaker::State as Circuit;
 use crate::pool::health::Verdict;
-use crate::pool::{Backend, Checkup, Failure};
+use crate::pool::{Backend, Checkup, Failure, Member};
 use crate::relay::Direction;
 use crate::session::{CloseReason, Refusals};
 use crate::snapshot::{AcceptError, Listener, Shown, Snapshot};
@@ -141,15 +141,16 @@ fn certificates(exposition: &mut Exposition, snapshot: &Snapshot) {
 
 fn backends(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
     // One text per backend and scrape, not one per series.
-    let backends: Vec<(&Name, String, &Backend)> = snapshot
+    let members: Vec<(&Name, String, &Member)> = snapshot
         .pools
         .values()
-        .flat_map(|pool| pool.members().iter().map(|member| (pool.name(), &*member.backend)))
-        .map(|(pool, backend)| (pool, backend.key().to_string(), backend))
+        .flat_map(|pool| pool.members().iter().map(|member| (pool.name(), member)))
+        .map(|(pool, member)| (pool, member.backend.key().to_string(), member))
         .collect();
+    let backends = || members.iter().map(|(pool, address, member)| (pool, address, &*member.backend));
     let mut plain = |definition: Definition, value: &dyn Fn(&Backend) -> u64| {
         let mut family = exposition.family(definition);
-        for (pool, address, backend) in &backends {
+        for (pool, address, backend) in backends() {
             family.count(&[pool.as_str(), address], value(backend));
         }
     };
@@ -157,15 +158,20 @@ fn backends(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
     plain(names::BACKEND_SESSIONS, &Backend::connected);
     plain(names::BACKEND_CIRCUIT, &|backend| backend.circuit().state(now) as u64);
     plain(names::BACKEND_ELIGIBLE, &|backend| u64::from(backend.is_eligible(now)));
+    plain(names::BACKEND_ADMIN, &|backend| backend.admin() as u64);
+    let mut weight = exposition.family(names::BACKEND_WEIGHT);
+    for (pool, address, member) in &members {
+        weight.count(&[pool.as_str(), address], u64::from(member.weight));
+    }
 
     let mut failures = exposition.family(names::BACKEND_FAILURES);
-    for (pool, address, backend) in &backends {
+    for (pool, address, backend) in backends() {
         for failure in Failure::ALL {
             failures.count(&[pool.as_str(), address, failure.as_str()], backend.failures(failure));
         }
     }
     let mut transitions = exposition.family(names::BACKEND_TRANSITIONS);
-    for (pool, address, backend) in &backends {
+    for (pool, address, backend) in backends() {
         for to in Circuit::ALL {
             transitions.count(&[pool.as_str(), address, to.as_str()], backend.circuit().transitions(to));
         }
@@ -235,6 +241,7 @@ fn process(exposition: &mut Exposition, state: &State, now: Instant) {
     exposition.family(names::CONFIG_RELOADS).count(&["ok"], loads.ok).count(&["error"], loads.failed);
     exposition.family(names::CONFIG_LAST_OK).count(&[], u64::from(loads.last.error.is_none()));
     exposition.family(names::CONFIG_LAST_AT).sample(&[], since_1970(loads.applied_at));
+    exposition.family(names::BANS_BY_HAND).count(&[], state.banned().count() as u64);
     exposition.family(names::LOG_DROPPED).count(&[], state.telemetry().dropped_lines());
     let mut asked = exposition.family(names::ADMIN_REQUESTS);
     for ((path, code), count) in &*state.asked() {

@@ -1,6 +1,6 @@
 //! What the control thread knows, for the admin server to show.
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,9 +14,11 @@ use super::Request;
 use super::api::Asked;
 use super::names::Names;
 use crate::admission::Admission;
+use crate::admission::banned::Banned;
 use crate::config::model::Config;
 use crate::drain::{Phase, Watch};
 use crate::snapshot::Snapshot;
+use crate::snapshot::hand::Hand;
 use crate::telemetry::Telemetry;
 
 /// What the control thread knows. Only that thread has it.
@@ -33,6 +35,10 @@ pub struct State {
     config: RefCell<Rc<Config>>,
     requests: mpsc::WeakSender<Request>,
     asked: RefCell<Asked>,
+    /// Counts once a snapshot has been made with it.
+    hand: RefCell<Hand>,
+    /// Bans by hand.
+    banned: RefCell<Banned>,
 }
 
 /// What has become of the config file so far.
@@ -90,12 +96,36 @@ impl State {
             config: RefCell::new(config),
             requests,
             asked: RefCell::default(),
+            hand: RefCell::default(),
+            banned: RefCell::default(),
         }
     }
 
     /// The snapshot that sessions begin with now.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
+    }
+
+    /// What was set by hand.
+    pub fn hand(&self) -> Ref<'_, Hand> {
+        self.hand.borrow()
+    }
+
+    /// The same, to be changed. It counts once [`super::reload::Reloader::follow_hand`] has been called.
+    pub fn hand_mut(&self) -> RefMut<'_, Hand> {
+        self.hand.borrow_mut()
+    }
+
+    /// Who is banned by hand.
+    pub fn banned(&self) -> Ref<'_, Banned> {
+        self.banned.borrow()
+    }
+
+    /// Changes who is banned by hand; it counts at once.
+    pub fn change_banned<T>(&self, change: impl FnOnce(&mut Banned) -> T) -> T {
+        let changed = change(&mut self.banned.borrow_mut());
+        self.admission().set_banned(self.banned().networks());
+        changed
     }
 
     /// Names of backends, and what they stand for.

@@ -15,6 +15,7 @@ use super::state::{Loads, State};
 use crate::config::diff;
 use crate::config::model::{Mode, Route};
 use crate::drain::Phase;
+use crate::pool::admin::Admin;
 use crate::pool::{LastCheck, Member, Pool};
 use crate::snapshot::Listener;
 
@@ -70,6 +71,8 @@ struct ListenerStatus {
     /// Where a part of its clients goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     rollout_pool: Option<String>,
+    maintenance: bool,
+    maintenance_by: &'static str,
     sessions_active: u64,
     sessions_total: u64,
     /// Of the active ones: clients that wait for their turn, where they may have to.
@@ -112,10 +115,13 @@ struct PoolStatus {
 struct BackendStatus {
     address: String,
     weight: u16,
+    weight_by: &'static str,
     backup: bool,
     max_connections: Option<u32>,
-    /// Set by hand; there is no hand yet, so every backend is ready.
     admin: &'static str,
+    /// Absent where it is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_by: Option<&'static str>,
     /// What health checks found; unknown where there are none.
     health: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,6 +234,8 @@ impl ListenerStatus {
             pool: listener.pool.as_ref().map(|pool| pool.name().to_string()),
             sni: listener.edge.iter().flat_map(|edge| &edge.routes).map(|(route, _)| RouteStatus::of(route)).collect(),
             rollout_pool: listener.rollout.as_ref().map(|rollout| rollout.pool.name().to_string()),
+            maintenance: listener.policy.maintenance,
+            maintenance_by: by(listener.maintenance_by_hand),
             sessions_active: tally.active(),
             sessions_total: tally.total(),
             waiting: listener.policy.arrivals.as_ref().map(|_| tally.memory().arrivals().waiting()),
@@ -262,9 +270,11 @@ impl BackendStatus {
         Self {
             address: backend.key().to_string(),
             weight: member.weight,
+            weight_by: by(member.weight_by_hand),
             backup: member.backup,
             max_connections: member.max_connections,
-            admin: "ready",
+            admin: backend.admin().as_str(),
+            admin_by: (backend.admin() != Admin::Ready).then_some(by(true)),
             health: backend.checkup().verdict().as_str(),
             last_check: backend.checkup().last().map(CheckStatus::of),
             players: backend.checkup().players_told(),
@@ -281,6 +291,11 @@ impl CheckStatus {
     fn of(check: LastCheck) -> Self {
         Self { at: timestamp(check.at), ok: check.failure.is_none(), error: check.failure }
     }
+}
+
+/// Who has set something.
+fn by(hand: bool) -> &'static str {
+    if hand { "hand" } else { "file" }
 }
 
 /// A view as text.

@@ -101,8 +101,18 @@ impl Spread {
 }
 
 impl Assigned {
+    /// Begins the session on this worker, which another has accepted: unless its client was banned on the way here, when
+    /// those who were here already were asked to go.
+    pub fn arrive(self, home: &Home) {
+        let Newcomer { origin, permit, .. } = &self.newcomer;
+        if permit.house().has_banned(origin.client.ip()) {
+            return Session::refuse(self.newcomer.origin, CloseReason::Denied, &home.local);
+        }
+        self.begin(home);
+    }
+
     /// Begins the session on this worker.
-    pub fn begin(self, home: &Home) {
+    fn begin(self, home: &Home) {
         let Self { newcomer: Newcomer { stream, origin, permit, edge, requests }, burden } = self;
         let local = &home.local;
         let stream = match TcpStream::from_std(stream) {

@@ -57,6 +57,9 @@ pub const BANS: Definition = counter(
     LISTENER,
     "Addresses that were banned for a while because they were refused too often.",
 );
+/// Bans by hand.
+pub const BANS_BY_HAND: Definition =
+    gauge("portti_bans_by_hand", &[], "Networks that are banned by hand, on all listeners.");
 /// Bans now.
 pub const BANNED: Definition = gauge("portti_banned_addresses", LISTENER, "Addresses that are banned now.");
 /// Arrivals.
@@ -125,6 +128,12 @@ pub const BACKEND_TRANSITIONS: Definition = counter(
 /// Eligibility.
 pub const BACKEND_ELIGIBLE: Definition =
     gauge("portti_backend_eligible", BACKEND, "Whether a backend may be chosen now: 1 or 0.");
+/// Administrative state.
+pub const BACKEND_ADMIN: Definition =
+    gauge("portti_backend_admin_state", BACKEND, "What a backend was told by hand: 0 ready, 1 drain, 2 maintenance.");
+/// Weight.
+pub const BACKEND_WEIGHT: Definition =
+    gauge("portti_backend_weight", BACKEND, "A backend's share of new sessions relative to the others of its pool.");
 /// Retries.
 pub const CONNECT_RETRIES: Definition = counter(
     "portti_connect_retries_total",
@@ -213,6 +222,7 @@ pub const ALL: &[Definition] = &[
     DRY_RUN,
     BANS,
     BANNED,
+    BANS_BY_HAND,
     ARRIVALS_WAITING,
     ARRIVAL_WAIT,
     ACCEPT_ERRORS,
@@ -228,6 +238,8 @@ pub const ALL: &[Definition] = &[
     BACKEND_CIRCUIT,
     BACKEND_TRANSITIONS,
     BACKEND_ELIGIBLE,
+    BACKEND_ADMIN,
+    BACKEND_WEIGHT,
     BACKEND_UP,
     HEALTH_CHECKS,
     BACKEND_PLAYERS,

@@ -1,17 +1,20 @@
 //! What a worker lends to its sessions, and how it reaches them. All on one thread: no locks.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use slab::Slab;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::{CloseReason, Ids, SessionId};
+use crate::admission::acl;
 use crate::admission::pace::Pace;
 use crate::admission::rate::Limit;
 use crate::config::scalar::Rate;
@@ -71,6 +74,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 struct Handle {
     id: SessionId,
+    client: IpAddr,
     stop: Stop,
     /// Why it was asked to stop.
     reason: Cell<CloseReason>,
@@ -116,6 +120,11 @@ impl Local {
     /// Asks the sessions that are connected to a backend to end, and says why.
     pub fn stop_on(&self, backend: &Arc<Backend>, reason: CloseReason) {
         self.stop_those(reason, |handle| handle.backend.get().is_some_and(|its| Arc::ptr_eq(its, backend)));
+    }
+
+    /// Asks the sessions whose clients are of a network to end, and says why. Returns how many of them there were.
+    pub fn stop_of(&self, network: &IpNet, reason: CloseReason) -> usize {
+        self.stop_those(reason, |handle| acl::is_of(handle.client, network))
     }
 
     /// Has every session tell its client that all end then, as far as there is something to tell.
@@ -173,9 +182,10 @@ impl Local {
         self.ids.next()
     }
 
-    pub(super) fn seat(local: &Rc<Self>, burden: Burden) -> Place {
+    pub(super) fn seat(local: &Rc<Self>, client: IpAddr, burden: Burden) -> Place {
         let handle = Rc::new(Handle {
             id: local.next_id(),
+            client,
             stop: Stop::default(),
             reason: Cell::new(CloseReason::Killed),
             told: Cell::new(false),
@@ -302,7 +312,8 @@ mod tests {
         let local = Local::new(0, Arc::default());
         local.emptied().await;
         let load = Arc::new(Load::default());
-        let places = [Local::seat(&local, load.take_on()), Local::seat(&local, load.take_on())];
+        let seat = |last| Local::seat(&local, [192, 0, 2, last].into(), load.take_on());
+        let places = [seat(1), seat(2)];
         assert_eq!(load.get(), 2);
         local.stop_all(CloseReason::Drained);
         for place in &places {

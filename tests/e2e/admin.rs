@@ -46,11 +46,9 @@ async fn status_has_every_key_of_the_contract() {
     assert!(config["last_reload"]["at"].is_string());
 
     let listener = &status["listeners"][0];
-    assert_eq!(
-        keys(listener),
-        BTreeSet::from(["name", "mode", "bind", "pool", "sessions_active", "sessions_total"]),
-        "{listener}"
-    );
+    let wanted = ["name", "mode", "bind", "pool", "sessions_active", "sessions_total", "maintenance", "maintenance_by"];
+    assert_eq!(keys(listener), BTreeSet::from(wanted), "{listener}");
+    assert_eq!((&listener["maintenance"], &listener["maintenance_by"]), (&false.into(), &"file".into()));
     assert_eq!(
         (&listener["name"], &listener["mode"], &listener["pool"]),
         (&"game".into(), &"tcp".into(), &"game".into())
@@ -62,7 +60,7 @@ async fn status_has_every_key_of_the_contract() {
     assert_eq!(keys(pool), BTreeSet::from(["name", "balance", "backends"]));
     assert_eq!((&pool["name"], &pool["balance"]), (&"game".into(), &"least_connections".into()));
     let shown = &pool["backends"][0];
-    let wanted = ["address", "weight", "backup", "admin", "health", "circuit", "eligible"];
+    let wanted = ["address", "weight", "weight_by", "backup", "admin", "health", "circuit", "eligible"];
     let counts = ["sessions_active", "sessions_total", "failures_total"];
     assert!(keys(shown).is_superset(&wanted.into_iter().chain(counts).collect()), "{shown}");
     assert_eq!((&shown["admin"], &shown["circuit"]), (&"ready".into(), &"closed".into()));

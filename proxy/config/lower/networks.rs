@@ -1,10 +1,10 @@
 //! Lists of networks.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::admission::acl;
 use crate::config::raw::{Section, Setting};
 use crate::config::scalar::Explain;
 
@@ -15,12 +15,8 @@ pub(super) fn read(section: &mut Section<'_>, key: &'static str) -> Setting<Vec<
     })
 }
 
-/// A network, or one address. What lies beyond the prefix does not matter.
 fn network(text: &str) -> Result<IpNet, NoNetwork> {
-    // An IPv4 address mapped into IPv6 is one of IPv4, as clients' addresses are.
-    let address = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-    let network = text.parse::<IpNet>().or_else(|_no_prefix| address());
-    network.map(|network| network.trunc()).map_err(|_neither| NoNetwork)
+    acl::network(text).ok_or(NoNetwork)
 }
 
 /// A text that is neither a network nor an address.
