@@ -213,6 +213,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");
 
     let mailboxes: Vec<_> = workers.iter().map(|worker| worker.mailbox().clone()).collect();
+    state.set_workers(mailboxes.clone());
     supervisor.ready(&state, mailboxes.clone());
 
     let bound = Bound { listeners: addresses.into_iter().collect(), admin };

@@ -39,6 +39,8 @@ pub enum Request {
     Shutdown,
     /// Read the config file again; answers with the problems, as text, when it cannot be applied.
     Reload(oneshot::Sender<Result<(), String>>),
+    /// Have what was set by hand count.
+    FollowHand(oneshot::Sender<()>),
 }
 
 /// A worker ended although nobody asked it to.
@@ -87,6 +89,10 @@ impl Control {
             tokio::select! {
                 asked = next_ask(&mut self.signals, &mut self.requests) => match asked {
                     Request::Shutdown => return Ok(()),
+                    Request::FollowHand(done) => {
+                        self.reloader.follow_hand();
+                        let _gone = done.send(());
+                    }
                     Request::Reload(answer) => {
                         let verdict = self.reloader.reload(&self.workers).await;
                         // Whoever asked may have gone.

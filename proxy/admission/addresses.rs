@@ -39,9 +39,14 @@ pub struct Seat {
 impl PerAddress {
     /// What counts as one address.
     pub fn network(&self, client: IpAddr) -> IpAddr {
+        self.whole(client).network()
+    }
+
+    /// All addresses that count as one with this one.
+    pub fn whole(&self, client: IpAddr) -> IpNet {
         let client = client.to_canonical();
         let length = if client.is_ipv4() { self.prefix_v4 } else { self.prefix_v6 };
-        IpNet::new(client, length).map_or(client, |network| network.network())
+        IpNet::new(client, length).map_or_else(|_too_long| IpNet::from(client), |network| network.trunc())
     }
 }
 

@@ -52,6 +52,11 @@ impl Banned {
         self.0.len() < before
     }
 
+    /// Whether exactly this network is banned.
+    pub fn has(&self, network: IpNet) -> bool {
+        self.0.contains_key(&network.trunc())
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.len()

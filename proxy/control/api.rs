@@ -8,6 +8,8 @@ use hyper::{Request, StatusCode};
 use tokio::time::Instant;
 
 mod access;
+mod bans;
+mod hand;
 mod health;
 mod input;
 mod process;
@@ -53,7 +55,7 @@ fn may<B>(request: &Request<B>, state: &State) -> Result<(), Refusal> {
     access::check(request.headers(), &state.config().admin)
 }
 
-async fn respond<B>(request: Request<B>, (endpoint, _parts): (Endpoint, Parts), state: &Rc<State>) -> Outcome
+async fn respond<B>(request: Request<B>, (endpoint, parts): (Endpoint, Parts), state: &Rc<State>) -> Outcome
 where
     B: Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -69,6 +71,12 @@ where
         Endpoint::DeepHealth => Ok(health::deep(state, now)),
         Endpoint::Metrics => Ok(reply::respond(StatusCode::OK, Exposition::CONTENT_TYPE, scrape::text(state, now))),
         Endpoint::Status => Ok(reply::json(StatusCode::OK, &Status::of(state, now))),
+        Endpoint::BackendState => hand::set_state(request, &parts, state).await,
+        Endpoint::BackendWeight => hand::set_weight(request, &parts, state).await,
+        Endpoint::Maintenance => hand::set_maintenance(request, &parts, state).await,
+        Endpoint::Bans => Ok(bans::list(state, now)),
+        Endpoint::Ban => bans::ban(request, state).await,
+        Endpoint::Unban => bans::lift(&request, state, now),
         Endpoint::Config => process::config(state),
         Endpoint::Reload => process::reload(state).await,
         Endpoint::Drain => process::drain(state).await,

@@ -20,6 +20,7 @@ use crate::drain::{Phase, Watch};
 use crate::snapshot::Snapshot;
 use crate::snapshot::hand::Hand;
 use crate::telemetry::Telemetry;
+use crate::worker::Mailbox;
 
 /// What the control thread knows. Only that thread has it.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct State {
     config: RefCell<Rc<Config>>,
     requests: mpsc::WeakSender<Request>,
     asked: RefCell<Asked>,
+    /// Empty until they are there.
+    workers: RefCell<Vec<Mailbox>>,
     /// Counts once a snapshot has been made with it.
     hand: RefCell<Hand>,
     /// Bans by hand.
@@ -96,6 +99,7 @@ impl State {
             config: RefCell::new(config),
             requests,
             asked: RefCell::default(),
+            workers: RefCell::default(),
             hand: RefCell::default(),
             banned: RefCell::default(),
         }
@@ -104,6 +108,16 @@ impl State {
     /// The snapshot that sessions begin with now.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
+    }
+
+    /// Where commands for the workers go.
+    pub fn workers(&self) -> Vec<Mailbox> {
+        self.workers.borrow().clone()
+    }
+
+    /// Notes where.
+    pub fn set_workers(&self, workers: Vec<Mailbox>) {
+        self.workers.replace(workers);
     }
 
     /// What was set by hand.

@@ -59,7 +59,7 @@ struct LastReload {
 }
 
 #[derive(Debug, Serialize)]
-struct ListenerStatus {
+pub(super) struct ListenerStatus {
     name: String,
     mode: &'static str,
     bind: Bind,
@@ -112,7 +112,7 @@ struct PoolStatus {
 }
 
 #[derive(Debug, Serialize)]
-struct BackendStatus {
+pub(super) struct BackendStatus {
     address: String,
     weight: u16,
     weight_by: &'static str,
@@ -218,7 +218,7 @@ impl ConfigStatus {
 }
 
 impl ListenerStatus {
-    fn of(name: impl Display, listener: &Listener) -> Self {
+    pub(super) fn of(name: impl Display, listener: &Listener) -> Self {
         let tally = &listener.counts.tally;
         let bind = match *listener.bound.as_slice() {
             [one] => Bind::One(one),
@@ -265,7 +265,7 @@ impl PoolStatus {
 }
 
 impl BackendStatus {
-    fn of(member: &Member, now: Instant) -> Self {
+    pub(super) fn of(member: &Member, now: Instant) -> Self {
         let backend = &member.backend;
         Self {
             address: backend.key().to_string(),
@@ -304,6 +304,6 @@ pub(super) fn json(view: &impl Serialize) -> String {
 }
 
 /// RFC 3339, to the millisecond.
-fn timestamp(at: SystemTime) -> String {
+pub(super) fn timestamp(at: SystemTime) -> String {
     humantime::format_rfc3339_millis(at).to_string()
 }

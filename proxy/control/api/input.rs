@@ -1,7 +1,5 @@
 //! What requests bring: bodies and queries, bounded in size and time.
 
-#![allow(dead_code, reason = "orders and questions come with the routes that take them")]
-
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};

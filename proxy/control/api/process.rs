@@ -31,11 +31,13 @@ pub(super) async fn drain(state: &State) -> Outcome {
     Ok(reply::json(StatusCode::ACCEPTED, &Empty {}))
 }
 
-async fn ask(state: &State, request: Request) -> Result<(), Refusal> {
+/// Has the control thread do something.
+pub(super) async fn ask(state: &State, request: Request) -> Result<(), Refusal> {
     let requests = state.requests().ok_or_else(ending)?;
     requests.send(request).await.map_err(|_closed| ending())
 }
 
-fn ending() -> Refusal {
+/// It is too late for that.
+pub(super) fn ending() -> Refusal {
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "draining", "the process is on its way down")
 }

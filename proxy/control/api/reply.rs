@@ -1,7 +1,5 @@
 //! Answers of the admin server, and how those that are no success say why.
 
-#![allow(dead_code, reason = "orders come with the routes that take them")]
-
 use std::convert::Infallible;
 use std::pin::Pin;
 

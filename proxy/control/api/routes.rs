@@ -14,6 +14,12 @@ pub(super) enum Endpoint {
     DeepHealth,
     Metrics,
     Status,
+    BackendState,
+    BackendWeight,
+    Maintenance,
+    Bans,
+    Ban,
+    Unban,
     Config,
     Reload,
     Drain,
@@ -38,14 +44,24 @@ const fn post(path: &'static str, endpoint: Endpoint) -> Route {
     Route { method: Method::POST, path, endpoint }
 }
 
+const fn delete(path: &'static str, endpoint: Endpoint) -> Route {
+    Route { method: Method::DELETE, path, endpoint }
+}
+
 /// All of them.
-pub(super) static ROUTES: [Route; 9] = [
+pub(super) static ROUTES: [Route; 15] = [
     get("/healthz", Endpoint::Healthz),
     get("/startupz", Endpoint::Startupz),
     get("/readyz", Endpoint::Readyz),
     get("/health/deep", Endpoint::DeepHealth),
     get("/metrics", Endpoint::Metrics),
     get("/api/v1/status", Endpoint::Status),
+    post("/api/v1/pools/{pool}/backends/{address}/state", Endpoint::BackendState),
+    post("/api/v1/pools/{pool}/backends/{address}/weight", Endpoint::BackendWeight),
+    post("/api/v1/listeners/{name}/maintenance", Endpoint::Maintenance),
+    get("/api/v1/bans", Endpoint::Bans),
+    post("/api/v1/bans", Endpoint::Ban),
+    delete("/api/v1/bans", Endpoint::Unban),
     get("/api/v1/config", Endpoint::Config),
     post("/api/v1/reload", Endpoint::Reload),
     post("/api/v1/drain", Endpoint::Drain),
