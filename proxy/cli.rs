@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::{self, Start};
+use crate::command::status;
 use crate::config::{self, Loaded};
 use crate::control::reload::log_warnings;
-use crate::{demo, status, telemetry};
+use crate::{demo, telemetry};
 
 /// It could not start or run.
 const FAILED: u8 = 1;

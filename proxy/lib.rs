@@ -14,11 +14,12 @@
 //! - [`control`]: everything that is not a session: reloads, health checks, host names, the admin server, the way down.
 //! - [`metrics`], [`telemetry`], [`trace`]: what operators see.
 //! - [`net`], [`drain`], [`signal`]: sockets, the phases of a shutdown, what the operating system asks.
-//! - [`app`]: how all of it is put together; [`cli`], [`demo`] and [`status`] are what a person runs.
+//! - [`app`]: how all of it is put together; [`cli`], [`demo`] and [`command`] are what a person runs.
 
 pub mod admission;
 pub mod app;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod demo;
@@ -34,7 +35,6 @@ pub mod relay;
 pub mod session;
 pub mod signal;
 pub mod snapshot;
-pub mod status;
 pub mod telemetry;
 pub mod trace;
 pub mod worker;

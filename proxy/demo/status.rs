@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::failure::Failure;
-use crate::status;
+use crate::command::status;
 
 /// The pool of the story.
 pub(super) const POOL: &str = "game";
