@@ -8,15 +8,22 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::{self, Start};
-use crate::command::status;
+use crate::command::ban::{Ban, Bans, Unban};
+use crate::command::config::Config;
+use crate::command::log_level::LogLevel;
+use crate::command::reload::Reload;
+use crate::command::sessions::Sessions;
+use crate::command::state::{Drain, Maintenance, Ready};
+use crate::command::status::Status;
+use crate::command::trouble::BAD_CONFIG;
+use crate::command::weight::Weight;
+use crate::command::{self, say};
 use crate::config::{self, Loaded};
 use crate::control::reload::log_warnings;
 use crate::{demo, telemetry};
 
 /// It could not start or run.
 const FAILED: u8 = 1;
-/// The config, or the command line, is not usable. Clap ends with the same code.
-const BAD_CONFIG: u8 = 2;
 
 /// A reverse proxy and load balancer that stands in front of game servers.
 #[derive(Debug, Parser)]
@@ -41,7 +48,30 @@ enum Command {
         config: PathBuf,
     },
     /// Ask a running portti how it is. The exit code is 0 when it is ready, else 1.
-    Status(status::Ask),
+    Status(Status),
+    /// List who is connected, or end one session.
+    Sessions(Sessions),
+    /// Let no new sessions come to a backend; those that it has go on.
+    Drain(Drain),
+    /// Take a backend out to work on it: no new sessions, no health checks.
+    Maintenance(Maintenance),
+    /// Let a backend take sessions again.
+    Ready(Ready),
+    /// Set how many of its pool's sessions a backend gets.
+    Weight(Weight),
+    /// Let nobody in from an address or a network, at any listener.
+    Ban(Ban),
+    /// Lift a ban.
+    Unban(Unban),
+    /// List who is banned.
+    Bans(Bans),
+    /// Apply the config file now. The exit code is 2, and all that is wrong with it is told, if it is refused.
+    Reload(Reload),
+    /// Preview an edit of the config file, or show what runs.
+    #[command(subcommand)]
+    Config(Config),
+    /// Set how much is logged.
+    LogLevel(LogLevel),
     /// Run the example config with small game servers and players, and tell what goes on. Ctrl-C ends it.
     Demo,
 }
@@ -52,7 +82,18 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
-        Command::Status(ask) => status::run(&ask),
+        Command::Status(command) => command::run(command.run()),
+        Command::Sessions(command) => command::run(command.run()),
+        Command::Drain(command) => command::run(command.run()),
+        Command::Maintenance(command) => command::run(command.run()),
+        Command::Ready(command) => command::run(command.run()),
+        Command::Weight(command) => command::run(command.run()),
+        Command::Ban(command) => command::run(command.run()),
+        Command::Unban(command) => command::run(command.run()),
+        Command::Bans(command) => command::run(command.run()),
+        Command::Reload(command) => command::run(command.run()),
+        Command::Config(command) => command::run(command.run()),
+        Command::LogLevel(command) => command::run(command.run()),
         Command::Demo => demo::run(),
     }
 }
@@ -95,9 +136,4 @@ fn check(path: &Path) -> ExitCode {
 fn fail(code: u8, problem: impl Display) -> ExitCode {
     say(io::stderr(), format_args!("{problem}\n"));
     ExitCode::from(code)
-}
-
-/// Writes to a person, who may have gone.
-fn say(mut to: impl io::Write, what: impl Display) {
-    let _gone = write!(to, "{what}");
 }

@@ -1,25 +1,16 @@
 //! What the admin server says, as anybody could read it with curl.
 
 use std::fmt::Display;
-use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
+use hyper::StatusCode;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::failure::Failure;
-use crate::command::status;
+use crate::command::ask::Client;
 
 /// The pool of the story.
 pub(super) const POOL: &str = "game";
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Far more than the example's status; a bound on what is read.
-const ANSWER_MAX: u64 = 1 << 20;
 
 /// What the story needs of `/api/v1/status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,10 +47,11 @@ impl Status {
         let failed = |why: &dyn Display| {
             Failure::new(format_args!("http://{admin}/api/v1/status does not answer as it should: {why}"))
         };
-        let answer = timeout(PATIENCE, get(admin, "/api/v1/status")).await;
-        let answer = answer.map_err(|elapsed| failed(&elapsed))?.map_err(|error| failed(&error))?;
-        let body = body(&answer).ok_or_else(|| failed(&answer.lines().next().unwrap_or_default()))?;
-        let value: Value = serde_json::from_str(&body).map_err(|error| failed(&error))?;
+        let answer = Client::new(admin.to_string()).look("/api/v1/status").await.map_err(|trouble| failed(&trouble))?;
+        if answer.status != StatusCode::OK {
+            return Err(failed(&answer.status));
+        }
+        let value: Value = serde_json::from_str(&answer.body).map_err(|error| failed(&error))?;
         Ok(Self::of(&value))
     }
 
@@ -108,19 +100,6 @@ impl Backend {
     }
 }
 
-async fn get(admin: SocketAddr, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(admin).await?;
-    stream.write_all(status::request(&admin.to_string(), path).as_bytes()).await?;
-    let mut answer = String::new();
-    stream.take(ANSWER_MAX).read_to_string(&mut answer).await?;
-    Ok(answer)
-}
-
-/// The body of a good answer.
-fn body(answer: &str) -> Option<String> {
-    status::Answer::read(answer).filter(|answer| answer.code == 200).map(|answer| answer.body)
-}
-
 fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_default()
 }
@@ -134,13 +113,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn only_a_good_answer_has_a_body() {
-        assert_eq!(body("HTTP/1.1 200 OK\r\na: b\r\n\r\n{}").as_deref(), Some("{}"));
-        assert_eq!(body("HTTP/1.1 503 Service Unavailable\r\na: b\r\n\r\n{}"), None);
-        assert_eq!(body("HTTP/1.1 200 OK\r\n"), None);
-    }
 
     #[test]
     fn the_status_is_read_by_its_documented_names() {
