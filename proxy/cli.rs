@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::app::{self, Start};
 use crate::command::ban::{Ban, Bans, Unban};
 use crate::command::config::Config;
 use crate::command::log_level::LogLevel;
+use crate::command::manual::{Completions, Manual};
 use crate::command::reload::Reload;
 use crate::command::sessions::Sessions;
 use crate::command::state::{Drain, Maintenance, Ready};
@@ -74,6 +75,10 @@ enum Command {
     LogLevel(LogLevel),
     /// Run the example config with small game servers and players, and tell what goes on. Ctrl-C ends it.
     Demo,
+    /// Print the script with which a shell completes portti's commands.
+    Completions(Completions),
+    /// Print or write the pages for man(1).
+    Man(Manual),
 }
 
 /// Does what the command line says. The exit code is 0 when done, 1 when it could not start or run, 2 when the config or
@@ -95,6 +100,8 @@ pub fn main() -> ExitCode {
         Command::Config(command) => command::run(command.run()),
         Command::LogLevel(command) => command::run(command.run()),
         Command::Demo => demo::run(),
+        Command::Completions(command) => command.run(Arguments::command()),
+        Command::Man(command) => command.run(Arguments::command()),
     }
 }
 
@@ -137,3 +144,6 @@ fn fail(code: u8, problem: impl Display) -> ExitCode {
     say(io::stderr(), format_args!("{problem}\n"));
     ExitCode::from(code)
 }
+
+#[cfg(test)]
+mod tests;

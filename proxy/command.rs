@@ -14,6 +14,7 @@ pub(crate) mod config;
 #[cfg(test)]
 mod fake;
 pub(crate) mod log_level;
+pub(crate) mod manual;
 pub(crate) mod reload;
 pub(crate) mod sessions;
 pub(crate) mod state;
