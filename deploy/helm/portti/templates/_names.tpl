@@ -2,6 +2,10 @@
 {{ .Release.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{- define "portti.secret" -}}
+{{ .Values.admin.existingSecret | default (printf "%s-admin" (include "portti.name" .)) }}
+{{- end }}
+
 {{- define "portti.selector" -}}
 app.kubernetes.io/name: portti
 app.kubernetes.io/instance: {{ .Release.Name }}
