@@ -1,11 +1,20 @@
 #!/usr/bin/env bash
-# The configs in deploy/ are good, and what stops portti there grants the time that their drains take.
+# The configs in deploy/ are good, what stops portti there grants the time that their drains take, and the token is where they look for it.
 source "$(dirname "$0")/../lib.sh"
+need_openssl
 
-# config NAME FILE: checks it, and keeps a copy for what comes below.
+openssl rand -hex 32 >token
+
+# config NAME FILE: checks it, with a token of this case's, and keeps a copy for what comes below.
 config() {
-    "$PORTTI" check "$2" >"$1.said" 2>&1 || fail "$2: $(cat "$1.said")"
+    sed "s|^token_file = .*|token_file = \"$PWD/token\"|" "$2" >"$1.here.toml"
+    "$PORTTI" check "$1.here.toml" >"$1.said" 2>&1 || fail "$2: $(cat "$1.said")"
     cp "$2" "$1.checked"
+}
+
+# token_of NAME: where its config looks for the token; all of them can be reached from elsewhere, so they need one.
+token_of() {
+    sed -nE 's/^token_file = "(.*)"$/\1/p' "$1.checked"
 }
 
 # seconds KEY FILE: a duration of [server], which is written in seconds there; with its default where it is left out.
@@ -44,6 +53,23 @@ diff kubernetes.checked.bare helm.checked.bare || fail "the chart's config is no
 
 config compose "$deploy/compose/portti/portti.toml"
 granted "compose" "$(number stop_grace_period "$deploy/compose/docker-compose.yml")" compose.checked
+
+# A key `token` of a Secret, in the folder that it is mounted as; a secret of compose has the place that compose gives it.
+for file in "$deploy/kubernetes/deployment.yaml" "$deploy/helm/portti/templates/deployment.yaml"; do
+    contains "the token" "^ *mountPath: $(dirname "$(token_of kubernetes)")$" "$file"
+done
+equal "the key of the Secret" token "$(basename "$(token_of kubernetes)")"
+contains "the Secret's key as it is told" "secret generic portti-admin --from-literal=token=" "$deploy/kubernetes/kustomization.yaml"
+contains "the Secret that is told" "^ *secretName: portti-admin$" "$deploy/kubernetes/deployment.yaml"
+contains "the Secret's key in the chart" "^ *token: " "$deploy/helm/portti/templates/secret.yaml"
+secret=$(token_of compose)
+contains "the secret's name" "^  ${secret#/run/secrets/}:$" "$deploy/compose/docker-compose.yml"
+contains "the secret in use" "^ *secrets: \[${secret#/run/secrets/}\]$" "$deploy/compose/docker-compose.yml"
+cp "$deploy/compose/admin.token" token
+config compose "$deploy/compose/portti/portti.toml"
+# Players are welcome from elsewhere; nobody else is.
+equal "what compose lets in from other machines" '- "25565:25565"' \
+    "$(grep -E '^ *- "[0-9.:]+:[0-9]+"$' "$deploy/compose/docker-compose.yml" | grep -v '"127\.0\.0\.1:' | sed 's/^ *//')"
 
 "$PORTTI" check "$ROOT/config.example.toml" >/dev/null
 granted "the unit" "$(number TimeoutStopSec "$deploy/systemd/portti.service")" "$ROOT/config.example.toml"
