@@ -16,6 +16,9 @@ export PYTHONDONTWRITEBYTECODE=1
 # Names the portti that the helpers below talk about. A case with two of them says `INSTANCE=second start_portti`.
 INSTANCE=portti
 
+# What the admin server asks for, where a case has set it before it starts portti.
+TOKEN=
+
 # === Verdicts
 
 # Names the case's line that led here, not the helper's.
@@ -102,6 +105,9 @@ with_admin() {
     [ -f "$INSTANCE.admin" ] || echo "127.0.0.1:$(free_port)" >"$INSTANCE.admin"
     cat
     printf '\n[admin]\nbind = "%s"\n' "$(cat "$INSTANCE.admin")"
+    [ -n "$TOKEN" ] || return 0
+    echo "$TOKEN" >admin.token
+    echo 'token_file = "admin.token"'
 }
 
 # Starts portti on the config that stands there. MAX_FILES limits its descriptors, hard and soft.
@@ -147,7 +153,7 @@ await_exit() {
 # === What portti says
 
 admin() {
-    curl -sS --max-time 5 "http://$(cat "$INSTANCE.admin")$1"
+    curl -sS --max-time 5 ${TOKEN:+-H "Authorization: Bearer $TOKEN"} "http://$(cat "$INSTANCE.admin")$1"
 }
 
 http_code() {

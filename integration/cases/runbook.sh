@@ -12,6 +12,7 @@ start_backend gone echo
 start_backend gone_too echo
 kill_backend gone
 kill_backend gone_too
+TOKEN=$(openssl rand -hex 32)
 start_portti <<TOML
 [server]
 max_connections = 100
@@ -74,11 +75,16 @@ eventually '[ "$(request_log .status | wc -l)" = 4 ]' 3
 awk '/^```sh$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$ROOT/docs/runbook.md" >commands
 between "commands in the runbook" 20 100 "$(wc -l <commands)"
 admin_address=$(cat portti.admin)
+# What is said first, so that the others bring the token.
+grep -E '^curl\(\) ' commands >first
+equal "lines that give curl the token" 1 "$(wc -l <first)"
+sed -i '/^curl() /d' commands
 tried=0
 while IFS= read -r command; do
     real=${command//localhost:9900/$admin_address}
     real=${real/#portti /$PORTTI }
-    bash -euo pipefail -c "$real" >answer 2>&1 </dev/null || fail "$command: $(cat answer)"
+    bash -euo pipefail -c "$(cat first); $real" >answer 2>&1 </dev/null || fail "$command: $(cat answer)"
+    ! grep -q unauthorized answer || fail "does not bring the token: $command"
     [ -s answer ] || fail "says nothing: $command"
     ! grep -qx null answer || fail "says null: $command"
     tried=$((tried + 1))
