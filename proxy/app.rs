@@ -27,7 +27,7 @@ use crate::control::spans::Export;
 use crate::control::state::State;
 use crate::control::supervisor::Supervisor;
 use crate::control::watch::Watch;
-use crate::control::{Control, Request, WorkerLost, admin, hand, queues};
+use crate::control::{self, Control, Request, WorkerLost, admin, hand, queues};
 use crate::drain;
 use crate::signal::Signals;
 use crate::snapshot::Snapshot;
@@ -208,6 +208,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     state.set_listening();
     tokio::task::spawn_local(queues::serve(Rc::clone(&state)));
     tokio::task::spawn_local(hand::end_bans(Rc::clone(&state)));
+    tokio::task::spawn_local(control::tell_left_out(Rc::clone(&state)));
     let spans = Export::begin(&state.snapshot().tracer);
     let file = Watch::new(state.config_path());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");

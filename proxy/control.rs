@@ -4,8 +4,10 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 
 pub mod admin;
 mod api;
@@ -46,6 +48,9 @@ pub enum Request {
 /// A worker ended although nobody asked it to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct WorkerLost;
+
+/// How often it is looked for lines of the log that were left out and are still to be told of.
+const LOG_EVERY: Duration = Duration::from_secs(1);
 
 /// Everything that the control thread owns.
 #[derive(Debug)]
@@ -112,6 +117,14 @@ impl Control {
                 }
             }
         }
+    }
+}
+
+/// Has the log tell what it has left out, for as long as the process lives.
+pub async fn tell_left_out(state: Rc<State>) {
+    loop {
+        sleep(LOG_EVERY).await;
+        state.telemetry().tell_left_out();
     }
 }
 

@@ -1,103 +1,156 @@
-//! Logging: lines to standard error, written by a thread of their own.
+//! Logging: lines to standard error, written by a thread of their own, and the newest of them kept in memory.
 //!
 //! A worker never waits for a log line: it hands the line to a bounded queue, and where that is full (standard error is a
-//! pipe that nobody reads) the line is left out and counted.
+//! pipe that nobody reads) the line is dropped and counted. What says again what has just been said is left out, and the next
+//! line like it says how often.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::panic;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::Subscriber;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+use tracing_subscriber::{EnvFilter, Layer, Registry, reload};
 
-use crate::config::model::{Log, LogFormat, LogLevel};
+pub mod feed;
+mod form;
+pub mod level;
+mod limited;
+mod line;
+mod lines;
+mod repeats;
+
+use self::feed::Feed;
+use self::level::{Level, Levels};
+use self::limited::Limited;
+use self::lines::Lines;
+use crate::config::model::{Log, LogLevel};
 
 /// Lines that wait to be written: some seconds of a busy access log, about 8 MiB.
 const QUEUED_LINES: usize = 16 * 1024;
 
-/// The log of the process. What is queued is written before this is dropped.
-#[derive(Debug, Default)]
+/// The feed of the process, which has one subscriber of `tracing` at most.
+static FEED: LazyLock<Limited<Arc<Feed>>> = LazyLock::new(|| Limited::new(Arc::new(Feed::new())));
+
+/// The log of the process. What is queued is written before this is dropped. By default no line goes anywhere.
+#[derive(Debug)]
 pub struct Telemetry {
+    levels: Mutex<Levels>,
     running: Option<Running>,
 }
 
 #[derive(Debug)]
 struct Running {
     filter: reload::Handle<EnvFilter, Registry>,
+    lines: Limited<Lines>,
     dropped: ErrorCounter,
     _writes_the_rest: WorkerGuard,
 }
 
 /// Starts the log. Called once, by the program; without it, lines go nowhere.
 pub fn start(log: &Log) -> Telemetry {
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUED_LINES).finish(io::stderr());
-    let dropped = writer.error_counter();
-    let (filter, handle) = reload::Layer::new(filter(log.level));
-    tracing_subscriber::registry().with(filter).with(lines(log.format, writer)).init();
+    let (subscriber, telemetry) = assemble(log, std::env::var("RUST_LOG").ok(), io::stderr());
+    subscriber.init();
     log_panics();
-    Telemetry { running: Some(Running { filter: handle, dropped, _writes_the_rest: guard }) }
+    telemetry
 }
 
-impl Telemetry {
-    /// Changes the level. `RUST_LOG`, where it is set, stands above the file.
-    pub fn set_level(&self, level: LogLevel) {
-        if let Some(running) = &self.running {
-            // It fails only when the subscriber is gone, and with it whoever could read the line.
-            let _gone = running.filter.reload(filter(level));
-        }
-    }
-
-    /// Lines left out since the start.
-    pub fn dropped_lines(&self) -> u64 {
-        self.running.as_ref().map_or(0, |running| running.dropped.dropped_lines() as u64)
-    }
+fn assemble(
+    log: &Log,
+    environment: Option<String>,
+    out: impl io::Write + Send + 'static,
+) -> (impl Subscriber + Send + Sync, Telemetry) {
+    let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUED_LINES).finish(out);
+    let dropped = writer.error_counter();
+    let levels = Levels::new(log.level, environment);
+    let (filter, handle) = reload::Layer::new(levels.ruling().filter());
+    let lines = Limited::new(Lines::new(log.format, writer));
+    let subscriber = tracing_subscriber::registry().with(lines.clone().with_filter(filter)).with(feed());
+    let running = Running { filter: handle, lines, dropped, _writes_the_rest: guard };
+    (subscriber, Telemetry { levels: Mutex::new(levels), running: Some(running) })
 }
 
-fn lines<S>(format: LogFormat, writer: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
+/// Starts the feed alone, for a program that has the proxy as a part of it. Where that has a subscriber of `tracing` of its own,
+/// that one stays, and the feed is empty. May be called again.
+pub fn start_feed() -> Telemetry {
+    let _theirs_stays = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(feed()));
+    Telemetry::default()
+}
+
+/// What fills the feed.
+fn feed<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let json = match format {
-        LogFormat::Auto => !io::stderr().is_terminal(),
-        LogFormat::Json => true,
-        LogFormat::Text => false,
-    };
-    if json {
-        fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_writer(writer)
-            .boxed()
-    } else {
-        fmt::layer().with_ansi(io::stderr().is_terminal()).with_writer(writer).boxed()
+    FEED.clone().with_filter(filter_fn(feed::takes).with_max_level_hint(LevelFilter::INFO))
+}
+
+impl Telemetry {
+    /// Changes the level that the file says.
+    pub fn set_level(&self, level: LogLevel) {
+        self.change(|levels| levels.file = level);
+    }
+
+    /// Sets the level by hand, above what the file and `RUST_LOG` say; `None` takes that back.
+    pub fn set_level_by_hand(&self, level: Option<LogLevel>) {
+        self.change(|levels| levels.by_hand = level);
+    }
+
+    /// Which lines are written, and who rules that.
+    pub fn level(&self) -> Level {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner).ruling()
+    }
+
+    /// The newest lines.
+    pub fn feed(&self) -> Arc<Feed> {
+        Arc::clone(FEED.sink())
+    }
+
+    /// Lines that were lost since the start, because they were not taken fast enough.
+    pub fn dropped_lines(&self) -> u64 {
+        self.running.as_ref().map_or(0, |running| running.dropped.dropped_lines() as u64)
+    }
+
+    /// Lines that were left out since the start, because they said again what had just been said.
+    pub fn left_out_lines(&self) -> u64 {
+        self.running.as_ref().map_or(0, |running| running.lines.left_out())
+    }
+
+    /// Tells of lines that were left out and that nothing like them has followed. To be called every second or so.
+    pub fn tell_left_out(&self) {
+        if let Some(running) = &self.running {
+            running.lines.tell_overdue();
+        }
+        FEED.tell_overdue();
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Levels)) {
+        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = levels.ruling();
+        change(&mut levels);
+        let now = levels.ruling();
+        if let Some(running) = self.running.as_ref().filter(|_| now != before) {
+            // It fails only when the subscriber is gone, and with it whoever could read the line.
+            let _gone = running.filter.reload(now.filter());
+        }
     }
 }
 
-/// What passes: the level for everything, and access lines always, for whether there are any is not a matter of level.
-fn filter(level: LogLevel) -> EnvFilter {
-    let from_env = std::env::var("RUST_LOG").ok().filter(|directives| !directives.is_empty());
-    // What a resolver thinks of stray packets is not what operators should know.
-    let usual = || format!("{},hickory_resolver=error,hickory_net=error", level_name(level));
-    let directives = from_env.unwrap_or_else(usual);
-    let access = if directives.contains("access") { "" } else { ",access=info" };
-    EnvFilter::new(format!("{directives}{access}"))
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { levels: Mutex::new(Levels::new(LogLevel::Info, None)), running: None }
+    }
 }
 
-fn level_name(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.lines.tell_rest();
     }
 }
 
@@ -111,7 +164,10 @@ pub fn shown(duration: Duration) -> impl Display {
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(tracing::field::display);
-        let message = panic.payload_as_str().unwrap_or("(no message)");
-        tracing::error!(location, message, "a task panicked; this is a bug in portti");
+        let error = panic.payload_as_str().unwrap_or("(no message)");
+        tracing::error!(location, error, "a task panicked; this is a bug in portti");
     }));
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,6 +243,7 @@ fn process(exposition: &mut Exposition, state: &State, now: Instant) {
     exposition.family(names::CONFIG_LAST_AT).sample(&[], since_1970(loads.applied_at));
     exposition.family(names::BANS_BY_HAND).count(&[], state.banned().count() as u64);
     exposition.family(names::LOG_DROPPED).count(&[], state.telemetry().dropped_lines());
+    exposition.family(names::LOG_LEFT_OUT).count(&[], state.telemetry().left_out_lines());
     let mut asked = exposition.family(names::ADMIN_REQUESTS);
     for ((path, code), count) in &*state.asked() {
         asked.count(&[path, &code.to_string()], *count);

@@ -196,7 +196,13 @@ pub const HEALTH: Definition =
 pub const LOG_DROPPED: Definition = counter(
     "portti_log_lines_dropped_total",
     &[],
-    "Log lines left out because standard error did not take them fast enough.",
+    "Log lines lost because standard error did not take them fast enough.",
+);
+/// Repeated log lines.
+pub const LOG_LEFT_OUT: Definition = counter(
+    "portti_log_lines_left_out_total",
+    &[],
+    "Log lines left out because the same had been said less than a second before.",
 );
 /// The admin server.
 pub const ADMIN_REQUESTS: Definition = counter(
@@ -255,6 +261,7 @@ pub const ALL: &[Definition] = &[
     MAX_CONNECTIONS,
     HEALTH,
     LOG_DROPPED,
+    LOG_LEFT_OUT,
     ADMIN_REQUESTS,
     SPANS_EXPORTED,
     SPANS_DROPPED,

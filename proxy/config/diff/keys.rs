@@ -7,8 +7,8 @@ use crate::admission::level::Shares;
 use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
     AcceptProxy, AdminServer, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health,
-    Http, HttpRoute, Listener, Log, LogFormat, LogLevel, Material, Messages, Mode, Occasion, OnDown, PlayerKey, Pool,
-    Protocol, Queue, Requests, Rollout, Route, Server, Termination, TlsVersion, Tracing, Trust,
+    Http, HttpRoute, Listener, Log, LogFormat, Material, Messages, Mode, Occasion, OnDown, PlayerKey, Pool, Protocol,
+    Queue, Requests, Rollout, Route, Server, Termination, TlsVersion, Tracing, Trust,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::config::scalar::{Endpoint, Name, Words};
@@ -43,7 +43,7 @@ pub(super) fn process(config: &Config) -> Keys {
         ("admin.bind", bind.map_or_else(|| OFF.into(), |address| address.to_string())),
         ("admin.token_file", token_file.as_ref().map_or_else(|| "none".into(), |file| file.display().to_string())),
         ("admin.hosts", list(hosts)),
-        ("log.level", level_word(*level).into()),
+        ("log.level", level.as_str().into()),
         ("log.format", format_word(*format).into()),
         ("log.access", access.to_string()),
         ("tracing.otlp", otlp.as_ref().map_or_else(|| OFF.into(), Endpoint::to_string)),
@@ -366,17 +366,6 @@ pub(super) fn backend(backend: &Backend) -> Keys {
         ("max_connections", max_connections.map_or_else(|| "no limit".into(), |limit| limit.to_string())),
         ("backup", backup.to_string()),
     ]
-}
-
-/// The file's word for it.
-fn level_word(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    }
 }
 
 /// The file's word for it.
