@@ -276,11 +276,11 @@ impl Admission {
         }
         let swapped = self.level.compare_exchange(before as u8, now as u8, Relaxed, Relaxed);
         if swapped.is_ok() {
-            let (level, capacity) = (now.as_str(), self.capacity());
+            let (service_level, capacity) = (now.as_str(), self.capacity());
             if now > before {
-                tracing::warn!(level, active, capacity, "service level: fuller");
+                tracing::warn!(service_level, active, capacity, "service level: fuller");
             } else {
-                tracing::info!(level, active, capacity, "service level: emptier");
+                tracing::info!(service_level, active, capacity, "service level: emptier");
             }
         }
     }

@@ -226,7 +226,7 @@ fn front(
 
 /// Whom it lets in. Where requests are what is spoken, each is looked at by its route: connections are let in as long as any may be.
 fn policy(config: &model::Listener, hand: &Hand) -> Policy {
-    let mut policy = Policy::new(&config.admission);
+    let mut policy = Policy::new(&config.name, &config.admission);
     if let Some(maintenance) = hand.maintenance(&config.name) {
         policy.maintenance = maintenance;
     }

@@ -10,11 +10,15 @@ use super::addresses::{PerAddress, Seat};
 use super::level::Level;
 use super::{Memory, Refusal, Turn, ban, pace};
 use crate::config::model;
+use crate::config::scalar::Name;
 use crate::queue::{Class, Full};
+use crate::telemetry;
 
 /// What one listener lets in, in one version of the config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    /// Whose it is.
+    pub listener: Name,
     /// From this level on, newcomers are shed.
     pub shed_at: Level,
     /// Only `staff` may come in.
@@ -40,8 +44,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What a listener's config says.
-    pub fn new(config: &model::Admission) -> Self {
+    /// What this listener's config says.
+    pub fn new(listener: &Name, config: &model::Admission) -> Self {
         let model::Admission {
             shed_at,
             maintenance,
@@ -57,6 +61,7 @@ impl Policy {
             deny_file: _,
         } = config;
         Self {
+            listener: listener.clone(),
             shed_at: *shed_at,
             maintenance: *maintenance,
             staff: Networks::new(staff),
@@ -88,7 +93,8 @@ impl Policy {
         let Some(rule) = self.ban.filter(|_| !self.trusted.contain(client)) else { return };
         let network = self.per_address.network(client);
         if memory.bans().refused(network, rule, now()) {
-            tracing::debug!(%network, refusals = rule.after, "banned for a while");
+            let (listener, lasts) = (&self.listener, telemetry::shown(rule.lasts));
+            tracing::info!(%listener, client = %network, refusals = rule.after, %lasts, "banned for a while");
         }
     }
 

@@ -19,7 +19,7 @@ fn house(capacity: usize) -> Arc<Admission> {
 }
 
 fn everyone() -> Policy {
-    Policy::new(&model::Admission {
+    let admission = model::Admission {
         shed_at: Level::Overloaded,
         maintenance: false,
         staff: Vec::new(),
@@ -32,7 +32,8 @@ fn everyone() -> Policy {
         arrivals: None,
         dry_run: false,
         ban: None,
-    })
+    };
+    Policy::new(&"game".parse().unwrap(), &admission)
 }
 
 fn networks(list: &[&str]) -> Networks {

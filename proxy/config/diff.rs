@@ -98,6 +98,50 @@ impl Change {
     pub fn needs_restart(&self) -> bool {
         matches!(self, Self::Set(Set { path, .. }) if FIXED_AT_START.contains(&path.as_str()))
     }
+
+    /// The listener that it is about.
+    pub fn listener(&self) -> Option<&str> {
+        match self {
+            Self::ListenerAdded(name)
+            | Self::ListenerRemoved(name)
+            | Self::BindAdded(name, _)
+            | Self::BindRemoved(name, _) => Some(name.as_str()),
+            Self::Set(set) => set.within("listeners.").map(|(listener, _)| listener),
+            Self::PoolAdded(_) | Self::PoolRemoved(_) | Self::BackendAdded(..) | Self::BackendRemoved(..) => None,
+        }
+    }
+
+    /// The pool that it is about.
+    pub fn pool(&self) -> Option<&str> {
+        match self {
+            Self::PoolAdded(name)
+            | Self::PoolRemoved(name)
+            | Self::BackendAdded(name, _)
+            | Self::BackendRemoved(name, _) => Some(name.as_str()),
+            Self::Set(set) => set.within("pools.").map(|(pool, _)| pool),
+            Self::ListenerAdded(_) | Self::ListenerRemoved(_) | Self::BindAdded(..) | Self::BindRemoved(..) => None,
+        }
+    }
+
+    /// The backend that it is about, as the file names it.
+    pub fn backend(&self) -> Option<String> {
+        match self {
+            Self::BackendAdded(_, address) | Self::BackendRemoved(_, address) => Some(address.to_string()),
+            Self::Set(set) => {
+                let (_, key) = set.within("pools.")?;
+                let (address, _) = key.strip_prefix("backends[")?.rsplit_once("].")?;
+                Some(address.to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Set {
+    /// The name of the section that it is in, of those of this kind, and the key there.
+    fn within(&self, kind: &str) -> Option<(&str, &str)> {
+        self.path.strip_prefix(kind)?.split_once('.')
+    }
 }
 
 fn listener(old: &Listener, new: &Listener, changes: &mut Vec<Change>) {

@@ -142,18 +142,18 @@ impl Round {
         if let Err(failure) = &result
             && failure.is_own_fault()
         {
-            tracing::debug!(%pool, %backend, %failure, "no descriptor, memory or port left to check with");
+            tracing::debug!(%pool, %backend, error = %failure, "no descriptor, memory or port left to check with");
             return;
         }
         let result = result.map(|found| found.players).map_err(|failure| failure.to_string());
         let failure = result.as_ref().err().cloned();
         match (self.backend.note_check(result, self.health.rule, Instant::now()), failure) {
             (Some(_down), Some(failure)) => {
-                tracing::warn!(%pool, %backend, %failure, "backend down: its health checks fail");
+                tracing::warn!(%pool, %backend, error = failure, "backend down: its health checks fail");
                 self.close_sessions().await;
             }
             (Some(_up), None) => tracing::info!(%pool, %backend, "backend up: its health checks pass"),
-            (None, Some(failure)) => tracing::debug!(%pool, %backend, %failure, "health check failed"),
+            (None, Some(failure)) => tracing::debug!(%pool, %backend, error = failure, "health check failed"),
             (None, None) => {}
         }
     }

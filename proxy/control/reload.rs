@@ -202,7 +202,8 @@ impl Reloader {
         let files = self.files.clone().of(&self.config, config::folder_of(self.state.config_path()));
         self.look_at(files);
         for change in changes {
-            tracing::info!("config: {change}");
+            let (listener, pool, backend) = (change.listener(), change.pool(), change.backend());
+            tracing::info!(listener, pool, backend, "config: {change}");
         }
         for (key, problem) in self.config.stale() {
             tracing::warn!("config: {key}: {problem}; what it held before stands");
@@ -266,5 +267,6 @@ pub async fn send(plan: Plan, snapshot: &Snapshot, workers: &[worker::Handle]) {
         for wait in closing {
             let _dropped = wait.await;
         }
+        tracing::info!(listener = %key.listener, address = %key.address, "no longer listening");
     }
 }

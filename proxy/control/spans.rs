@@ -182,7 +182,7 @@ impl Exporter {
             tracing::warn!(
                 collector,
                 lost = self.trouble.lost,
-                why,
+                error = why,
                 "spans are lost: the collector does not take them"
             );
             self.trouble = Trouble { told_at: Some(now), lost: 0 };

@@ -13,7 +13,7 @@ use super::preread::{self, NoHeader};
 use super::{Home, Newcomer, Spread};
 use crate::admission::{Admission, Permit, Refusal};
 use crate::net::proxy_protocol::Header;
-use crate::session::{CloseReason, Known, Origin, Session, Via};
+use crate::session::{CloseReason, Known, Origin, Session, Tally, Via};
 use crate::snapshot::{Beginning, Listener, Snapshot};
 
 /// One worker's door of a listener.
@@ -70,7 +70,7 @@ impl Door {
             Beginning::Header => match preread::take(&arrival.stream) {
                 Ok(Some(header)) => self.enter(now, arrival, header, None),
                 Ok(None) => self.await_header(now, arrival),
-                Err(none) => self.refuse(now, arrival.whence(), none.into()),
+                Err(none) => self.refuse(now, arrival.whence(), self.reason_of(none, peer)),
             },
         }
     }
@@ -91,7 +91,7 @@ impl Door {
                     door.at_once(|now| door.enter(now, arrival, header, Some(held)));
                     None
                 }
-                Ok(Err(none)) => Some(none.into()),
+                Ok(Err(none)) => Some(door.reason_of(none, whence.0)),
                 Err(_elapsed) => Some(CloseReason::PrereadTimeout),
             };
         });
@@ -117,10 +117,23 @@ impl Door {
         }
     }
 
+    /// Why a connection ends that brought no header.
+    fn reason_of(&self, none: NoHeader, peer: SocketAddr) -> CloseReason {
+        match none {
+            NoHeader::Invalid(error) => {
+                let listener = self.listener.borrow();
+                tracing::debug!(listener = %listener.name, client = %peer, %error, "no PROXY header");
+                CloseReason::PrereadInvalid
+            }
+            NoHeader::Gone => CloseReason::ClientClosed,
+            NoHeader::Broken => CloseReason::ClientReset,
+        }
+    }
+
     /// Counts and logs a connection that has not become a session.
     fn refuse(&self, now: Now<'_>, whence: Whence, reason: CloseReason) {
         let tally = &now.listener.counts.tally;
-        tally.refusals().tell(tally.listener(), reason, whence.0.ip(), false);
+        tell_of_refusal(tally, reason, whence.0.ip(), false);
         Session::refuse(now.origin(whence, None), reason, &self.home.local);
     }
 
@@ -174,24 +187,17 @@ fn admit(house: &Arc<Admission>, listener: &Listener, client: IpAddr, held: Opti
     let tally = &listener.counts.tally;
     let would = |refusal: Refusal| {
         tally.refusals().count_would(refusal.into());
-        tally.refusals().tell(tally.listener(), refusal.into(), client, true);
+        tell_of_refusal(tally, refusal.into(), client, true);
     };
     let permit = house.admit((&listener.policy, tally.memory()), client, held, Instant::now, would);
     if let Err(refusal) = permit {
-        tally.refusals().tell(tally.listener(), refusal.into(), client, false);
+        tell_of_refusal(tally, refusal.into(), client, false);
     }
     permit
 }
 
-impl From<NoHeader> for CloseReason {
-    fn from(none: NoHeader) -> Self {
-        match none {
-            NoHeader::Invalid(why) => {
-                tracing::debug!(%why, "a connection was refused");
-                Self::PrereadInvalid
-            }
-            NoHeader::Gone => Self::ClientClosed,
-            NoHeader::Broken => Self::ClientReset,
-        }
-    }
+/// Tells the log of a client that is refused, or would be but for a dry run.
+fn tell_of_refusal(tally: &Tally, reason: CloseReason, client: IpAddr, dry_run: bool) {
+    let (listener, reason) = (tally.listener(), reason.as_str());
+    tracing::info!(%listener, reason, %client, dry_run, "clients are refused");
 }

@@ -118,7 +118,8 @@ impl Assigned {
         let stream = match TcpStream::from_std(stream) {
             Ok(stream) => stream,
             Err(error) => {
-                tracing::error!(%error, "a connection could not be watched");
+                let (listener, client) = (origin.tally.listener(), origin.client);
+                tracing::error!(%listener, %client, %error, "a connection could not be watched");
                 return Session::refuse(origin, CloseReason::Killed, local);
             }
         };

@@ -15,10 +15,23 @@ pub(super) const MESSAGE: &str = "message";
 /// The field that says how many lines like this one were left out.
 const LEFT_OUT: &str = "left_out";
 
-/// Fields that make a line another one, beside where it stands in the program and its words. Whose they were, how long
-/// something took and what exactly the operating system said do not.
-const TELL_APART: [&str; 9] =
-    ["listener", "pool", "backend", "reason", "service_level", "name", "address", "folder", "dry_run"];
+/// Fields that make a line another one, beside where it stands in the program and its words: what it is about, and what was set by
+/// hand. Whose session it was, how long something took and what exactly the operating system said do not.
+const TELL_APART: [&str; 13] = [
+    "listener",
+    "pool",
+    "backend",
+    "reason",
+    "service_level",
+    "name",
+    "address",
+    "folder",
+    "dry_run",
+    "network",
+    "weight",
+    "worker",
+    "location",
+];
 
 /// What a field holds.
 #[derive(Clone, Copy)]
@@ -57,6 +70,8 @@ pub(super) struct Note {
 #[derive(Debug)]
 enum Kept {
     Text(String),
+    Unsigned(u64),
+    Signed(i64),
     Bool(bool),
 }
 
@@ -92,14 +107,18 @@ impl Note {
 impl Kept {
     fn of(value: Value<'_>) -> Self {
         match value {
+            Value::Unsigned(number) => Self::Unsigned(number),
+            Value::Signed(number) => Self::Signed(number),
             Value::Bool(is) => Self::Bool(is),
-            other => Self::Text(other.to_string()),
+            Value::Text(_) | Value::Shown(_) | Value::Float(_) => Self::Text(value.to_string()),
         }
     }
 
     fn value(&self) -> Value<'_> {
         match self {
             Self::Text(text) => Value::Text(text),
+            Self::Unsigned(number) => Value::Unsigned(*number),
+            Self::Signed(number) => Value::Signed(*number),
             Self::Bool(is) => Value::Bool(*is),
         }
     }

@@ -29,6 +29,34 @@ fn nothing_changes_between_equals() {
     assert_eq!(said(r#"["0.0.0.0:25565", "0.0.0.0:25566"]"#, r#"["0.0.0.0:25566", "0.0.0.0:25565"]"#), [""; 0]);
 }
 
+/// Whom the changes are about when `from` in [`BASE`] becomes `to`: listener, pool and backend of each.
+fn concerned(from: &str, to: &str) -> Vec<[Option<String>; 3]> {
+    let changes = diff(&config(BASE), &config(&BASE.replace(from, to)));
+    let names =
+        |change: &Change| [change.listener().map(str::to_owned), change.pool().map(str::to_owned), change.backend()];
+    changes.iter().map(names).collect()
+}
+
+#[test]
+fn a_change_names_whom_it_is_about() {
+    let of = |names: [&str; 3]| names.map(|name| Some(name.to_owned()).filter(|name| !name.is_empty()));
+    let (game, backend) = (of(["game", "", ""]), of(["", "game", "10.0.0.12:25565"]));
+    assert_eq!(concerned("workers = 2", "workers = 4"), [of(["", "", ""])]);
+    assert_eq!(concerned("0.0.0.0:25566", "0.0.0.0:25567"), [game.clone(), game.clone()]);
+    assert_eq!(concerned("pool = \"game\"", "pool = \"game\"\nmaintenance = true"), [game]);
+    assert_eq!(concerned("weight = 2", "weight = 3"), std::slice::from_ref(&backend));
+    assert_eq!(concerned("10.0.0.12", "10.0.0.13")[0], backend);
+    assert_eq!(concerned("[pools.game]", "[pools.game]\nretries = 1"), [of(["", "game", ""])]);
+    assert_eq!(concerned("10.0.0.12:", "[::1]:")[1], of(["", "game", "[::1]:25565"]));
+    assert_eq!(
+        concerned(
+            "[listeners",
+            "[pools.lobby]\nbackends = [\"10.0.0.1:1\"]\n[listeners.lobby]\nbind = \"0.0.0.0:1\"\npool = \"lobby\"\n[listeners"
+        ),
+        [of(["lobby", "", ""]), of(["", "lobby", ""])]
+    );
+}
+
 /// An edit of [`BASE`], and what the log says of it.
 const CASES: &[(&str, &str, &str)] = &[
     ("workers = 2", "workers = 4", "server.workers: 2 -> 4 needs a restart"),

@@ -102,7 +102,7 @@ where
         Refusal::new(StatusCode::CONFLICT, "too_many", error)
     })?;
     let sessions_closed = if order.close { hand::close_of(state, network).await } else { 0 };
-    tracing::warn!(client = %network, until, why, sessions_closed, "banned by hand");
+    tracing::warn!(%network, until, why, sessions_closed, "banned by hand");
     Ok(reply::json(StatusCode::CREATED, &BanMade { ban: status, sessions_closed }))
 }
 
@@ -121,7 +121,7 @@ pub(super) fn lift<B>(request: &Request<B>, state: &State, now: Instant) -> Outc
         let error = format!("{network} is not banned; GET /api/v1/bans tells which are");
         return Err(Refusal::new(StatusCode::NOT_FOUND, "no_such_ban", error));
     }
-    tracing::info!(client = %network, by_hand, by_rule, "ban lifted by hand");
+    tracing::info!(%network, by_hand, by_rule, "ban lifted by hand");
     Ok(reply::done())
 }
 
