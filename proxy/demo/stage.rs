@@ -12,7 +12,7 @@ use super::teller::{Teller, spell};
 use crate::app::{self, Running, Start};
 use crate::config;
 use crate::config::model::Config;
-use crate::telemetry::Telemetry;
+use crate::telemetry;
 
 /// How long the slow game server thinks.
 const SLOW: Duration = Duration::from_secs(3);
@@ -43,7 +43,7 @@ impl Stage {
         teller.event("server", format_args!("{} is down: whoever connects is refused", down.address));
         teller.event("file", format_args!("{} is a copy of config.example.toml", path.display()));
 
-        let telemetry = Telemetry::default();
+        let telemetry = telemetry::start_feed();
         let start = Start { path, content: EXAMPLE.into(), config, telemetry, owns_process: true };
         let running = app::start(start).map_err(|error| {
             Failure::new(format_args!("{error}\nThe demo uses the ports of config.example.toml, so they must be free."))

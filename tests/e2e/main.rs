@@ -18,6 +18,7 @@ mod circuit;
 mod closing;
 mod connect;
 mod drain;
+mod feed;
 mod hand;
 mod health;
 mod http;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use portti::app::{self, Running, Start, StartError};
 use portti::config;
-use portti::telemetry::Telemetry;
+use portti::telemetry;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
@@ -44,7 +44,7 @@ impl Proxy {
     pub(crate) fn start(folder: TempDir, path: PathBuf) -> Result<Self, StartError> {
         let content = config::read(&path).unwrap();
         let config = config::check(&path, &content).unwrap_or_else(|problems| panic!("{problems}")).config;
-        let start = Start { path, content, config, telemetry: Telemetry::default(), owns_process: false };
+        let start = Start { path, content, config, telemetry: telemetry::start_feed(), owns_process: false };
         Ok(Self { folder, running: Some(Arc::new(app::start(start)?)) })
     }
 
