@@ -90,7 +90,8 @@ fn server(section: &mut Section<'_>) -> Server {
 }
 
 fn log(section: &mut Section<'_>) -> Log {
-    let level = section.setting("level", LogLevel::Info, |value| value.word(&LEVELS, &[]));
+    let level = section
+        .setting("level", LogLevel::Info, |value| value.word(&LogLevel::ALL.map(|level| (level.as_str(), level)), &[]));
     let format = section.setting("format", LogFormat::Auto, |value| value.word(&FORMATS, &[]));
     let access = section.setting("access", true, Value::flag);
     Log { level: level.value, format: format.value, access: access.value }
@@ -117,14 +118,6 @@ pool = "game"
 
 [pools.game]
 backends = ["10.0.0.11:25565"]"#;
-
-const LEVELS: [(&str, LogLevel); 5] = [
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-    ("trace", LogLevel::Trace),
-];
 
 const FORMATS: [(&str, LogFormat); 3] =
     [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];

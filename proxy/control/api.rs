@@ -78,6 +78,7 @@ where
         Endpoint::Ban => bans::ban(request, state).await,
         Endpoint::Unban => bans::lift(&request, state, now),
         Endpoint::Config => process::config(state),
+        Endpoint::LogLevel => process::set_log_level(request, state).await,
         Endpoint::Reload => process::reload(state).await,
         Endpoint::Drain => process::drain(state).await,
     }

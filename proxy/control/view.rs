@@ -32,6 +32,7 @@ pub(super) struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     drain: Option<DrainStatus>,
     config: ConfigStatus,
+    log: LogStatus,
     listeners: Vec<ListenerStatus>,
     pools: Vec<PoolStatus>,
 }
@@ -159,6 +160,13 @@ pub(super) struct Reloaded {
     needs_restart: Vec<String>,
 }
 
+/// Which lines are logged, and who says so: the file, `RUST_LOG`, or somebody by hand.
+#[derive(Debug, Serialize)]
+pub(super) struct LogStatus {
+    level: String,
+    by: &'static str,
+}
+
 /// Nothing more to say.
 #[derive(Debug, Serialize)]
 pub(super) struct Empty {}
@@ -181,6 +189,7 @@ impl Status {
                 seconds_left: ends_at.saturating_duration_since(now).as_secs(),
             }),
             config: ConfigStatus::of(state.config_path().display(), state.loads()),
+            log: LogStatus::of(state),
             listeners: snapshot.listeners.iter().map(|(name, listener)| ListenerStatus::of(name, listener)).collect(),
             pools: snapshot.pools.values().map(|pool| PoolStatus::of(pool, now)).collect(),
         }
@@ -195,6 +204,21 @@ impl EffectiveConfig {
             generation: state.loads().generation,
             effective: diff::effective(&state.config()).into_iter().collect(),
         }
+    }
+}
+
+impl LogStatus {
+    pub(super) fn of(state: &State) -> Self {
+        let level = state.telemetry().level();
+        Self { level: level.as_str().to_owned(), by: level.ruled_by() }
+    }
+
+    pub(super) fn level(&self) -> &str {
+        &self.level
+    }
+
+    pub(super) fn by(&self) -> &'static str {
+        self.by
     }
 }
 

@@ -79,6 +79,24 @@ async fn the_config_that_runs_is_told_key_by_key() {
 }
 
 #[tokio::test]
+async fn the_log_level_is_set_by_hand_until_that_is_taken_back() {
+    let backend = Backend::echo();
+    let proxy = Proxy::before(&[&backend]);
+    let log = async || proxy.status().await["log"].clone();
+    let set = async |body| post(&proxy, "/api/v1/log", body).await;
+    let told = |level: &str, by: &str| serde_json::json!({ "level": level, "by": by });
+    assert_eq!(log().await, told("info", "file"));
+    assert_eq!(set("{\"level\": \"debug\"}").await.json(), told("debug", "hand"));
+    proxy.reload_with(&format!("[log]\nlevel = \"warn\"\n{}", pool(&[&backend], ""))).await;
+    assert_eq!(log().await, told("debug", "hand"), "an edit is not what takes it back");
+    assert_eq!(set("{\"level\": null}").await.json(), told("warn", "file"));
+    for wrong in ["{\"level\": \"loud\"}", "{}", "{\"level\": null, \"x\": 1}", "", "[]"] {
+        let answer = set(wrong).await;
+        assert_eq!((answer.status, &*code(&answer)), (400, "bad_request"), "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn a_reload_is_asked_for_and_says_what_came_of_it() {
     let backend = Backend::echo();
     let proxy = Proxy::before(&[&backend]);

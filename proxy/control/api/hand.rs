@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::body::Body;
 use hyper::{Request, StatusCode};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -38,20 +38,15 @@ struct StateOrder {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WeightOrder {
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "input::said")]
     weight: Option<u16>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MaintenanceOrder {
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "input::said")]
     maintenance: Option<bool>,
-}
-
-/// `null` is an answer, nothing is none.
-fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
-    Option::deserialize(value)
 }
 
 /// Takes a backend out, or puts it back.

@@ -7,6 +7,7 @@ use hyper::body::{Body, Bytes};
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use tokio::time::timeout;
 
 use super::reply::Refusal;
@@ -70,4 +71,9 @@ pub(in crate::control) fn query<T: DeserializeOwned, B>(request: &Request<B>) ->
     let query = request.uri().query().unwrap_or_default();
     serde_html_form::from_str(query)
         .map_err(|error| Refusal::bad_request(format!("the query is not what is expected: {error}")))
+}
+
+/// `null` is an answer, nothing is none.
+pub(super) fn said<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    Option::deserialize(value)
 }

@@ -21,6 +21,7 @@ pub(super) enum Endpoint {
     Ban,
     Unban,
     Config,
+    LogLevel,
     Reload,
     Drain,
 }
@@ -49,7 +50,7 @@ const fn delete(path: &'static str, endpoint: Endpoint) -> Route {
 }
 
 /// All of them.
-pub(super) static ROUTES: [Route; 15] = [
+pub(super) static ROUTES: [Route; 16] = [
     get("/healthz", Endpoint::Healthz),
     get("/startupz", Endpoint::Startupz),
     get("/readyz", Endpoint::Readyz),
@@ -63,6 +64,7 @@ pub(super) static ROUTES: [Route; 15] = [
     post("/api/v1/bans", Endpoint::Ban),
     delete("/api/v1/bans", Endpoint::Unban),
     get("/api/v1/config", Endpoint::Config),
+    post("/api/v1/log", Endpoint::LogLevel),
     post("/api/v1/reload", Endpoint::Reload),
     post("/api/v1/drain", Endpoint::Drain),
 ];
