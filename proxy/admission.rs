@@ -231,7 +231,7 @@ impl Admission {
     /// Notes that a client has been served that is known by a word of its own.
     pub fn note_served(&self, memory: &Memory, player: ClientKey, now: Instant) {
         let rule = self.house.load().reconnect;
-        memory.regulars.lock().unwrap_or_else(PoisonError::into_inner).note(player, now, rule);
+        memory.regulars().note(player, now, rule);
     }
 
     /// Whether the house is too full for this client. Those who were just playing are let in one level longer than
@@ -311,8 +311,28 @@ impl Permit {
 impl Memory {
     /// Whether a client had a session here that ended a moment ago, or was served until then.
     pub fn has_just_played(&self, who: Who, now: Instant, rule: reconnect::Rule) -> bool {
-        let is_regular = |player| self.regulars.lock().unwrap_or_else(PoisonError::into_inner).has(player, now, rule);
+        let is_regular = |player| self.regulars().has(player, now, rule);
         self.recent().has(ClientKey::of(who.address), now, rule) || who.player.is_some_and(is_regular)
+    }
+
+    /// Clients whose sessions have ended lately, the last first, so many at most; some of them again, and further back.
+    pub fn newest_ended(&self, most: usize) -> Vec<(ClientKey, Instant)> {
+        self.recent().newest(most)
+    }
+
+    /// Clients known by a word that were served lately, from when to when, so many at most.
+    pub fn newest_served(&self, most: usize) -> Vec<(ClientKey, Instant, Instant)> {
+        self.regulars().newest(most)
+    }
+
+    /// Goes on with what another process has known: the end of a client's session. The oldest comes first.
+    pub fn resume_ended(&self, client: ClientKey, at: Instant, rule: reconnect::Rule) {
+        self.recent().note(client, at, rule);
+    }
+
+    /// Goes on with what another process has known: from when to when a client was served. The oldest comes first.
+    pub fn resume_served(&self, client: ClientKey, (first, last): (Instant, Instant), rule: reconnect::Rule) {
+        self.regulars().resume(client, first, last, rule);
     }
 
     /// Bans so far, and how many there are now.
@@ -338,6 +358,10 @@ impl Memory {
 
     fn bans(&self) -> std::sync::MutexGuard<'_, Bans> {
         self.bans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn regulars(&self) -> std::sync::MutexGuard<'_, Regulars> {
+        self.regulars.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {

@@ -19,6 +19,7 @@ mod descriptors;
 use crate::config::files::Stamps;
 use crate::config::scalar::Name;
 use crate::config::{self, model::Config};
+use crate::control::checkpoint::{Keeper, Past};
 use crate::control::health::Checkers;
 use crate::control::names::Names;
 use crate::control::reload::{self, Reloader};
@@ -194,12 +195,15 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     let of_control = (Rc::clone(&config), asking);
     let state = State::new(Arc::clone(&snapshot), Rc::clone(&names), drain.clone(), telemetry, path, of_control);
     let state = Rc::new(state);
+    let past = Past::read(&state);
+    past.give_hand(&state);
     // Served from here on, so that whoever asks hears "starting" while names are looked up.
     let admin = admin_socket.map(|socket| serve_admin(socket, &state)).transpose()?;
 
     names.follow(&config);
     names.settled(NAMES_PATIENCE).await;
     snapshot.store(Arc::new(Snapshot::new(&config, &addresses, &names.answers(), &state.hand(), None)));
+    past.give(&state);
     let workers = worker::spawn_all(config.server.workers.get(), &snapshot, &drain)?;
     sockets.apply(&plan);
     reload::send(plan, &state.snapshot(), &workers).await;
@@ -209,6 +213,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     tokio::task::spawn_local(queues::serve(Rc::clone(&state)));
     tokio::task::spawn_local(hand::end_bans(Rc::clone(&state)));
     tokio::task::spawn_local(control::tell_left_out(Rc::clone(&state)));
+    let keeper = Keeper::begin(&state);
     let spans = Export::begin(&state.snapshot().tracer);
     let file = Watch::new(state.config_path());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");
@@ -232,7 +237,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
         watch: Rc::clone(&file),
         supervisor: Rc::clone(&supervisor),
     });
-    Ok((Control { state, reloader, file, workers, spans, trigger, supervisor, signals, requests }, bound))
+    Ok((Control { state, reloader, file, workers, spans, keeper, trigger, supervisor, signals, requests }, bound))
 }
 
 fn serve_admin(socket: TcpListener, state: &Rc<State>) -> io::Result<SocketAddr> {

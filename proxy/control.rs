@@ -11,6 +11,7 @@ use tokio::time::sleep;
 
 pub mod admin;
 mod api;
+pub mod checkpoint;
 mod drain;
 pub mod hand;
 pub mod health;
@@ -25,6 +26,7 @@ pub mod supervisor;
 mod view;
 pub mod watch;
 
+use self::checkpoint::Keeper;
 use self::reload::{Reloader, Verdict};
 use self::spans::Export;
 use self::state::State;
@@ -65,6 +67,8 @@ pub struct Control {
     pub workers: Vec<worker::Handle>,
     /// Hands spans to the collector.
     pub spans: Option<Export>,
+    /// Keeps what outlives the process.
+    pub keeper: Keeper,
     /// Moves the process on its way down.
     pub trigger: Trigger,
     /// Who is told how it goes.
@@ -83,6 +87,7 @@ impl Control {
     pub async fn run(mut self) -> Result<(), WorkerLost> {
         let outcome = self.serve().await;
         self.drain().await;
+        self.keeper.finish().await;
         if let Some(spans) = self.spans {
             spans.finish().await;
         }

@@ -43,6 +43,11 @@ impl Recent {
         self.order.push_back((now, client));
     }
 
+    /// Who was, the last first, so many at most; some of them again, and further back.
+    pub fn newest(&self, most: usize) -> Vec<(ClientKey, Instant)> {
+        self.order.iter().rev().take(most).map(|&(at, client)| (client, at)).collect()
+    }
+
     /// Whether the client was playing a moment ago.
     pub fn has(&self, client: ClientKey, now: Instant, rule: Rule) -> bool {
         self.ended.get(&client).is_some_and(|&ended| now.saturating_duration_since(ended) < rule.window)
@@ -73,6 +78,20 @@ impl Regulars {
                 self.served.insert(client, Served { first: now, last: now });
                 self.order.push_back((now, client));
             }
+        }
+    }
+
+    /// Those that were, from when to when, so many at most.
+    pub fn newest(&self, most: usize) -> Vec<(ClientKey, Instant, Instant)> {
+        let newest = self.order.iter().rev().take(most);
+        newest.filter_map(|(_, client)| self.served.get(client).map(|its| (*client, its.first, its.last))).collect()
+    }
+
+    /// Goes on with what another process has known.
+    pub fn resume(&mut self, client: ClientKey, first: Instant, last: Instant, rule: Rule) {
+        self.note(client, last, rule);
+        if let Some(served) = self.served.get_mut(&client) {
+            served.first = served.first.min(first);
         }
     }
 
@@ -165,6 +184,23 @@ mod tests {
         recent.note(client(1), at(100), RULE);
         recent.note(client(3), at(150), RULE);
         assert!(recent.has(client(1), at(219), RULE), "the older entry has gone, the newer one has not");
+    }
+
+    #[test]
+    fn what_was_known_goes_on() {
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let (mut recent, mut regulars) = (Recent::default(), Regulars::default());
+        for (number, second) in [(1, 0), (2, 10), (1, 20)] {
+            recent.note(client(number), at(second), RULE);
+            regulars.note(client(number), at(second), RULE);
+        }
+        assert_eq!(recent.newest(2), [(client(1), at(20)), (client(2), at(10))]);
+        assert_eq!(regulars.newest(9), [(client(2), at(10), at(10)), (client(1), at(0), at(20))]);
+        let mut other = Regulars::default();
+        regulars.newest(9).into_iter().for_each(|(client, first, last)| other.resume(client, first, last, RULE));
+        assert!(other.has(client(1), at(139), RULE) && !other.has(client(1), at(140), RULE));
+        assert!(!other.has(client(2), at(20), RULE), "it was not served for long");
     }
 
     #[test]

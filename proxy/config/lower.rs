@@ -25,6 +25,7 @@ mod queue;
 mod references;
 mod rollout;
 mod sni;
+mod state;
 mod tls;
 mod tracing;
 
@@ -35,6 +36,7 @@ pub(super) fn config(root: &mut Section<'_>) -> Config {
     let log = root.section("log", log);
     let tracing = root.section("tracing", tracing::read);
     let dns = root.section("dns", dns::read);
+    let state = root.section("state", state::read);
     let listeners = root.sections("listeners", listener::read);
     let pools = root.sections("pools", pool::read);
 
@@ -50,6 +52,7 @@ pub(super) fn config(root: &mut Section<'_>) -> Config {
         log,
         tracing,
         dns,
+        state,
         listeners: listeners.into_iter().filter_map(|listener| listener.model).collect(),
         pools: pools.into_iter().filter_map(|pool| pool.model).collect(),
     }

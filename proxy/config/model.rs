@@ -42,10 +42,19 @@ pub struct Config {
     pub tracing: Tracing,
     /// How host names of backends are looked up.
     pub dns: Dns,
+    /// What outlives the process.
+    pub state: State,
     /// At least one, ordered by name.
     pub listeners: Vec<Listener>,
     /// At least one, ordered by name.
     pub pools: Vec<Pool>,
+}
+
+/// `[state]`: what outlives the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Where it is kept; `None` is nowhere.
+    pub file: Option<PathBuf>,
 }
 
 /// `[server]`: limits of the process as a whole.

@@ -242,6 +242,10 @@ fn process(exposition: &mut Exposition, state: &State, now: Instant) {
     exposition.family(names::CONFIG_LAST_OK).count(&[], u64::from(loads.last.error.is_none()));
     exposition.family(names::CONFIG_LAST_AT).sample(&[], since_1970(loads.applied_at));
     exposition.family(names::BANS_BY_HAND).count(&[], state.banned().count() as u64);
+    if state.config().state.file.is_some() {
+        let (written, failed) = state.kept();
+        exposition.family(names::STATE_WRITES).count(&["ok"], written).count(&["failed"], failed);
+    }
     exposition.family(names::LOG_DROPPED).count(&[], state.telemetry().dropped_lines());
     exposition.family(names::LOG_LEFT_OUT).count(&[], state.telemetry().left_out_lines());
     let mut asked = exposition.family(names::ADMIN_REQUESTS);

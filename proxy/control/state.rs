@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::Request;
@@ -42,6 +42,9 @@ pub struct State {
     hand: RefCell<Hand>,
     /// Bans by hand.
     banned: RefCell<Banned>,
+    set_by_hand: Notify,
+    /// Writes of the state file, and those that failed.
+    kept: Cell<(u64, u64)>,
 }
 
 /// What has become of the config file so far.
@@ -102,6 +105,8 @@ impl State {
             workers: RefCell::default(),
             hand: RefCell::default(),
             banned: RefCell::default(),
+            set_by_hand: Notify::new(),
+            kept: Cell::default(),
         }
     }
 
@@ -127,6 +132,7 @@ impl State {
 
     /// The same, to be changed. It counts once [`super::reload::Reloader::follow_hand`] has been called.
     pub fn hand_mut(&self) -> RefMut<'_, Hand> {
+        self.set_by_hand.notify_one();
         self.hand.borrow_mut()
     }
 
@@ -139,7 +145,24 @@ impl State {
     pub fn change_banned<T>(&self, change: impl FnOnce(&mut Banned) -> T) -> T {
         let changed = change(&mut self.banned.borrow_mut());
         self.admission().set_banned(self.banned().networks());
+        self.set_by_hand.notify_one();
         changed
+    }
+
+    /// Resolves when something has been set by hand since the last time. For one task.
+    pub(super) async fn set_by_hand(&self) {
+        self.set_by_hand.notified().await;
+    }
+
+    /// Counts a write of the state file.
+    pub(super) fn count_kept(&self, well: bool) {
+        let (written, failed) = self.kept.get();
+        self.kept.set(if well { (written + 1, failed) } else { (written, failed + 1) });
+    }
+
+    /// Writes of the state file so far, and those that failed.
+    pub(super) fn kept(&self) -> (u64, u64) {
+        self.kept.get()
     }
 
     /// Names of backends, and what they stand for.

@@ -210,6 +210,9 @@ pub const ADMIN_REQUESTS: Definition = counter(
     &["path", "code"],
     "Requests to the admin server, by the path as the API has it and the status of the answer.",
 );
+/// State file.
+pub const STATE_WRITES: Definition =
+    counter("portti_state_writes_total", &["result"], "Writes of the state file, by result: ok or failed.");
 /// Exported spans.
 pub const SPANS_EXPORTED: Definition =
     counter("portti_spans_exported_total", &[], "Spans that the collector of traces has taken.");
@@ -263,6 +266,7 @@ pub const ALL: &[Definition] = &[
     LOG_DROPPED,
     LOG_LEFT_OUT,
     ADMIN_REQUESTS,
+    STATE_WRITES,
     SPANS_EXPORTED,
     SPANS_DROPPED,
     BUILD_INFO,

@@ -1,7 +1,9 @@
 //! Who a client is, for balancing and limits.
 
+use std::fmt;
 use std::hash::Hasher as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
 use siphasher::sip::SipHasher13;
 
@@ -47,6 +49,41 @@ impl ClientKey {
     }
 }
 
+impl fmt::Display for ClientKey {
+    /// An address, or `word:` and the hash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::V4(address) => address.fmt(f),
+            Self::V6(prefix) => Ipv6Addr::from_bits(u128::from(prefix) << 64).fmt(f),
+            Self::Word(hash) => write!(f, "{WORD}{hash:016x}"),
+        }
+    }
+}
+
+/// Tells those that are known by a word.
+const WORD: &str = "word:";
+
+/// A text that [`ClientKey`] does not display as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoClient;
+
+impl fmt::Display for NoClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no client")
+    }
+}
+
+impl FromStr for ClientKey {
+    type Err = NoClient;
+
+    fn from_str(text: &str) -> Result<Self, NoClient> {
+        match text.strip_prefix(WORD) {
+            Some(hash) => u64::from_str_radix(hash, 16).map(Self::Word).map_err(|_no_number| NoClient),
+            None => text.parse().map(Self::of).map_err(|_no_address| NoClient),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +98,16 @@ mod tests {
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
         assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+
+    #[test]
+    fn it_is_read_as_it_is_written() {
+        for text in ["192.0.2.1", "2001:db8:1:2::", "word:00ff00ff00ff00ff"] {
+            assert_eq!(text.parse::<ClientKey>().unwrap().to_string(), text);
+        }
+        for wrong in ["", "word:", "word:x", "192.0.2", "example.com"] {
+            assert_eq!(wrong.parse::<ClientKey>(), Err(NoClient), "{wrong}");
+        }
     }
 
     #[test]

@@ -174,6 +174,21 @@ impl Backend {
         changed
     }
 
+    /// When its circuit is half open (in the past, if it is now), and how often it has opened; `None` while it is closed.
+    pub fn outage(&self) -> Option<(Instant, u32)> {
+        self.circuit.outage()
+    }
+
+    /// Goes on with what another process has known of its circuit.
+    pub fn resume_outage(&self, outage: (Instant, u32), now: Instant) {
+        self.circuit.resume(outage, now, || self.may_be_out());
+    }
+
+    /// Goes on with what another process has known by health checks: it is down.
+    pub fn resume_down(&self) {
+        self.checkup.resume_down(|| self.may_be_out());
+    }
+
     /// What checks have said holds no more: there are none any longer.
     pub fn forget_checks(&self) {
         self.checkup.forget();

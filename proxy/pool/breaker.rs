@@ -76,6 +76,23 @@ impl Breaker {
         self.circuit.outage().map_or(0, |outage| outage.openings)
     }
 
+    /// What is worth knowing to a process that goes on from here: when the circuit is half open (in the past, if it is now),
+    /// and how often it has opened. `None` while it is closed.
+    pub fn outage(&self) -> Option<(Instant, u32)> {
+        match &self.circuit {
+            Circuit::Closed { .. } => None,
+            Circuit::Open { outage, until } => Some((*until, outage.openings)),
+            Circuit::HalfOpen { outage, .. } => Some((outage.since, outage.openings)),
+        }
+    }
+
+    /// Goes on with what another process has known; for a circuit without a past.
+    pub fn resume(&mut self, until: Instant, openings: u32, now: Instant) -> Transition {
+        let outage = Outage { since: now, openings: openings.max(1) };
+        let until = until.min(now + self.rule.max_open_for);
+        self.enter(Circuit::Open { outage, until })
+    }
+
     /// Lets time act: an opening whose end has come makes the circuit half open. Whoever looks may call this, a pick as
     /// well as a scrape: only the first to come late enough is given the transition.
     pub fn poll(&mut self, now: Instant) -> Option<Transition> {

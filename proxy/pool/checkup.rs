@@ -115,6 +115,17 @@ impl Checkup {
         };
         seen.last = Some(LastCheck { at: SystemTime::now(), failure });
         drop(seen);
+        self.follow(verdict, may_be_out);
+        changed
+    }
+
+    /// Goes on with what another process has known: it is down.
+    pub(super) fn resume_down(&self, may_be_out: impl FnOnce() -> bool) {
+        self.lock().health = Health::DOWN;
+        self.follow(Verdict::Down, may_be_out);
+    }
+
+    fn follow(&self, verdict: Verdict, may_be_out: impl FnOnce() -> bool) {
         // One that is held in asks again with every check, and takes sessions until it may be out.
         let down = verdict == Verdict::Down;
         self.asks.store(down, Relaxed);
@@ -122,7 +133,6 @@ impl Checkup {
         self.out.store(out, Relaxed);
         self.held.store(down && !out, Relaxed);
         self.asks.store(false, Relaxed);
-        changed
     }
 
     pub(super) fn forget(&self) {

@@ -103,6 +103,23 @@ impl Circuit {
         false
     }
 
+    /// When it is half open, and how often it has opened; `None` while it is closed.
+    pub(super) fn outage(&self) -> Option<(Instant, u32)> {
+        if self.is_closed() { None } else { self.lock().outage() }
+    }
+
+    /// Goes on with what another process has known. `may_open` is asked first, with this one counted among those that are out.
+    pub(super) fn resume(&self, (until, openings): (Instant, u32), now: Instant, may_open: impl FnOnce() -> bool) {
+        let mut breaker = self.lock();
+        self.closed.store(false, Ordering::Relaxed);
+        if may_open() {
+            // No transition of this process: it was told and counted when it came.
+            breaker.resume(until, openings, now);
+        } else {
+            self.closed.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Closes the circuit on better evidence than a session's. Whether it was not closed.
     pub(super) fn heal(&self, now: Instant) -> bool {
         if self.is_closed() {

@@ -35,6 +35,9 @@ impl Health {
     /// Nothing is known.
     pub const UNKNOWN: Self = Self { verdict: Verdict::Unknown, against: 0 };
 
+    /// It is not well.
+    pub const DOWN: Self = Self { verdict: Verdict::Down, against: 0 };
+
     /// What is known.
     pub fn verdict(&self) -> Verdict {
         self.verdict

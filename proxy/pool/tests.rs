@@ -10,6 +10,7 @@ use crate::config::scalar::Name;
 mod hand;
 mod protection;
 mod queue;
+mod resumed;
 
 fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
     let backend = |&(address, weight, max_connections, backup): &(&str, u16, Option<u32>, bool)| model::Backend {

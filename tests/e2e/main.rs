@@ -33,6 +33,7 @@ mod reload;
 mod requests;
 mod routes;
 mod sni;
+mod state;
 mod timeouts;
 mod tls;
 #[cfg(feature = "otlp")]

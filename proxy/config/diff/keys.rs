@@ -8,7 +8,7 @@ use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
     AcceptProxy, AdminServer, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health,
     Http, HttpRoute, Listener, Log, LogFormat, Material, Messages, Mode, Occasion, OnDown, PlayerKey, Pool, Protocol,
-    Queue, Requests, Rollout, Route, Server, Termination, TlsVersion, Tracing, Trust,
+    Queue, Requests, Rollout, Route, Server, State, Termination, TlsVersion, Tracing, Trust,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::config::scalar::{Endpoint, Name, Words};
@@ -19,9 +19,9 @@ use crate::pool::health;
 /// Keys and what the file would write for them.
 pub(super) type Keys = Vec<(&'static str, String)>;
 
-/// `[server]`, `[admin]`, `[log]`, `[tracing]` and `[dns]`.
+/// `[server]`, `[admin]`, `[log]`, `[tracing]`, `[dns]` and `[state]`.
 pub(super) fn process(config: &Config) -> Keys {
-    let Config { server, admin, log, tracing, dns, listeners: _, pools: _ } = config;
+    let Config { server, admin, log, tracing, dns, state, listeners: _, pools: _ } = config;
     let Server { workers, max_connections, drain_timeout, drain_pace, shutdown_delay, levels, reconnect } = server;
     let Shares { degraded, critical, overloaded } = levels;
     let reconnect::Rule { min_session, window } = reconnect;
@@ -29,6 +29,7 @@ pub(super) fn process(config: &Config) -> Keys {
     let Log { level, format, access } = log;
     let Tracing { otlp, sample } = tracing;
     let Dns { servers, timeout } = dns;
+    let State { file } = state;
     vec![
         ("server.workers", workers.to_string()),
         ("server.max_connections", max_connections.to_string()),
@@ -50,6 +51,7 @@ pub(super) fn process(config: &Config) -> Keys {
         ("tracing.sample", sample.to_string()),
         ("dns.servers", list(servers)),
         ("dns.timeout", Shown(*timeout).to_string()),
+        ("state.file", file.as_ref().map_or_else(|| OFF.into(), |file| file.display().to_string())),
     ]
 }
 

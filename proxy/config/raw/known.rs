@@ -37,6 +37,7 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["api", "metrics", "stats"], r#""admin""#),
             (&["trace", "traces", "otel", "opentelemetry", "telemetry"], r#""tracing""#),
             (&["resolver", "resolvers", "nameservers"], r#""dns""#),
+            (&["checkpoint", "persistence", "server_state"], r#""state""#),
         ],
     ),
     (
@@ -56,6 +57,7 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["sampling", "sample_rate", "sampler", "ratio", "rate"], r#""sample""#),
         ],
     ),
+    ("state", &[(&["path", "server_state_file", "location"], r#""file""#)]),
     ("dns", &[(&["nameservers", "resolvers", "addresses"], r#""servers""#)]),
     (
         "listeners.*",

@@ -1,0 +1,218 @@
+//! The state file on the disk. Everything here may take as long as the disk likes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::form::{self, Kept, Millis};
+
+/// Bytes that are read of a file, at most: many times what is ever written.
+const SIZE_MAX: u64 = 64 << 20;
+
+/// Tells a file that was written here from one that another process has put in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    modified: (i64, i64),
+}
+
+/// What one process has to write.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) path: PathBuf,
+    /// `None` where it is what was written last.
+    pub(super) new: Option<Kept>,
+    /// Of what was written last.
+    pub(super) last: Option<(Stamp, Arc<Kept>)>,
+    /// The process is on its way down: a file that another has written meanwhile is that one's.
+    pub(super) yields: bool,
+}
+
+/// What has become of it.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// It stands there; as it did before, or written anew.
+    Written(Stamp, Arc<Kept>, bool),
+    /// Another process keeps the file now.
+    Yielded,
+}
+
+impl Job {
+    /// Writes what is to be written.
+    pub(super) fn run(self) -> io::Result<Option<Done>> {
+        let found = Stamp::of(&self.path);
+        let is_ours = self.last.as_ref().is_some_and(|(stamp, _)| found == Some(*stamp));
+        if self.yields && found.is_some() && !is_ours && self.last.is_some() {
+            return Ok(Some(Done::Yielded));
+        }
+        let kept = match (self.new, self.last) {
+            (None, Some((stamp, kept))) if is_ours => return Ok(Some(Done::Written(stamp, kept, false))),
+            (Some(new), _) => Arc::new(new),
+            (None, Some((_, kept))) => kept,
+            (None, None) => return Ok(None),
+        };
+        let stamp = write(&self.path, &form::encode(&kept))?;
+        Ok(Some(Done::Written(stamp, kept, true)))
+    }
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|found| Self::from(&found))
+    }
+}
+
+impl From<&fs::Metadata> for Stamp {
+    fn from(found: &fs::Metadata) -> Self {
+        Self { device: found.dev(), inode: found.ino(), modified: (found.mtime(), found.mtime_nsec()) }
+    }
+}
+
+/// What the file holds; `None` if there is none.
+pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(SIZE_MAX).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Replaces the file as a whole: whatever happens meanwhile, there is the old one or the new one.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<Stamp> {
+    let beside = beside(path, "new");
+    // Whatever lies there, a link above all, is not to be written to.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = write_new(&beside, bytes).and_then(|stamp| fs::rename(&beside, path).map(|()| stamp));
+    if written.is_err() {
+        let _left_behind = fs::remove_file(&beside);
+    }
+    let stamp = written?;
+    // That it has another name now must outlive the machine, too.
+    File::open(folder_of(path))?.sync_all()?;
+    Ok(stamp)
+}
+
+/// For its owner's eyes: there are addresses of players in it.
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<Stamp> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    file.metadata().map(|found| Stamp::from(&found))
+}
+
+/// Puts a file out of the way that is of no use; where it is then.
+pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = beside(path, &format!("damaged-{}", Millis::of(SystemTime::now()).0));
+    fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
+fn beside(path: &Path, word: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(word);
+    path.with_file_name(name)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn kept(why: &str) -> Kept {
+        let ban = form::Ban { network: form::Text("10.0.0.0/8".parse().unwrap()), until: None, why: Some(why.into()) };
+        Kept { bans: vec![ban], ..Kept::default() }
+    }
+
+    fn job(path: &Path, new: Option<Kept>, last: Option<(Stamp, Arc<Kept>)>) -> Job {
+        Job { path: path.to_owned(), new, last, yields: false }
+    }
+
+    fn written(job: Job) -> (Stamp, Arc<Kept>, bool) {
+        match job.run().unwrap() {
+            Some(Done::Written(stamp, kept, anew)) => (stamp, kept, anew),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn held(path: &Path) -> Arc<Kept> {
+        Arc::new(form::decode(&read(path).unwrap().unwrap()).unwrap())
+    }
+
+    #[test]
+    fn it_is_written_when_it_has_changed_or_is_gone_and_only_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        assert_eq!(read(&path).unwrap(), None);
+        let (stamp, one, anew) = written(job(&path, Some(kept("one")), None));
+        assert!(anew && held(&path) == one);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let (same, one, anew) = written(job(&path, None, Some((stamp, one))));
+        assert!(!anew && same == stamp);
+        fs::remove_file(&path).unwrap();
+        let (stamp, one, anew) = written(job(&path, None, Some((stamp, one))));
+        assert!(anew && held(&path) == one);
+        let (_, two, anew) = written(job(&path, Some(kept("two")), Some((stamp, one))));
+        assert!(anew && held(&path) == two);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_process_on_its_way_down_leaves_the_file_to_the_one_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let (stamp, one, _) = written(job(&path, Some(kept("old")), None));
+        let (_, new, _) = written(job(&path, Some(kept("new")), None));
+        let last_word = Job { yields: true, ..job(&path, Some(kept("later")), Some((stamp, Arc::clone(&one)))) };
+        assert!(matches!(last_word.run().unwrap(), Some(Done::Yielded)));
+        assert_eq!(held(&path), new);
+        let (_, _, anew) = written(job(&path, None, Some((stamp, one))));
+        assert!(anew, "one that goes on has the file back");
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let (stamp, one, _) = written(job(&path, Some(kept("one")), None));
+        // Where its neighbour should be there is a folder: nobody can write that, not even root.
+        fs::create_dir(beside(&path, "new")).unwrap();
+        assert!(job(&path, Some(kept("two")), Some((stamp, Arc::clone(&one)))).run().is_err());
+        assert_eq!(held(&path), one);
+    }
+
+    #[test]
+    fn a_link_in_its_way_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("state.json"), folder.path().join("other"));
+        fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, beside(&path, "new")).unwrap();
+        written(job(&path, Some(kept("one")), None));
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+    }
+
+    #[test]
+    fn what_is_of_no_use_is_kept_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        fs::write(&path, "rubbish").unwrap();
+        let aside = set_aside(&path).unwrap();
+        assert!(!path.exists() && fs::read_to_string(&aside).unwrap() == "rubbish");
+        assert!(aside.file_name().unwrap().to_str().unwrap().starts_with("state.json.damaged-"));
+    }
+}

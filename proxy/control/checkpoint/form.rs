@@ -1,0 +1,319 @@
+//! The form of the state file: JSON with a version, and a checksum of the rest. Pure.
+
+use std::fmt::{self, Display};
+use std::hash::Hasher as _;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ipnet::IpNet;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use siphasher::sip::SipHasher13;
+
+use crate::config::scalar::Name;
+use crate::net::client::ClientKey;
+
+/// What is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kept {
+    /// Backends for which something was set by hand.
+    pub(super) backends: Vec<Backend>,
+    /// Listeners for which something was.
+    pub(super) listeners: Vec<Listener>,
+    /// Networks that are banned by hand.
+    pub(super) bans: Vec<Ban>,
+    /// Circuits that are not closed.
+    pub(super) circuits: Vec<Circuit>,
+    /// Backends that are down, by their health checks.
+    pub(super) down: Vec<Down>,
+    /// Who was just playing.
+    pub(super) reconnect: Vec<Reconnect>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Backend {
+    pub(super) pool: Text<Name>,
+    /// As status calls it.
+    pub(super) backend: String,
+    pub(super) admin: String,
+    pub(super) weight: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listener {
+    pub(super) listener: Text<Name>,
+    pub(super) maintenance: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Ban {
+    pub(super) network: Text<IpNet>,
+    pub(super) until: Option<Millis>,
+    pub(super) why: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Circuit {
+    pub(super) pool: Text<Name>,
+    pub(super) backend: String,
+    /// When it is half open.
+    pub(super) until: Millis,
+    /// How often it has opened.
+    pub(super) openings: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Down {
+    pub(super) pool: Text<Name>,
+    pub(super) backend: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Reconnect {
+    pub(super) listener: Text<Name>,
+    /// Clients, and when their sessions ended. The oldest comes first.
+    pub(super) ended: Vec<(Text<ClientKey>, Millis)>,
+    /// Clients known by a word, and from when to when they were served. The oldest comes first.
+    pub(super) served: Vec<(Text<ClientKey>, Millis, Millis)>,
+}
+
+/// A moment, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Millis(pub(super) u64);
+
+/// What is written as a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Text<T>(pub(super) T);
+
+/// Why a file is of no use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// It is not JSON of the expected outline: cut off, or something else.
+    Broken(String),
+    /// Another portti has written it, in a way of its own.
+    Version(u64),
+    /// Its parts do not fit together.
+    Checksum,
+}
+
+/// The version that is written, and the only one that is read.
+const VERSION: u64 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct File<'a> {
+    version: u64,
+    checksum: String,
+    #[serde(borrow)]
+    state: &'a RawValue,
+}
+
+#[derive(Debug, Deserialize)]
+struct Outline {
+    version: u64,
+}
+
+/// What stands in the file.
+pub(super) fn encode(kept: &Kept) -> Vec<u8> {
+    let state = serde_json::to_string(kept).expect("it has text keys and no fallible parts");
+    let checksum = checksum(&state);
+    let mut file = format!("{{\"version\":{VERSION},\"checksum\":\"{checksum}\",\"state\":{state}}}").into_bytes();
+    file.push(b'\n');
+    file
+}
+
+/// What a file holds.
+///
+/// # Errors
+/// It is of no use, and why.
+pub(super) fn decode(file: &[u8]) -> Result<Kept, Damage> {
+    let broken = |error: serde_json::Error| Damage::Broken(error.to_string());
+    let Outline { version } = serde_json::from_slice(file).map_err(broken)?;
+    if version != VERSION {
+        return Err(Damage::Version(version));
+    }
+    let file: File<'_> = serde_json::from_slice(file).map_err(broken)?;
+    if file.checksum != checksum(file.state.get()) {
+        return Err(Damage::Checksum);
+    }
+    serde_json::from_str(file.state.get()).map_err(broken)
+}
+
+/// SipHash-1-3 with a key of zeros: against disks and hasty hands, not against those who mean it.
+fn checksum(state: &str) -> String {
+    let mut hasher = SipHasher13::new_with_keys(0, 0);
+    hasher.write(state.as_bytes());
+    format!("{:016x}", hasher.finish())
+}
+
+impl Millis {
+    /// The moment, to the millisecond.
+    pub(super) fn of(at: SystemTime) -> Self {
+        let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The time of day; `None` if it is beyond all that there is.
+    pub(super) fn time(self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.0))
+    }
+}
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(error) => write!(f, "it is damaged: {error}"),
+            Self::Version(version) => write!(f, "it is of version {version}, and this portti knows only {VERSION}"),
+            Self::Checksum => f.write_str("it is damaged: its checksum is wrong"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name() -> impl Strategy<Value = Text<Name>> {
+        "[a-z][a-z0-9_-]{0,8}".prop_map(|name| Text(name.parse().unwrap()))
+    }
+
+    fn millis() -> impl Strategy<Value = Millis> {
+        any::<u64>().prop_map(Millis)
+    }
+
+    fn client() -> impl Strategy<Value = Text<ClientKey>> {
+        let key = prop_oneof![any::<IpAddr>().prop_map(ClientKey::of), any::<u64>().prop_map(ClientKey::Word),];
+        key.prop_map(Text)
+    }
+
+    fn network() -> impl Strategy<Value = Text<IpNet>> {
+        (any::<IpAddr>(), 0..=32_u8).prop_map(|(address, length)| Text(IpNet::new(address, length).unwrap().trunc()))
+    }
+
+    fn some<T: fmt::Debug>(of: impl Strategy<Value = T>) -> impl Strategy<Value = Vec<T>> {
+        prop::collection::vec(of, 0..4)
+    }
+
+    fn kept() -> impl Strategy<Value = Kept> {
+        let backend = (name(), ".{0,30}", "[a-z]{0,8}", any::<Option<u16>>())
+            .prop_map(|(pool, backend, admin, weight)| Backend { pool, backend, admin, weight });
+        let listener = (name(), any::<bool>()).prop_map(|(listener, maintenance)| Listener { listener, maintenance });
+        let ban = (network(), prop::option::of(millis()), any::<Option<String>>())
+            .prop_map(|(network, until, why)| Ban { network, until, why });
+        let circuit = (name(), ".{0,30}", millis(), any::<u32>())
+            .prop_map(|(pool, backend, until, openings)| Circuit { pool, backend, until, openings });
+        let down = (name(), ".{0,30}").prop_map(|(pool, backend)| Down { pool, backend });
+        let reconnect = (name(), some((client(), millis())), some((client(), millis(), millis())))
+            .prop_map(|(listener, ended, served)| Reconnect { listener, ended, served });
+        (some(backend), some(listener), some(ban), some(circuit), some(down), some(reconnect)).prop_map(
+            |(backends, listeners, bans, circuits, down, reconnect)| Kept {
+                backends,
+                listeners,
+                bans,
+                circuits,
+                down,
+                reconnect,
+            },
+        )
+    }
+
+    fn example() -> Kept {
+        Kept {
+            backends: vec![Backend {
+                pool: Text("game".parse().unwrap()),
+                backend: "127.0.0.1:1".into(),
+                admin: "drain".into(),
+                weight: Some(3),
+            }],
+            bans: vec![Ban { network: Text("10.0.0.0/8".parse().unwrap()), until: Some(Millis(7)), why: None }],
+            reconnect: vec![Reconnect {
+                listener: Text("game".parse().unwrap()),
+                ended: vec![(Text(ClientKey::of(Ipv4Addr::LOCALHOST.into())), Millis(9))],
+                served: Vec::new(),
+            }],
+            ..Kept::default()
+        }
+    }
+
+    #[test]
+    fn the_form_stays_what_it_is() {
+        let expected = concat!(
+            r#"{"version":1,"checksum":"CHECKSUM","state":{"#,
+            r#""backends":[{"pool":"game","backend":"127.0.0.1:1","admin":"drain","weight":3}],"listeners":[],"#,
+            r#""bans":[{"network":"10.0.0.0/8","until":7,"why":null}],"circuits":[],"down":[],"#,
+            r#""reconnect":[{"listener":"game","ended":[["127.0.0.1",9]],"served":[]}]}}"#,
+            "\n"
+        );
+        let written = String::from_utf8(encode(&example())).unwrap();
+        let (_, rest) = written.split_once("\"checksum\":\"").unwrap();
+        assert_eq!(written, expected.replace("CHECKSUM", &rest[..16]), "files of the last version could not be read");
+    }
+
+    #[test]
+    fn what_is_of_no_use_is_told_apart() {
+        let good = String::from_utf8(encode(&example())).unwrap();
+        let broken = |text: &str| matches!(decode(text.as_bytes()), Err(Damage::Broken(_)));
+        for text in ["", " ", "{", "null", "[]", "{}", "\0\0\0\0", r#"{"version":"1"}"#, r#"{"version":1}"#, "xml"] {
+            assert!(broken(text), "{text:?}: {:?}", decode(text.as_bytes()));
+        }
+        for cut in 0..good.len() - 2 {
+            assert!(broken(&good[..cut]), "cut off at {cut}");
+        }
+        assert!(broken(&format!("{good}x")), "something behind it");
+        assert_eq!(decode(good.replace(r#""version":1"#, r#""version":2"#).as_bytes()), Err(Damage::Version(2)));
+        assert_eq!(decode(br#"{"version":7,"all":"else"}"#), Err(Damage::Version(7)));
+        assert_eq!(decode(good.replace("drain", "ready").as_bytes()), Err(Damage::Checksum));
+        // A form that this version does not know, under a checksum that is right.
+        let other = r#"{"backends":[],"more":1}"#;
+        let file = format!(r#"{{"version":1,"checksum":"{}","state":{other}}}"#, checksum(other));
+        assert!(broken(&file));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_is_read(kept in kept()) {
+            prop_assert_eq!(decode(&encode(&kept)), Ok(kept));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn no_flipped_bit_is_taken_for_good(at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+            let kept = example();
+            let mut file = encode(&kept);
+            let at = at.index(file.len());
+            file[at] ^= 1 << bit;
+            // Spaces between its parts are all that may differ.
+            if let Ok(read) = decode(&file) {
+                prop_assert_eq!(read, kept);
+            }
+        }
+    }
+}
