@@ -100,7 +100,7 @@ impl Control {
                 asked = next_ask(&mut self.signals, &mut self.requests) => match asked {
                     Request::Shutdown => return Ok(()),
                     Request::FollowHand(done) => {
-                        self.reloader.follow_hand();
+                        self.reloader.follow();
                         let _gone = done.send(());
                     }
                     Request::Reload(answer) => {
@@ -112,7 +112,7 @@ impl Control {
                         });
                     }
                 },
-                () = self.reloader.names_changed() => self.reloader.follow_names(),
+                () = self.reloader.names_changed() => self.reloader.follow(),
                 () = self.file.notified() => {
                     self.reloader.reload_if_changed(&self.workers).await;
                 }

@@ -163,15 +163,10 @@ impl Reloader {
         self.names.changed().await;
     }
 
-    /// Takes over what names of backends stand for now.
-    pub fn follow_names(&mut self) {
+    /// Takes over what names of backends stand for now, and what is set by hand.
+    pub fn follow(&mut self) {
         let (config, bound) = (Rc::clone(&self.config), self.snapshot.load().bound());
         self.store(&config, &bound);
-    }
-
-    /// Takes over what is set by hand now.
-    pub fn follow_hand(&mut self) {
-        self.follow_names();
     }
 
     /// Replaces what runs by what a new config says.

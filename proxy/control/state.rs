@@ -130,7 +130,7 @@ impl State {
         self.hand.borrow()
     }
 
-    /// The same, to be changed. It counts once [`super::reload::Reloader::follow_hand`] has been called.
+    /// The same, to be changed. It counts once [`super::reload::Reloader::follow`] has been called.
     pub fn hand_mut(&self) -> RefMut<'_, Hand> {
         self.set_by_hand.notify_one();
         self.hand.borrow_mut()

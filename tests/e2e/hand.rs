@@ -181,6 +181,28 @@ async fn a_banned_network_is_out_on_all_listeners_and_those_who_play_go() {
 }
 
 #[tokio::test]
+async fn a_ban_closes_connections_that_wait_for_their_next_request() {
+    let backend = Backend::serving(|mut stream| async move {
+        let _head = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await;
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        let _gone = tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await;
+        let _end = tokio::io::AsyncReadExt::read(&mut stream, &mut [0]).await;
+    });
+    let listener = "[listeners.game]\nbind = \"127.0.0.1:0\"\nmode = \"http\"\npool = \"game\"\n";
+    let proxy = Proxy::with(&format!("{listener}{}", pool(&[&backend], "")));
+    let mut client = proxy.connect_from([127, 0, 9, 1]).await;
+    client.send(b"GET / HTTP/1.1\r\nHost: game\r\n\r\n").await;
+    let answer = client.expect_any(15).await;
+    assert_eq!(answer, b"HTTP/1.1 200 OK");
+    let made = post(&proxy, "/bans", json!({"network": "127.0.9.1"})).await;
+    assert_eq!(made.json()["sessions_closed"], 1);
+    client.ending().await;
+    proxy.expect_ended("killed", 1).await;
+    proxy.connect_from([127, 0, 9, 1]).await.ending().await;
+    proxy.expect_ended("denied", 1).await;
+}
+
+#[tokio::test]
 async fn a_ban_may_spare_those_who_play_and_ends_by_itself() {
     let backend = Backend::echo();
     let proxy = Proxy::before(&[&backend]);
