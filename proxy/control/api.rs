@@ -12,6 +12,8 @@ mod bans;
 mod hand;
 mod health;
 mod input;
+#[cfg(test)]
+mod openapi;
 mod process;
 mod reply;
 mod routes;
