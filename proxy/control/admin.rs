@@ -9,12 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::api;
 use super::state::State;
@@ -29,6 +30,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long one connection may last, so that clients that do not read their answers hold no place for ever. Scrapers
 /// come back by themselves.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The same while every place is taken, so that probes come in between clients that hold theirs on purpose. As long as the body of
+/// a request may take.
+const CROWDED_LIFETIME: Duration = Duration::from_secs(5);
+
+/// How often it is looked how long a connection has lasted.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long one may last on which events are sent. Browsers come back by themselves.
 const STREAM_LIFETIME: Duration = Duration::from_secs(3600);
@@ -54,9 +62,9 @@ pub async fn serve(socket: TcpListener, state: Rc<State>) {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match socket.accept().await {
             Ok((stream, _)) => {
-                let state = Rc::clone(&state);
+                let (state, places) = (Rc::clone(&state), Arc::clone(&places));
                 tokio::task::spawn_local(async move {
-                    serve_connection(stream, state).await;
+                    serve_connection(stream, state, &places).await;
                     drop(place);
                 });
             }
@@ -68,16 +76,17 @@ pub async fn serve(socket: TcpListener, state: Rc<State>) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, state: Rc<State>) {
-    let is_streaming = Rc::new(Cell::new(false));
-    let goes_on = Rc::clone(&is_streaming);
-    let service = service_fn(move |request| {
-        let (state, goes_on) = (Rc::clone(&state), Rc::clone(&goes_on));
-        async move {
-            let answer = api::answer(request, state).await;
-            goes_on.set(api::is_stream(&answer));
-            Ok::<_, Infallible>(answer)
+async fn serve_connection(stream: TcpStream, state: Rc<State>, places: &Semaphore) {
+    let is_crowded = || places.available_permits() == 0;
+    let is_streaming = Cell::new(false);
+    let service = service_fn(async |request| {
+        let mut answer = api::answer(request, Rc::clone(&state)).await;
+        is_streaming.set(api::is_stream(&answer));
+        // Kept for another request, it would keep others waiting.
+        if is_crowded() {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        Ok::<_, Infallible>(answer)
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -86,9 +95,16 @@ async fn serve_connection(stream: TcpStream, state: Rc<State>) {
             .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
     );
+    let began = Instant::now();
     // A client that talks nonsense or goes away is not the operator's concern.
-    let ended = timeout(CONNECTION_LIFETIME, connection.as_mut()).await;
-    if ended.is_err() && is_streaming.get() {
-        let _ended = timeout(STREAM_LIFETIME, connection).await;
+    while timeout(LOOK_EVERY, connection.as_mut()).await.is_err() {
+        let lifetime = match (is_streaming.get(), is_crowded()) {
+            (true, _) => STREAM_LIFETIME,
+            (false, true) => CROWDED_LIFETIME,
+            (false, false) => CONNECTION_LIFETIME,
+        };
+        if began.elapsed() >= lifetime {
+            return;
+        }
     }
 }

@@ -10,6 +10,7 @@ mod support;
 mod admin;
 mod admission;
 mod api;
+mod api_attacks;
 mod arrivals;
 mod backpressure;
 mod balance;
