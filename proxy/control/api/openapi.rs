@@ -58,6 +58,15 @@ fn it_has_the_paths_that_there_are() {
 }
 
 #[test]
+fn the_page_for_people_has_them_too() {
+    let page = include_str!("../../../docs/api.md");
+    for route in &ROUTES {
+        let words = format!("| `{} {}` |", route.method, route.path);
+        assert!(page.contains(&words), "docs/api.md has no row {words}");
+    }
+}
+
+#[test]
 fn it_says_who_must_bring_the_token() {
     let document = document();
     for (name, operation) in operations(&document) {

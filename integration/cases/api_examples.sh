@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Every command of docs/api.md works as it stands there, with a token; the last one drains.
+source "$(dirname "$0")/../lib.sh"
+need_openssl
+
+start_backend echo echo
+TOKEN=$(openssl rand -hex 32)
+start_portti <<TOML
+[listeners.game]
+bind = "127.0.0.1:0"
+pool = "game"
+[pools.game]
+backends = ["$(address_of echo)"]
+TOML
+
+awk '/^```sh$/ { inside = 1; next } /^```$/ { inside = 0 } inside' "$ROOT/docs/api.md" >commands
+# What is said first. An answer that is no success is to be an error here.
+grep -E '^curl\(\) ' commands | sed 's/command curl/& -sS --fail-with-body --max-time 5/' >first
+equal "lines that give curl the token" 1 "$(wc -l <first)"
+sed -i '/^curl() /d' commands
+between "commands on the page" 15 100 "$(wc -l <commands)"
+
+while IFS= read -r command; do
+    real=${command//localhost:9900/$(cat portti.admin)}
+    real=${real//10.0.0.11:25565/$(address_of echo)}
+    bash -euo pipefail -c "$(cat first); $real" >answer 2>&1 </dev/null || fail "$command: $(cat answer)"
+done <commands
+await_exit 10
+equal "exit code" 0 "$EXIT_CODE"
