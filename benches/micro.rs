@@ -145,6 +145,8 @@ impl Observe for Count {
     }
 
     fn answered(&self) {}
+
+    fn measured(&self, _quality: relay::Quality) {}
 }
 
 /// A pipe that a relay takes for a socket.

@@ -69,6 +69,15 @@ pub enum End {
     Stopped,
 }
 
+/// The quality of a connection, as its end here has seen it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quality {
+    /// Smoothed round-trip time, in microseconds.
+    pub rtt_us: u32,
+    /// Segments sent again, over the connection's whole life.
+    pub retransmits: u32,
+}
+
 /// Hears of what passes.
 pub trait Observe {
     /// So many bytes were handed to the far side's socket. Called for every write: must cost next to nothing.
@@ -77,6 +86,8 @@ pub trait Observe {
     fn answered(&self);
     /// What the client is to be told, now that the relay was asked to; goes between the bytes of the backend.
     fn notice(&self) -> Option<String>;
+    /// How the client is connected, now that the relay was asked to find out.
+    fn measured(&self, quality: Quality);
 }
 
 /// A byte stream between two peers.
@@ -93,6 +104,11 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
 
     /// Its peer must not take what follows for an end in order: where that is not so anyway, closing becomes a reset.
     fn break_off(&self) {}
+
+    /// What the kernel knows of the connection's quality, where there is one to ask about. May cost a system call.
+    fn quality(&self) -> Option<Quality> {
+        None
+    }
 }
 
 /// For streams that are too large to be carried about.
@@ -109,6 +125,10 @@ impl<S: Socket> Socket for Box<S> {
 
     fn break_off(&self) {
         (**self).break_off();
+    }
+
+    fn quality(&self) -> Option<Quality> {
+        (**self).quality()
     }
 }
 
@@ -170,6 +190,7 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
     fn poll(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) -> Poll<End> {
         match self.stop.poll(cx) {
             Asked::Nothing => {}
+            Asked::Measure => self.measure(),
             Asked::Notice => self.tell(),
             Asked::End => return Poll::Ready(End::Stopped),
         }
@@ -186,6 +207,13 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
             }
         }
         Poll::Pending
+    }
+
+    /// Finds out how the client is connected.
+    fn measure(&self) {
+        if let Some(quality) = self.downstream.quality() {
+            self.observer.measured(quality);
+        }
     }
 
     /// Has the client told what there is to tell.

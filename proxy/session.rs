@@ -14,8 +14,10 @@ use tokio::time::Instant;
 mod connect;
 mod edge;
 mod farewell;
+mod handle;
 mod id;
 mod known;
+mod list;
 mod local;
 mod outcome;
 mod preread;
@@ -32,6 +34,7 @@ pub use self::edge::{Edge, Terminator};
 use self::farewell::Farewell;
 pub use self::id::{Ids, SessionId};
 pub use self::known::{Known, Via};
+pub use self::list::{Filter, Listing, Mark, Query, Row, Sort};
 use self::local::Place;
 pub use self::local::{Burden, FAREWELLS, Load, Local};
 pub use self::outcome::{CloseReason, Tally};
@@ -42,11 +45,11 @@ pub use self::tunnel::{Offshoot, Offshoots};
 pub use self::upstream::Upstream;
 pub use self::visitor::Visitor;
 use crate::admission::{Permit, Refusal};
-use crate::config::model::{Language, Occasion};
+use crate::config::model::{Language, Mode, Occasion};
 use crate::net::tcp_info;
 use crate::net::tls::Connection;
 use crate::pool::{Failure, Lease, Pool};
-use crate::relay::{self, Direction, Side, Socket as _};
+use crate::relay::{self, Direction, Quality, Side, Socket as _};
 
 /// A session that has been admitted.
 #[derive(Debug)]
@@ -68,6 +71,8 @@ pub struct Origin {
     pub accepted_at: Instant,
     /// The counts of the listener that accepted it.
     pub tally: Arc<Tally>,
+    /// What that speaks.
+    pub mode: Mode,
     /// The pool that the listener leads to, if it is one for all.
     pub pool: Option<Arc<Pool>>,
     /// Whether it leaves a line in the access log.
@@ -77,13 +82,14 @@ pub struct Origin {
 impl Session {
     /// Begins a session on the worker that owns `local`, whose burden it is.
     pub fn new(origin: Origin, permit: Permit, burden: Burden, local: &Rc<Local>) -> Self {
-        let place = Local::seat(local, origin.client.ip(), burden);
-        Self { record: Record::new(origin, place.id()), place, permit }
+        let record = Record::new(origin, local.ids());
+        let place = Local::seat(local, Rc::clone(record.handle()), burden);
+        Self { record, place, permit }
     }
 
     /// Counts and logs a session that cannot begin. The client is closed when the caller drops its connection.
     pub fn refuse(origin: Origin, reason: CloseReason, local: &Local) {
-        Record::new(origin, local.next_id()).finish(reason, &Last::default());
+        Record::new(origin, local.ids()).finish(reason, &Last::default());
     }
 
     /// The same for one that may not begin; its client is told why, if its listener has words for it.
@@ -140,7 +146,7 @@ impl Session {
             Ok(connected) => connected,
             Err(reason) => return reason,
         };
-        self.place.connected_to(lease.backend());
+        self.place.handle().connected_to(lease.backend());
         let observer = Observer { place: &self.place, record: &self.record, lease: &lease };
         let session = self.relay_session(&observer);
         let end = match &mut upstream {
@@ -194,7 +200,7 @@ impl Session {
     fn finish(&mut self, reason: CloseReason, downstream: Option<&TcpStream>) {
         let downstream = downstream.filter(|_| self.record.is_logged());
         let quality = downstream.and_then(|downstream| tcp_info::read(downstream).ok());
-        self.record.finish(reason, &Last { bytes: self.place.bytes(), quality });
+        self.record.finish(reason, &Last { bytes: self.place.handle().bytes(), quality });
         // Who only waited did not play.
         if self.record.has_connected() || self.record.carries == Carries::Answers {
             self.permit.note_end(self.record.tally().memory(), self.record.client(), self.record.accepted_at.elapsed());
@@ -231,7 +237,7 @@ struct Observer<'a> {
 
 impl relay::Observe for Observer<'_> {
     fn passed(&self, direction: Direction, bytes: usize) {
-        self.place.passed(direction, bytes);
+        self.place.handle().passed(direction, bytes);
         if self.record.carries != Carries::Stream {
             self.record.tally().passed(self.place.worker(), direction, bytes);
         }
@@ -254,5 +260,9 @@ impl relay::Observe for Observer<'_> {
         let is_due = !self.place.was_told() || words.counts_down();
         self.place.note_told();
         is_due.then(|| words.filled(messages.retry_after, left))
+    }
+
+    fn measured(&self, quality: Quality) {
+        self.place.handle().note_quality(quality);
     }
 }

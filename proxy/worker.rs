@@ -24,8 +24,8 @@ use crate::config::scalar::Name;
 use crate::drain::{Phase, Watch, next_notice};
 use crate::listener::{Acceptor, Assigned, Door, Home, Spread};
 use crate::pool::Backend;
-use crate::relay::Stop;
-use crate::session::{CloseReason, Ids, Local, SessionId};
+use crate::relay::{Quality, Stop};
+use crate::session::{CloseReason, Ids, Listing, Local, Query, SessionId};
 use crate::snapshot::{Listener, Snapshot};
 
 /// Commands that wait in a worker's mailbox; the control thread sends a few per reload and waits when it is full.
@@ -53,6 +53,14 @@ pub enum Ask {
     StopOf(IpNet, oneshot::Sender<usize>),
     /// Which there are.
     List(oneshot::Sender<Vec<SessionId>>),
+    /// What is to be told of some.
+    Describe(Arc<Query>, oneshot::Sender<Listing>),
+    /// End this one, and say whether it was there.
+    Kill(SessionId, oneshot::Sender<bool>),
+    /// Have so many find out how their clients are connected.
+    Measure(usize),
+    /// What those have found out that were asked so far.
+    Qualities(oneshot::Sender<Vec<(Arc<Backend>, Quality)>>),
     /// End these, which a drain has not seen end, and say how many of them were still there.
     Drain(Vec<SessionId>, oneshot::Sender<usize>),
 }
@@ -254,6 +262,10 @@ fn answer(local: &Local, ask: Ask) {
         Ask::StopOf(network, tell) => drop(tell.send(local.stop_of(&network, CloseReason::Killed))),
         Ask::StopOn(backend) => local.stop_on(&backend, CloseReason::Killed),
         Ask::List(tell) => drop(tell.send(local.session_ids())),
+        Ask::Describe(query, tell) => drop(tell.send(local.list(&query))),
+        Ask::Kill(session, tell) => drop(tell.send(local.stop_these(&[session], CloseReason::Killed) > 0)),
+        Ask::Measure(most) => local.measure(most),
+        Ask::Qualities(tell) => drop(tell.send(local.qualities())),
         Ask::Drain(sessions, tell) => drop(tell.send(local.stop_these(&sessions, CloseReason::Drained))),
     }
 }

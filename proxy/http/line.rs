@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::websocket::Frames;
-use crate::relay::{Socket, Stop};
+use crate::relay::{Quality, Socket, Stop};
 
 /// A byte stream of which some may have been read before its time.
 #[derive(Debug)]
@@ -132,6 +132,10 @@ impl<S: Socket> Socket for Line<S> {
 
     fn break_off(&self) {
         self.stream.break_off();
+    }
+
+    fn quality(&self) -> Option<Quality> {
+        self.stream.quality()
     }
 }
 

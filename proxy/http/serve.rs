@@ -27,7 +27,7 @@ use super::patience::{Late, Phase};
 use super::tunnel::Tunnel;
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::Connection;
-use crate::relay::{Asked, Direction};
+use crate::relay::Asked;
 use crate::session::{CloseReason, Session, Visitor};
 
 /// What a connection's requests are answered with.
@@ -80,9 +80,7 @@ pub async fn serve<S: Connection + Send + 'static>(mut session: Session, stream:
         }
         Err(reason) => Ended::Closed(reason),
     };
-    let (up, down) = traffic.bytes();
-    session.note_bytes(Direction::Up, up);
-    session.note_bytes(Direction::Down, down);
+    session.note_bytes(traffic.bytes());
     session.note_served(&visitor);
     match ended {
         Ended::Closed(reason) => session.end(reason),
@@ -114,7 +112,7 @@ async fn is_http2<S: Connection>(
                 Err(Failure::Broken) => Err(CloseReason::ClientReset),
                 Err(Failure::Invalid(never)) => match never {},
             },
-            asked = asked(session) => if asked == Asked::End {
+            asked = asked(session, None) => if asked == Asked::End {
                 return Err(session.stop_reason());
             },
             () = sleep_until(until) => return Err(CloseReason::PrereadTimeout),
@@ -138,9 +136,14 @@ fn has_preface(bytes: &[u8]) -> Option<bool> {
 }
 
 /// Resolves when the session is asked to end, or to tell its client that all do.
-async fn asked(session: &Session) -> Asked {
+async fn asked(session: &Session, traffic: Option<&Traffic>) -> Asked {
     poll_fn(|cx| match session.stop().poll(cx) {
         Asked::Nothing => Poll::Pending,
+        // The connection is the library's, so that nobody can ask the kernel about it.
+        Asked::Measure => {
+            traffic.inspect(|traffic| session.note_bytes(traffic.bytes()));
+            Poll::Pending
+        }
         asked => Poll::Ready(asked),
     })
     .await
@@ -186,7 +189,7 @@ impl Host<'_> {
                     is_leaving = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                asked = asked(session) => match asked {
+                asked = asked(session, Some(&handler.traffic)) => match asked {
                     Asked::End => return Ended::Closed(session.stop_reason()),
                     _ => handler.leaves_at.set(leaves.or_else(|| leaves_at(session))),
                 },
@@ -226,7 +229,7 @@ impl Host<'_> {
                     is_idle = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                asked = asked(session), if !is_asked => match asked {
+                asked = asked(session, Some(&handler.traffic)), if !is_asked => match asked {
                     Asked::End => {
                         is_asked = true;
                         offshoots.stop_all(session.stop_reason());

@@ -94,7 +94,7 @@ impl Tunnel {
             let mut passing = pin!(session.tunnel((&mut client, &mut backend), lease, parting.stop()));
             tokio::select! {
                 biased;
-                () = session.stop().asked() => {
+                () = session.stop().asked_beside(parting.stop()) => {
                     parting.leave();
                     timeout(FRAME_PATIENCE, passing).await.unwrap_or_else(|_elapsed| session.stop_reason())
                 }

@@ -176,6 +176,7 @@ impl Now<'_> {
             known: via.map(|via| Box::new(Known { via: Some(via), ..Known::default() })),
             accepted_at,
             tally: Arc::clone(&listener.counts.tally),
+            mode: listener.mode,
             pool: listener.pool_for(client.ip(), Instant::now).map(Arc::clone),
             access_log: snapshot.access_log,
         }

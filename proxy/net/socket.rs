@@ -10,7 +10,8 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::TcpStream;
 
-use crate::relay;
+use super::tcp_info;
+use crate::relay::{self, Quality};
 
 /// Connections that the kernel keeps ready for one worker to accept. As long as Linux allows by default
 /// (`net.core.somaxconn`), so that a full house that comes back at once finds room.
@@ -178,6 +179,10 @@ impl relay::Socket for TcpStream {
     fn break_off(&self) {
         // It fails only where there is no connection left to reset.
         let _gone = self.set_zero_linger();
+    }
+
+    fn quality(&self) -> Option<Quality> {
+        tcp_info::read(self).ok()
     }
 }
 

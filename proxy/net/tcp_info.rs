@@ -7,20 +7,13 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Quality of one connection, as its end here has seen it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TcpInfo {
-    /// Smoothed round-trip time, in microseconds.
-    pub rtt_us: u32,
-    /// Segments sent again, over the connection's whole life.
-    pub retransmits: u32,
-}
+use crate::relay::Quality;
 
 /// Asks the kernel. One system call.
 ///
 /// # Errors
 /// Whatever getsockopt(2) says, for a socket that is not TCP for example.
-pub fn read(socket: &impl AsFd) -> io::Result<TcpInfo> {
+pub fn read(socket: &impl AsFd) -> io::Result<Quality> {
     // Zeroed, because an older kernel fills in only the part that it knows.
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).expect("a struct of some hundred bytes");
@@ -40,5 +33,5 @@ pub fn read(socket: &impl AsFd) -> io::Result<TcpInfo> {
     }
     // SAFETY: `tcp_info` is plain integers, for which every bit pattern is a value, and all its bytes were initialised.
     let info = unsafe { info.assume_init() };
-    Ok(TcpInfo { rtt_us: info.tcpi_rtt, retransmits: info.tcpi_total_retrans })
+    Ok(Quality { rtt_us: info.tcpi_rtt, retransmits: info.tcpi_total_retrans })
 }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{AddrParseError, SocketAddr};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use super::admin::ByHand;
@@ -65,6 +66,16 @@ impl fmt::Display for Key {
             write!(f, "{name}=")?;
         }
         self.address.fmt(f)
+    }
+}
+
+/// As it is displayed.
+impl FromStr for Key {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, address) = text.split_once('=').map_or((None, text), |(name, address)| (Some(name), address));
+        Ok(Self { name: name.map(Arc::from), address: address.parse()? })
     }
 }
 

@@ -5,7 +5,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
-/// Asks one task of the same thread to end, or to say something to its client first. Costs its owner a load per poll.
+/// Asks one task of the same thread to end, to say something to its client first, or how its client is connected. Costs its
+/// owner a load per poll.
 #[derive(Default)]
 pub struct Stop {
     asked: Cell<Asked>,
@@ -18,6 +19,8 @@ pub enum Asked {
     /// Nothing.
     #[default]
     Nothing,
+    /// To tell [`super::Observe::measured`] how its client is connected. Lost where more is asked before it was heard.
+    Measure,
     /// To tell the client what [`super::Observe::notice`] has for it.
     Notice,
     /// To end.
@@ -33,6 +36,11 @@ impl Stop {
     /// Asks to tell the client something.
     pub fn ask_to_tell(&self) {
         self.set(Asked::Notice);
+    }
+
+    /// Asks how the client is connected.
+    pub fn ask_to_measure(&self) {
+        self.set(Asked::Measure);
     }
 
     /// What is asked, once: it wakes the task of `cx` when more is. To end is asked for ever.
@@ -51,11 +59,24 @@ impl Stop {
     pub async fn asked(&self) {
         poll_fn(|cx| match self.poll(cx) {
             Asked::End => Poll::Ready(()),
-            // What is to be told stays for the relay, which alone can.
+            // What is to be told or measured stays for the relay, which alone can.
             asked => {
                 self.asked.set(asked);
                 Poll::Pending
             }
+        })
+        .await;
+    }
+
+    /// The same, for an owner whose relay listens to `relay`: what that can find out is asked there.
+    pub async fn asked_beside(&self, relay: &Self) {
+        poll_fn(|cx| match self.poll(cx) {
+            Asked::End => Poll::Ready(()),
+            Asked::Measure => {
+                relay.ask_to_measure();
+                Poll::Pending
+            }
+            Asked::Nothing | Asked::Notice => Poll::Pending,
         })
         .await;
     }

@@ -30,6 +30,10 @@ impl Socket for DuplexStream {
     }
 
     fn settle(&self) {}
+
+    fn quality(&self) -> Option<Quality> {
+        Some(Quality { rtt_us: 1234, retransmits: 5 })
+    }
 }
 
 /// What a test sees of a relay from outside.
@@ -39,6 +43,7 @@ struct Seen {
     down: Cell<usize>,
     answers: Cell<usize>,
     notice: Cell<Option<&'static str>>,
+    quality: Cell<Option<Quality>>,
     stop: Stop,
 }
 
@@ -57,6 +62,10 @@ impl Observe for Seen {
 
     fn notice(&self) -> Option<String> {
         self.notice.take().map(str::to_owned)
+    }
+
+    fn measured(&self, quality: Quality) {
+        self.quality.set(Some(quality));
     }
 }
 

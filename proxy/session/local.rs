@@ -1,7 +1,6 @@
 //! What a worker lends to its sessions, and how it reaches them. All on one thread: no locks.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::net::IpAddr;
+use std::cell::{Cell, RefCell};
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,13 +12,15 @@ use slab::Slab;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
+use super::handle::Handle;
+use super::list::{Listing, Query};
 use super::{CloseReason, Ids, SessionId};
 use crate::admission::acl;
 use crate::admission::pace::Pace;
 use crate::admission::rate::Limit;
 use crate::config::scalar::Rate;
 use crate::pool::Backend;
-use crate::relay::{Buffer, Direction, Stop};
+use crate::relay::{Buffer, Quality, Stop};
 
 /// One worker's side of its sessions.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Local {
     handshakes: Semaphore,
     /// When the sessions that are left will be ended, once it is known.
     ends_at: Cell<Option<Instant>>,
+    /// The place in the list behind the one that was measured last.
+    measured: Cell<usize>,
 }
 
 /// One client that is being told why it may not stay.
@@ -70,22 +73,6 @@ pub(super) struct Place {
     burden: Burden,
 }
 
-/// A session as its worker sees it.
-#[derive(Debug)]
-struct Handle {
-    id: SessionId,
-    client: IpAddr,
-    stop: Stop,
-    /// Why it was asked to stop.
-    reason: Cell<CloseReason>,
-    /// Its client has been told that all end.
-    told: Cell<bool>,
-    /// Where it is connected to.
-    backend: OnceCell<Arc<Backend>>,
-    bytes_up: Cell<u64>,
-    bytes_down: Cell<u64>,
-}
-
 impl Local {
     /// The side of worker number `worker`.
     pub fn new(worker: usize, ids: Arc<Ids>) -> Rc<Self> {
@@ -99,6 +86,7 @@ impl Local {
             farewell_pace: RefCell::default(),
             handshakes: Semaphore::new(HANDSHAKES),
             ends_at: Cell::new(None),
+            measured: Cell::new(0),
         })
     }
 
@@ -119,12 +107,12 @@ impl Local {
 
     /// Asks the sessions that are connected to a backend to end, and says why.
     pub fn stop_on(&self, backend: &Arc<Backend>, reason: CloseReason) {
-        self.stop_those(reason, |handle| handle.backend.get().is_some_and(|its| Arc::ptr_eq(its, backend)));
+        self.stop_those(reason, |handle| handle.is_on(backend));
     }
 
     /// Asks the sessions whose clients are of a network to end, and says why. Returns how many of them there were.
     pub fn stop_of(&self, network: &IpNet, reason: CloseReason) -> usize {
-        self.stop_those(reason, |handle| acl::is_of(handle.client, network))
+        self.stop_those(reason, |handle| acl::is_of(handle.client.0, network))
     }
 
     /// Has every session tell its client that all end then, as far as there is something to tell.
@@ -150,6 +138,29 @@ impl Local {
         self.stop_those(reason, |handle| sessions.binary_search(&handle.id).is_ok())
     }
 
+    /// The sessions that a query is for.
+    pub fn list(&self, query: &Query) -> Listing {
+        query.run(self.sessions.borrow().iter().map(|(_, handle)| &**handle), self.ids.moment(Instant::now()))
+    }
+
+    /// Has so many sessions find out how their clients are connected; the next time, those after them.
+    pub fn measure(&self, most: usize) {
+        let sessions = self.sessions.borrow();
+        // A session keeps its place in the list while it lives.
+        let from = self.measured.get();
+        let around = (from..sessions.capacity()).chain(0..from.min(sessions.capacity()));
+        for (place, handle) in around.filter_map(|place| Some((place, sessions.get(place)?))).take(most) {
+            handle.stop.ask_to_measure();
+            self.measured.set(place + 1);
+        }
+    }
+
+    /// How the clients are connected that have been measured, and the backends that they are on.
+    pub fn qualities(&self) -> Vec<(Arc<Backend>, Quality)> {
+        let quality = |handle: &Rc<Handle>| Some((Arc::clone(handle.backend()?), handle.quality()?));
+        self.sessions.borrow().iter().filter_map(|(_, handle)| quality(handle)).collect()
+    }
+
     /// Live sessions of this worker, by name.
     pub fn session_ids(&self) -> Vec<SessionId> {
         self.sessions.borrow().iter().map(|(_, handle)| handle.id).collect()
@@ -158,8 +169,7 @@ impl Local {
     fn stop_those(&self, reason: CloseReason, wanted: impl Fn(&Handle) -> bool) -> usize {
         let mut found = 0;
         for (_, handle) in self.sessions.borrow().iter().filter(|(_, handle)| wanted(handle)) {
-            handle.reason.set(reason);
-            handle.stop.ask();
+            handle.end(reason);
             found += 1;
         }
         found
@@ -177,22 +187,13 @@ impl Local {
         self.worker
     }
 
-    /// The id of the next session.
-    pub(super) fn next_id(&self) -> SessionId {
-        self.ids.next()
+    /// Makes the ids of its sessions.
+    pub(super) fn ids(&self) -> &Ids {
+        &self.ids
     }
 
-    pub(super) fn seat(local: &Rc<Self>, client: IpAddr, burden: Burden) -> Place {
-        let handle = Rc::new(Handle {
-            id: local.next_id(),
-            client,
-            stop: Stop::default(),
-            reason: Cell::new(CloseReason::Killed),
-            told: Cell::new(false),
-            backend: OnceCell::new(),
-            bytes_up: Cell::new(0),
-            bytes_down: Cell::new(0),
-        });
+    /// Takes a session in, whose burden it is.
+    pub(super) fn seat(local: &Rc<Self>, handle: Rc<Handle>, burden: Burden) -> Place {
         let key = local.sessions.borrow_mut().insert(Rc::clone(&handle));
         Place { local: Rc::clone(local), key, handle, burden }
     }
@@ -272,22 +273,9 @@ impl Place {
         self.local.farewell()
     }
 
-    pub(super) fn connected_to(&self, backend: &Arc<Backend>) {
-        // A session connects once.
-        let _again = self.handle.backend.set(Arc::clone(backend));
-    }
-
-    pub(super) fn passed(&self, direction: Direction, bytes: usize) {
-        let counter = match direction {
-            Direction::Up => &self.handle.bytes_up,
-            Direction::Down => &self.handle.bytes_down,
-        };
-        counter.set(counter.get() + bytes as u64);
-    }
-
-    /// Bytes passed so far, up and down.
-    pub(super) fn bytes(&self) -> (u64, u64) {
-        (self.handle.bytes_up.get(), self.handle.bytes_down.get())
+    /// What others may know of it.
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
     }
 }
 
@@ -306,14 +294,45 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::model::Mode;
+    use crate::relay::Asked;
+    use crate::session::Tally;
+
+    fn seat(local: &Rc<Local>, load: &Arc<Load>) -> Place {
+        let tally = Arc::new(Tally::new("game".parse().unwrap(), 1));
+        let whence = (([127, 0, 0, 1], 1).into(), Instant::now());
+        Local::seat(local, Handle::new(local.ids(), whence, (tally, Mode::Tcp), None), load.take_on())
+    }
+
+    #[test]
+    fn each_is_measured_in_turn() {
+        let (local, load) = (Local::new(0, Arc::default()), Arc::default());
+        let mut places: Vec<_> = (0..5).map(|_| seat(&local, &load)).collect();
+        let asked = |places: &[Place]| {
+            let cx = std::task::Context::from_waker(std::task::Waker::noop());
+            places.iter().map(|place| u8::from(place.stop().poll(&cx) == Asked::Measure)).collect::<Vec<_>>()
+        };
+        local.measure(2);
+        assert_eq!(asked(&places), [1, 1, 0, 0, 0]);
+        local.measure(2);
+        assert_eq!(asked(&places), [0, 0, 1, 1, 0]);
+        local.measure(2);
+        assert_eq!(asked(&places), [1, 0, 0, 0, 1]);
+        drop(places.drain(1..));
+        for _ in 0..3 {
+            local.measure(2);
+            assert_eq!(asked(&places), [1]);
+        }
+        places.clear();
+        local.measure(2);
+    }
 
     #[tokio::test]
     async fn the_last_to_leave_is_noticed() {
         let local = Local::new(0, Arc::default());
         local.emptied().await;
         let load = Arc::new(Load::default());
-        let seat = |last| Local::seat(&local, [192, 0, 2, last].into(), load.take_on());
-        let places = [seat(1), seat(2)];
+        let places = [seat(&local, &load), seat(&local, &load)];
         assert_eq!(load.get(), 2);
         local.stop_all(CloseReason::Drained);
         for place in &places {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,20 +11,17 @@ use tokio::time::Instant;
 
 mod span;
 
-use super::{CloseReason, Known, Origin, SessionId, Tally, Via};
-use crate::net::tcp_info::TcpInfo;
+use super::handle::Handle;
+use super::{CloseReason, Ids, Known, Origin, SessionId, Tally, Via};
 use crate::pool::{Backend, Pool};
-use crate::relay::Limits;
+use crate::relay::{Limits, Quality};
 
 /// What is known of one session. It counts as live until this is dropped; dropped without [`Record::finish`] (a panic,
 /// a runtime shut down) it ends as `killed`.
 #[derive(Debug)]
 pub(super) struct Record {
-    id: SessionId,
-    // Address and port alone: a SocketAddr has twelve bytes more, and sessions are mostly memory.
-    client: (IpAddr, u16),
+    handle: Rc<Handle>,
     known: Option<Box<Known>>,
-    tally: Arc<Tally>,
     /// Where it goes, as soon as that is known.
     pool: Option<Arc<Pool>>,
     access_log: bool,
@@ -59,18 +57,16 @@ pub(super) struct Last {
     /// Bytes passed, up and down.
     pub(super) bytes: (u64, u64),
     /// The client's side, as the kernel saw it.
-    pub(super) quality: Option<TcpInfo>,
+    pub(super) quality: Option<Quality>,
 }
 
 impl Record {
-    pub(super) fn new(origin: Origin, id: SessionId) -> Self {
-        let Origin { client, known, accepted_at, tally, pool, access_log } = origin;
+    pub(super) fn new(origin: Origin, ids: &Ids) -> Self {
+        let Origin { client, known, accepted_at, tally, mode, pool, access_log } = origin;
         tally.begin();
         Self {
-            id,
-            client: (client.ip(), client.port()),
+            handle: Handle::new(ids, (client, accepted_at), (tally, mode), pool.as_ref()),
             known,
-            tally,
             pool,
             access_log,
             accepted_at,
@@ -90,6 +86,7 @@ impl Record {
             known: self.known.clone(),
             accepted_at: self.accepted_at,
             tally: self.shared_tally(),
+            mode: self.handle.mode,
             pool: None,
             access_log: self.access_log,
         }
@@ -98,7 +95,7 @@ impl Record {
     /// Notes that a backend of this pool is being tried.
     pub(super) fn attempt(&mut self, pool: &Arc<Pool>, backend: &Arc<Backend>) {
         self.attempts = self.attempts.saturating_add(1);
-        self.pool = Some(Arc::clone(pool));
+        self.lead_to(pool);
         self.backend = Some(Arc::clone(backend));
     }
 
@@ -124,12 +121,12 @@ impl Record {
 
     /// The client's address.
     pub(super) fn client(&self) -> IpAddr {
-        self.client.0
+        self.handle.client.0
     }
 
     /// The client's address and port.
     pub(super) fn source(&self) -> SocketAddr {
-        SocketAddr::from(self.client)
+        self.handle.source()
     }
 
     /// Where the client connected to, if a balancer has told.
@@ -153,7 +150,12 @@ impl Record {
 
     /// What the session is called.
     pub(super) fn id(&self) -> SessionId {
-        self.id
+        self.handle.id
+    }
+
+    /// What others may know of it.
+    pub(super) fn handle(&self) -> &Rc<Handle> {
+        &self.handle
     }
 
     /// The pool that the session goes to: its listener's, or its client's choice, or the one that stands in for that.
@@ -163,6 +165,7 @@ impl Record {
 
     /// Notes where the client wants to go.
     pub(super) fn lead_to(&mut self, pool: &Arc<Pool>) {
+        self.handle.lead_to(pool);
         self.pool = Some(Arc::clone(pool));
     }
 
@@ -173,12 +176,12 @@ impl Record {
 
     /// The counts of its listener.
     pub(super) fn tally(&self) -> &Tally {
-        &self.tally
+        &self.handle.tally
     }
 
     /// The same, to keep.
     pub(super) fn shared_tally(&self) -> Arc<Tally> {
-        Arc::clone(&self.tally)
+        Arc::clone(&self.handle.tally)
     }
 
     /// Whether it leaves a line in the access log.
@@ -192,7 +195,7 @@ impl Record {
             return;
         }
         let duration = self.accepted_at.elapsed();
-        self.tally.end(reason, duration);
+        self.tally().end(reason, duration);
         self.leave_span(reason, duration, last);
         if self.access_log {
             self.log(reason, duration, last);
@@ -203,9 +206,9 @@ impl Record {
         let backend = self.backend.as_ref().map(|backend| tracing::field::display(backend.key()));
         tracing::info!(
             target: "access",
-            session = %self.id,
-            listener = %self.tally.listener(),
-            client = %SocketAddr::from(self.client),
+            session = %self.id(),
+            listener = %self.tally().listener(),
+            client = %self.source(),
             peer = self.via().map(|via| tracing::field::display(via.peer)),
             tls = self.known().and_then(|known| known.tls.as_ref()).map(|tls| tls.version),
             server_name = self.known().and_then(|known| known.server_name.as_deref()),
@@ -255,14 +258,15 @@ impl Micros {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::Local;
+    use crate::config::model::Mode;
+    use crate::session::Ids;
 
     fn record(tally: &Arc<Tally>) -> Record {
         let pool = crate::pool::tests::pool(&crate::pool::tests::plain(&["127.0.0.1:1"]), None);
         let (client, accepted_at) = (([127, 0, 0, 1], 1).into(), Instant::now());
-        let origin =
-            Origin { client, known: None, accepted_at, tally: Arc::clone(tally), pool: Some(pool), access_log: true };
-        Record::new(origin, Local::new(0, Arc::default()).next_id())
+        let (tally, mode) = (Arc::clone(tally), Mode::Tcp);
+        let origin = Origin { client, known: None, accepted_at, tally, mode, pool: Some(pool), access_log: true };
+        Record::new(origin, &Ids::new())
     }
 
     #[tokio::test]

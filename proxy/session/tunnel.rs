@@ -37,7 +37,7 @@ impl Session {
     pub fn join(&mut self, pool: &Arc<Pool>, lease: &Lease, connect: Duration) {
         self.record.attempt(pool, lease.backend());
         self.record.note_connect(connect);
-        self.place.connected_to(lease.backend());
+        self.place.handle().connected_to(lease.backend());
     }
 
     /// Passes bytes until one side ends, a limit of the pool has passed, or `stop` asks.

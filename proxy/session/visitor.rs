@@ -11,7 +11,7 @@ use super::record::Carries;
 use super::{CloseReason, Session, SessionId, Tally};
 use crate::admission::Admission;
 use crate::net::client::ClientKey;
-use crate::relay::{Direction, Stop};
+use crate::relay::Stop;
 
 /// Who sends requests on a session.
 #[derive(Debug, Clone)]
@@ -85,9 +85,9 @@ impl Session {
         self.place.time_left()
     }
 
-    /// Notes bytes that have passed, and have been counted for the listener.
-    pub fn note_bytes(&self, direction: Direction, bytes: u64) {
-        self.place.passed(direction, usize::try_from(bytes).unwrap_or(usize::MAX));
+    /// Notes how many bytes have passed up and down so far, which have been counted for the listener.
+    pub fn note_bytes(&self, up_and_down: (u64, u64)) {
+        self.place.handle().set_bytes(up_and_down);
     }
 
     /// Notes that this player, if it is known, was served until now.

@@ -3,7 +3,7 @@
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
-use crate::relay::Socket;
+use crate::relay::{Quality, Socket};
 
 /// A client's connection that is encrypted up to here. It takes more than a KiB, so it stays where it was made.
 pub type FromClient = Box<server::TlsStream<TcpStream>>;
@@ -52,6 +52,10 @@ impl Socket for server::TlsStream<TcpStream> {
     fn break_off(&self) {
         self.get_ref().0.break_off();
     }
+
+    fn quality(&self) -> Option<Quality> {
+        self.get_ref().0.quality()
+    }
 }
 
 impl Socket for client::TlsStream<TcpStream> {
@@ -67,5 +71,9 @@ impl Socket for client::TlsStream<TcpStream> {
 
     fn break_off(&self) {
         self.get_ref().0.break_off();
+    }
+
+    fn quality(&self) -> Option<Quality> {
+        self.get_ref().0.quality()
     }
 }

@@ -24,6 +24,26 @@ async fn a_client_is_told_between_what_the_backend_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_is_measured_when_asked_and_hears_nothing_of_it() {
+    local(async {
+        let mut bench = Bench::new(Limits::default());
+        sleep(seconds(1)).await;
+        assert_eq!(bench.seen.quality.get(), None);
+        bench.seen.notice.set(Some("closing "));
+        bench.seen.stop.ask_to_measure();
+        sleep(seconds(1)).await;
+        assert_eq!(bench.seen.quality.take(), Some(Quality { rtt_us: 1234, retransmits: 5 }));
+        bench.seen.stop.ask_to_tell();
+        bench.seen.stop.ask_to_measure();
+        assert_eq!(&read_exactly::<8>(&mut bench.client).await, b"closing ", "what is to be told is not lost");
+        bench.seen.stop.ask();
+        bench.seen.stop.ask_to_measure();
+        assert_eq!(bench.end().await, End::Stopped, "nor is the end");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_client_has_not_taken_yet_comes_first() {
     local(async {
         let mut bench = Bench::new(Limits::default());

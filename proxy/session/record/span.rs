@@ -10,14 +10,15 @@ impl Record {
     /// Hands on the span of a session that has ended. Nobody else knows of its trace, so that it is asked only now whether it is
     /// kept. Who was not let in has none: a flood of them says nothing that counts do not say.
     pub(super) fn leave_span(&self, reason: CloseReason, duration: Duration, last: &Last) {
-        let Some(tracer) = self.tally.tracer().filter(|_| !is_refusal(reason)).filter(|tracer| tracer.samples()) else {
+        let Some(tracer) = self.tally().tracer().filter(|_| !is_refusal(reason)).filter(|tracer| tracer.samples())
+        else {
             return;
         };
         let mut span = Span::ended(Context::new(true), None, "session", duration);
-        span.tell("portti.session", self.id.to_string());
-        span.tell("portti.listener", self.tally.listener().clone());
-        span.tell("client.address", self.client.0);
-        span.tell("client.port", self.client.1);
+        span.tell("portti.session", self.id().to_string());
+        span.tell("portti.listener", self.tally().listener().clone());
+        span.tell("client.address", self.handle.client.0);
+        span.tell("client.port", self.handle.client.1);
         span.tell_if("network.peer.address", self.via().map(|via| via.peer.ip()));
         span.tell_if("server.address", self.known().and_then(|known| known.server_name.clone()));
         span.tell_if("portti.pool", self.pool.as_ref().map(|pool| pool.name().clone()));
