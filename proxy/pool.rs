@@ -19,6 +19,7 @@ pub mod discovery;
 pub mod health;
 mod lease;
 mod ramp;
+mod recent;
 pub mod rollout;
 mod shared;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use self::circuit::Circuit;
 use self::discovery::Entry;
 pub use self::discovery::Key;
 pub use self::lease::Lease;
+pub use self::recent::{Digest, Recent};
 use self::shared::Shared;
 use crate::config::model;
 use crate::config::scalar::{Name, Share};

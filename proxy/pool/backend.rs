@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -13,6 +14,7 @@ use super::circuit::Circuit;
 use super::discovery::Key;
 use super::health::{self, Verdict};
 use super::ramp::Ramp;
+use super::recent::Recent;
 use super::shared::Shared;
 
 /// One server of a pool. Passes from one version of the pool to the next by its [`Key`].
@@ -30,6 +32,7 @@ pub struct Backend {
     /// Sessions that hold a lease.
     active: AtomicU32,
     connected: AtomicU64,
+    connects: Recent,
     failures: [AtomicU64; Failure::ALL.len()],
 }
 
@@ -75,6 +78,7 @@ impl Backend {
             held: AtomicBool::new(false),
             active: AtomicU32::new(0),
             connected: AtomicU64::new(0),
+            connects: Recent::default(),
             failures: Default::default(),
             key,
             shared,
@@ -127,6 +131,11 @@ impl Backend {
     /// Sessions that were connected to it.
     pub fn connected(&self) -> u64 {
         self.connected.load(Relaxed)
+    }
+
+    /// How long the last connects to it took.
+    pub fn connects(&self) -> &Recent {
+        &self.connects
     }
 
     /// Failures of this kind.
@@ -239,8 +248,9 @@ impl Backend {
         self.shared.freed(now);
     }
 
-    pub(super) fn count_connected(&self) {
+    pub(super) fn note_connected(&self, took: Duration) {
         self.connected.fetch_add(1, Relaxed);
+        self.connects.note(took);
     }
 
     pub(super) fn succeeded(&self, ticket: Ticket, now: Instant) {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -34,9 +35,9 @@ impl Lease {
         &self.backend
     }
 
-    /// A connection stands.
-    pub fn connected(&self) {
-        self.backend.count_connected();
+    /// A connection stands, after so long.
+    pub fn connected(&self, took: Duration) {
+        self.backend.note_connected(took);
     }
 
     /// The backend has sent its first byte.

@@ -64,6 +64,10 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Those of clients who were not let in.
+    pub const REFUSALS: [Self; 6] =
+        [Self::Denied, Self::RateLimited, Self::PerIpLimit, Self::Shed, Self::AtCapacity, Self::QueueFull];
+
     /// Every reason, in the order of declaration.
     pub const ALL: [Self; 21] = [
         Self::ClientClosed,

@@ -33,7 +33,7 @@ impl Upstream {
         match opened.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())) {
             Ok(upstream) => {
                 let took = started.elapsed();
-                lease.connected();
+                lease.connected(took);
                 pool.connect_duration().observe(took.as_secs_f64());
                 Some((upstream, took))
             }

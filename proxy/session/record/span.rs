@@ -10,7 +10,11 @@ impl Record {
     /// Hands on the span of a session that has ended. Nobody else knows of its trace, so that it is asked only now whether it is
     /// kept. Who was not let in has none: a flood of them says nothing that counts do not say.
     pub(super) fn leave_span(&self, reason: CloseReason, duration: Duration, last: &Last) {
-        let Some(tracer) = self.tally().tracer().filter(|_| !is_refusal(reason)).filter(|tracer| tracer.samples())
+        let Some(tracer) = self
+            .tally()
+            .tracer()
+            .filter(|_| !CloseReason::REFUSALS.contains(&reason))
+            .filter(|tracer| tracer.samples())
         else {
             return;
         };
@@ -35,12 +39,6 @@ impl Record {
         }
         tracer.send(span);
     }
-}
-
-/// It was not let in.
-fn is_refusal(reason: CloseReason) -> bool {
-    use CloseReason::{AtCapacity, Denied, PerIpLimit, QueueFull, RateLimited, Shed};
-    matches!(reason, Denied | RateLimited | PerIpLimit | Shed | AtCapacity | QueueFull)
 }
 
 /// What went wrong was on this side of the client.
