@@ -28,7 +28,7 @@ use crate::control::spans::Export;
 use crate::control::state::State;
 use crate::control::supervisor::Supervisor;
 use crate::control::watch::Watch;
-use crate::control::{self, Control, Request, WorkerLost, admin, hand, queues};
+use crate::control::{self, Control, Request, WorkerLost, admin, hand, live, queues};
 use crate::drain;
 use crate::signal::Signals;
 use crate::snapshot::Snapshot;
@@ -214,6 +214,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     tokio::task::spawn_local(hand::end_bans(Rc::clone(&state)));
     tokio::task::spawn_local(control::tell_left_out(Rc::clone(&state)));
     let keeper = Keeper::begin(&state);
+    tokio::task::spawn_local(live::serve(Rc::clone(&state)));
     let spans = Export::begin(&state.snapshot().tracer);
     let file = Watch::new(state.config_path());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");

@@ -15,6 +15,8 @@ pub mod checkpoint;
 mod drain;
 pub mod hand;
 pub mod health;
+mod history;
+pub mod live;
 pub mod names;
 pub mod queues;
 pub mod reload;

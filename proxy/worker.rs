@@ -111,6 +111,11 @@ impl Mailbox {
     pub async fn send(&self, command: Command) {
         let _ended = self.0.send(command).await;
     }
+
+    /// Sends a command that may be left out where there is no room for it.
+    pub fn post(&self, command: Command) {
+        let _full_or_ended = self.0.try_send(command);
+    }
 }
 
 impl Handle {

@@ -9,15 +9,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::api;
+use super::api::{self, GivenUp};
 use super::state::State;
 
 /// Connections served at once: a few scrapers, probes and people, and room for some that hang. More wait to be accepted.
@@ -43,6 +46,10 @@ const STREAM_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Bytes of a request's head, at most.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// What waits for a client in the kernel, at most; twice that, with its overhead. It would else hold megabytes for readers of a
+/// stream that do not read.
+const UNREAD_BYTES: usize = 128 * 1024;
 
 /// The wait after a failed accept: descriptors may be short, and sessions come first.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(200);
@@ -77,9 +84,12 @@ pub async fn serve(socket: TcpListener, state: Rc<State>) {
 }
 
 async fn serve_connection(stream: TcpStream, state: Rc<State>, places: &Semaphore) {
+    // It fails only where there is no connection any more.
+    let _gone = SockRef::from(&stream).set_send_buffer_size(UNREAD_BYTES);
     let is_crowded = || places.available_permits() == 0;
-    let is_streaming = Cell::new(false);
-    let service = service_fn(async |request| {
+    let (is_streaming, given_up) = (Cell::new(false), GivenUp::default());
+    let service = service_fn(async |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(given_up.clone());
         let mut answer = api::answer(request, Rc::clone(&state)).await;
         is_streaming.set(api::is_stream(&answer));
         // Kept for another request, it would keep others waiting.
@@ -97,14 +107,20 @@ async fn serve_connection(stream: TcpStream, state: Rc<State>, places: &Semaphor
     );
     let began = Instant::now();
     // A client that talks nonsense or goes away is not the operator's concern.
-    while timeout(LOOK_EVERY, connection.as_mut()).await.is_err() {
-        let lifetime = match (is_streaming.get(), is_crowded()) {
-            (true, _) => STREAM_LIFETIME,
-            (false, true) => CROWDED_LIFETIME,
-            (false, false) => CONNECTION_LIFETIME,
-        };
-        if began.elapsed() >= lifetime {
-            return;
+    let life = async {
+        while timeout(LOOK_EVERY, connection.as_mut()).await.is_err() {
+            let lifetime = match (is_streaming.get(), is_crowded()) {
+                (true, _) => STREAM_LIFETIME,
+                (false, true) => CROWDED_LIFETIME,
+                (false, false) => CONNECTION_LIFETIME,
+            };
+            if began.elapsed() >= lifetime {
+                return;
+            }
         }
+    };
+    tokio::select! {
+        () = life => {}
+        () = given_up.0.notified() => {}
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 mod access;
 mod bans;
+mod events;
 mod hand;
 mod health;
 mod input;
@@ -17,7 +18,9 @@ mod openapi;
 mod process;
 mod reply;
 mod routes;
+mod sessions;
 
+pub(super) use self::events::GivenUp;
 pub(super) use self::reply::Answer;
 use self::reply::{Outcome, Refusal};
 use self::routes::{Endpoint, Parts};
@@ -72,13 +75,19 @@ where
         Endpoint::Readyz => Ok(health::ready(state, now)),
         Endpoint::DeepHealth => Ok(health::deep(state, now)),
         Endpoint::Metrics => Ok(reply::respond(StatusCode::OK, Exposition::CONTENT_TYPE, scrape::text(state, now))),
-        Endpoint::Status => Ok(reply::json(StatusCode::OK, &Status::of(state, now))),
         Endpoint::BackendState => hand::set_state(request, &parts, state).await,
         Endpoint::BackendWeight => hand::set_weight(request, &parts, state).await,
         Endpoint::Maintenance => hand::set_maintenance(request, &parts, state).await,
         Endpoint::Bans => Ok(bans::list(state, now)),
         Endpoint::Ban => bans::ban(request, state).await,
         Endpoint::Unban => bans::lift(&request, state, now),
+        Endpoint::Status => {
+            state.live().note_look();
+            Ok(reply::json(StatusCode::OK, &Status::of(state, now)))
+        }
+        Endpoint::Sessions => sessions::list(&request, state).await,
+        Endpoint::EndSession => sessions::end(&parts[0], state).await,
+        Endpoint::Events => events::begin(&request, state),
         Endpoint::Config => process::config(state),
         Endpoint::LogLevel => process::set_log_level(request, state).await,
         Endpoint::Reload => process::reload(state).await,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Request;
 use super::api::Asked;
+use super::live::Live;
 use super::names::Names;
 use crate::admission::Admission;
 use crate::admission::banned::Banned;
@@ -45,6 +46,7 @@ pub struct State {
     set_by_hand: Notify,
     /// Writes of the state file, and those that failed.
     kept: Cell<(u64, u64)>,
+    live: Live,
 }
 
 /// What has become of the config file so far.
@@ -107,6 +109,7 @@ impl State {
             banned: RefCell::default(),
             set_by_hand: Notify::new(),
             kept: Cell::default(),
+            live: Live::new(),
         }
     }
 
@@ -223,6 +226,11 @@ impl State {
     /// Where the control thread is asked for more than an answer; `None` when the process ends.
     pub(super) fn requests(&self) -> Option<mpsc::Sender<Request>> {
         self.requests.upgrade()
+    }
+
+    /// What is live.
+    pub fn live(&self) -> &Live {
+        &self.live
     }
 
     /// Counts an answer of the admin server.

@@ -9,15 +9,21 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 pub(super) mod deep;
+mod descriptors;
+mod live;
 
 pub(super) use self::deep::{DeepHealth, Health};
+use self::descriptors::Descriptors;
+use self::live::Spread;
+pub(super) use self::live::{HistoryEvent, Sessions, StatusEvent};
 use super::state::{Loads, State};
 use crate::config::diff;
 use crate::config::model::{Mode, Route};
 use crate::drain::Phase;
 use crate::pool::admin::Admin;
-use crate::pool::{LastCheck, Member, Pool};
-use crate::snapshot::Listener;
+use crate::pool::{Failure, LastCheck, Member, Pool};
+use crate::session::CloseReason;
+use crate::snapshot::{Listener, Snapshot};
 
 /// `GET /api/v1/status`.
 #[derive(Debug, Serialize)]
@@ -28,6 +34,9 @@ pub(super) struct Status {
     service_level: &'static str,
     sessions_active: usize,
     max_connections: usize,
+    /// Clients who were not let in, by reason.
+    refused_total: BTreeMap<&'static str, u64>,
+    descriptors: Descriptors,
     /// While the process shuts down, from the moment that its listeners are closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     drain: Option<DrainStatus>,
@@ -134,6 +143,14 @@ pub(super) struct BackendStatus {
     sessions_active: u32,
     sessions_total: u64,
     failures_total: u64,
+    /// The same, by reason.
+    failures: BTreeMap<&'static str, u64>,
+    /// How long the last connects took, in milliseconds.
+    connect_ms: Option<Spread<f64>>,
+    /// Round-trip times of its players, as far as they were measured: that is done while somebody looks.
+    players_rtt_us: Option<Spread<u32>>,
+    /// Segments that were sent to them again.
+    players_retransmits: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -184,6 +201,8 @@ impl Status {
             service_level: admission.level().as_str(),
             sessions_active: admission.active(),
             max_connections: admission.capacity(),
+            refused_total: refused(&snapshot),
+            descriptors: Descriptors::now(),
             drain: state.drain_ends_at().map(|ends_at| DrainStatus {
                 sessions_left: admission.active(),
                 seconds_left: ends_at.saturating_duration_since(now).as_secs(),
@@ -191,7 +210,7 @@ impl Status {
             config: ConfigStatus::of(state.config_path().display(), state.loads()),
             log: LogStatus::of(state),
             listeners: snapshot.listeners.iter().map(|(name, listener)| ListenerStatus::of(name, listener)).collect(),
-            pools: snapshot.pools.values().map(|pool| PoolStatus::of(pool, now)).collect(),
+            pools: snapshot.pools.values().map(|pool| PoolStatus::of(pool, state, now)).collect(),
         }
     }
 }
@@ -250,10 +269,7 @@ impl ListenerStatus {
         };
         Self {
             name: name.to_string(),
-            mode: match listener.mode {
-                Mode::Tcp => "tcp",
-                Mode::Http => "http",
-            },
+            mode: mode(listener.mode),
             bind,
             pool: listener.pool.as_ref().map(|pool| pool.name().to_string()),
             sni: listener.edge.iter().flat_map(|edge| &edge.routes).map(|(route, _)| RouteStatus::of(route)).collect(),
@@ -275,8 +291,8 @@ impl RouteStatus {
 }
 
 impl PoolStatus {
-    fn of(pool: &Pool, now: Instant) -> Self {
-        let backends = pool.members().iter().map(|member| BackendStatus::of(member, now)).collect();
+    fn of(pool: &Pool, state: &State, now: Instant) -> Self {
+        let backends = pool.members().iter().map(|member| BackendStatus::of(member, state, now)).collect();
         Self {
             name: pool.name().to_string(),
             balance: pool.strategy().as_str(),
@@ -289,8 +305,9 @@ impl PoolStatus {
 }
 
 impl BackendStatus {
-    pub(super) fn of(member: &Member, now: Instant) -> Self {
+    pub(super) fn of(member: &Member, state: &State, now: Instant) -> Self {
         let backend = &member.backend;
+        let players = state.live().of_players(backend, |players| (players.rtt_us, players.retransmits));
         Self {
             address: backend.key().to_string(),
             weight: member.weight,
@@ -307,6 +324,10 @@ impl BackendStatus {
             sessions_active: backend.active(),
             sessions_total: backend.connected(),
             failures_total: backend.failures_total(),
+            failures: Failure::ALL.map(|failure| (failure.as_str(), backend.failures(failure))).into(),
+            connect_ms: backend.connects().digest().map(Spread::in_millis),
+            players_rtt_us: players.and_then(|(rtt_us, _)| rtt_us).map(Spread::of),
+            players_retransmits: players.map(|(_, retransmits)| retransmits),
         }
     }
 }
@@ -320,6 +341,18 @@ impl CheckStatus {
 /// Who has set something.
 fn by(hand: bool) -> &'static str {
     if hand { "hand" } else { "file" }
+}
+
+fn refused(snapshot: &Snapshot) -> BTreeMap<&'static str, u64> {
+    let of = |reason| snapshot.listeners.values().map(|listener| listener.counts.tally.ended(reason)).sum();
+    CloseReason::REFUSALS.map(|reason| (reason.as_str(), of(reason))).into()
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Tcp => "tcp",
+        Mode::Http => "http",
+    }
 }
 
 /// A view as text.

@@ -33,7 +33,8 @@ async fn status_has_every_key_of_the_contract() {
     proxy.expect_empty().await;
     let status = proxy.status().await;
     let top = ["version", "uptime_seconds", "state", "service_level", "sessions_active", "max_connections", "config"];
-    assert_eq!(keys(&status), top.into_iter().chain(["log", "listeners", "pools"]).collect());
+    let also = ["log", "listeners", "pools", "refused_total", "descriptors"];
+    assert_eq!(keys(&status), top.into_iter().chain(also).collect());
     assert_eq!((&status["state"], &status["service_level"]), (&"running".into(), &"full".into()));
     assert_eq!((&status["sessions_active"], &status["max_connections"]), (&0.into(), &77.into()));
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
@@ -61,8 +62,10 @@ async fn status_has_every_key_of_the_contract() {
     assert_eq!((&pool["name"], &pool["balance"]), (&"game".into(), &"least_connections".into()));
     let shown = &pool["backends"][0];
     let wanted = ["address", "weight", "weight_by", "backup", "admin", "health", "circuit", "eligible"];
-    let counts = ["sessions_active", "sessions_total", "failures_total"];
-    assert!(keys(shown).is_superset(&wanted.into_iter().chain(counts).collect()), "{shown}");
+    let counts = ["sessions_active", "sessions_total", "failures_total", "failures"];
+    let live = ["connect_ms", "players_rtt_us", "players_retransmits"];
+    let wanted = wanted.into_iter().chain(counts).chain(live).collect();
+    assert!(keys(shown).is_superset(&wanted), "{shown}");
     assert_eq!((&shown["admin"], &shown["circuit"]), (&"ready".into(), &"closed".into()));
     assert_eq!((&shown["eligible"], &shown["sessions_total"]), (&true.into(), &1.into()));
 }

@@ -11,6 +11,8 @@ mod admin;
 mod admission;
 mod api;
 mod api_attacks;
+mod api_events;
+mod api_sessions;
 mod arrivals;
 mod backpressure;
 mod balance;

@@ -149,7 +149,7 @@ fn is_running(state: &State) -> Result<(), Refusal> {
 fn told(state: &State, parts: &Parts) -> Outcome {
     let snapshot = state.snapshot();
     let (_, member) = member(&snapshot, parts)?;
-    Ok(reply::json(StatusCode::OK, &BackendStatus::of(member, Instant::now())))
+    Ok(reply::json(StatusCode::OK, &BackendStatus::of(member, state, Instant::now())))
 }
 
 fn member<'a>(snapshot: &'a Snapshot, parts: &Parts) -> Result<(&'a Arc<Pool>, &'a Member), Refusal> {

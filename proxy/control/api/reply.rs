@@ -110,6 +110,14 @@ pub(in crate::control) fn done() -> Answer {
     answer
 }
 
+/// Texts that are sent as they come.
+pub(super) fn stream(content: impl Body<Data = Bytes, Error = Infallible> + 'static) -> Answer {
+    let mut answer = Response::new(Box::pin(content) as Content);
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(EVENTS));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
 /// A text of this type.
 pub(in crate::control) fn respond(status: StatusCode, content_type: &'static str, body: String) -> Answer {
     let mut answer = Response::new(whole(body));

@@ -20,6 +20,9 @@ pub(super) enum Endpoint {
     Bans,
     Ban,
     Unban,
+    Events,
+    Sessions,
+    EndSession,
     Config,
     LogLevel,
     Reload,
@@ -50,7 +53,7 @@ const fn delete(path: &'static str, endpoint: Endpoint) -> Route {
 }
 
 /// All of them.
-pub(super) static ROUTES: [Route; 16] = [
+pub(super) static ROUTES: [Route; 19] = [
     get("/healthz", Endpoint::Healthz),
     get("/startupz", Endpoint::Startupz),
     get("/readyz", Endpoint::Readyz),
@@ -63,6 +66,9 @@ pub(super) static ROUTES: [Route; 16] = [
     get("/api/v1/bans", Endpoint::Bans),
     post("/api/v1/bans", Endpoint::Ban),
     delete("/api/v1/bans", Endpoint::Unban),
+    get("/api/v1/events", Endpoint::Events),
+    get("/api/v1/sessions", Endpoint::Sessions),
+    delete("/api/v1/sessions/{id}", Endpoint::EndSession),
     get("/api/v1/config", Endpoint::Config),
     post("/api/v1/log", Endpoint::LogLevel),
     post("/api/v1/reload", Endpoint::Reload),
