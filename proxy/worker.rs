@@ -267,12 +267,21 @@ fn answer(local: &Local, ask: Ask) {
         Ask::StopOf(network, tell) => drop(tell.send(local.stop_of(&network, CloseReason::Killed))),
         Ask::StopOn(backend) => local.stop_on(&backend, CloseReason::Killed),
         Ask::List(tell) => drop(tell.send(local.session_ids())),
-        Ask::Describe(query, tell) => drop(tell.send(local.list(&query))),
+        Ask::Describe(query, tell) => drop(tell.send(listed(local, &query))),
         Ask::Kill(session, tell) => drop(tell.send(local.stop_these(&[session], CloseReason::Killed) > 0)),
         Ask::Measure(most) => local.measure(most),
         Ask::Qualities(tell) => drop(tell.send(local.qualities())),
         Ask::Drain(sessions, tell) => drop(tell.send(local.stop_these(&sessions, CloseReason::Drained))),
     }
+}
+
+/// The sessions that a query is for. Says how long that took, for no session was served meanwhile.
+fn listed(local: &Local, query: &Query) -> Listing {
+    let started = Instant::now();
+    let listing = local.list(query);
+    let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::debug!(worker = local.worker(), sessions = local.sessions(), took_us, "sessions were looked through");
+    listing
 }
 
 /// Lets the sessions that live go on until they have ended or must, and tells their clients.
