@@ -18,6 +18,7 @@ pub mod health;
 mod history;
 pub mod live;
 pub mod names;
+mod preview;
 pub mod queues;
 pub mod reload;
 mod scrape;

@@ -10,7 +10,7 @@ use hyper::Method;
 use serde_json::Value;
 
 use super::admin::Admin;
-use super::ask::{Body, path};
+use super::ask::{Body, path, query};
 use super::say;
 use super::table::{cell, rows};
 use super::trouble::Trouble;
@@ -66,7 +66,9 @@ impl Config {
 impl Diff {
     async fn run(&self) -> Result<ExitCode, Trouble> {
         let text = read(&self.file)?;
-        let diff = self.admin.client()?.ask(Method::POST, &path(&["config", "diff"]), Body::Toml(&text)).await?;
+        let name = self.file.display().to_string();
+        let path = path(&["config", "diff"]) + &query(&[("file", Some(name))]);
+        let diff = self.admin.client()?.ask(Method::POST, &path, Body::Toml(&text)).await?;
         say(io::stderr(), diff["warnings"].as_str().unwrap_or_default());
         say(io::stdout(), if self.json { format!("{diff}\n") } else { changes(&diff) });
         Ok(if affected(&diff) == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOMEBODY_AFFECTED) })

@@ -15,6 +15,7 @@ mod health;
 mod input;
 #[cfg(test)]
 mod openapi;
+mod preview;
 mod process;
 mod reply;
 mod routes;
@@ -90,6 +91,7 @@ where
         Endpoint::Events => events::begin(&request, state),
         Endpoint::Config => process::config(state),
         Endpoint::LogLevel => process::set_log_level(request, state).await,
+        Endpoint::ConfigDiff => preview::diff(request, state).await,
         Endpoint::Reload => process::reload(state).await,
         Endpoint::Drain => process::drain(state).await,
     }

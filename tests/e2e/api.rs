@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use serde_json::json;
+
 use crate::support::admin::{Answer, ask, ask_with};
-use crate::support::proxy::pool;
+use crate::support::proxy::{complete, pool};
 use crate::support::{Backend, Peer, Proxy, eventually};
 
 const TOKEN: &str = "correct-horse-battery-staple";
@@ -108,6 +110,35 @@ async fn a_reload_is_asked_for_and_says_what_came_of_it() {
     assert_eq!((refused.status, &*code(&refused)), (422, "config_refused"));
     assert!(refused.json()["error"].as_str().unwrap().contains("workers"), "{}", refused.body);
     proxy.connect().await.echo(b"what ran goes on").await;
+}
+
+#[tokio::test]
+async fn an_edit_is_looked_at_and_not_done() {
+    let (stays, goes) = (Backend::echo(), Backend::echo());
+    let proxy = Proxy::before(&[&goes]);
+    let mut player = proxy.connect().await;
+    player.echo(b"hello").await;
+    let look = async |text: &str| {
+        let toml = [("Content-Type", "application/toml")];
+        ask_with(proxy.admin(), "POST", "/api/v1/config/diff?file=new.toml", &toml, text).await
+    };
+    let same = look(&complete(&pool(&[&goes], ""))).await.json();
+    assert_eq!((&same["changes"], &same["sessions_affected"]), (&json!([]), &json!(0)));
+    let other = look(&complete(&pool(&[&stays], "idle_timeout = \"5m\""))).await.json();
+    assert_eq!(other["backends_added"], json!([format!("game {}", stays.address)]));
+    assert_eq!(other["backends_drained"], json!([format!("game {}", goes.address)]));
+    let kinds: Vec<_> = other["changes"].as_array().unwrap().iter().map(|change| &change["kind"]).collect();
+    assert_eq!(kinds, ["backend_removed", "backend_added", "set"]);
+    let removed = &other["changes"][0];
+    assert_eq!((&removed["sessions"], &removed["effect"]), (&json!(1), &json!("drain")));
+    assert_eq!(other["sessions_affected"], 1);
+    let refused = look("[server]\nworkers = \"many\"\n").await;
+    assert_eq!((refused.status, &*code(&refused)), (422, "config_refused"));
+    assert!(refused.json()["error"].as_str().unwrap().contains("new.toml:2:11"), "{}", refused.body);
+    let untyped = post(&proxy, "/api/v1/config/diff", "").await;
+    assert_eq!((untyped.status, &*code(&untyped)), (415, "wrong_type"));
+    assert_eq!(proxy.status().await["config"]["generation"], 1, "nothing was done");
+    player.echo(b"still here").await;
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ pub(super) enum Endpoint {
     EndSession,
     Config,
     LogLevel,
+    ConfigDiff,
     Reload,
     Drain,
 }
@@ -53,7 +54,7 @@ const fn delete(path: &'static str, endpoint: Endpoint) -> Route {
 }
 
 /// All of them.
-pub(super) static ROUTES: [Route; 19] = [
+pub(super) static ROUTES: [Route; 20] = [
     get("/healthz", Endpoint::Healthz),
     get("/startupz", Endpoint::Startupz),
     get("/readyz", Endpoint::Readyz),
@@ -71,6 +72,7 @@ pub(super) static ROUTES: [Route; 19] = [
     delete("/api/v1/sessions/{id}", Endpoint::EndSession),
     get("/api/v1/config", Endpoint::Config),
     post("/api/v1/log", Endpoint::LogLevel),
+    post("/api/v1/config/diff", Endpoint::ConfigDiff),
     post("/api/v1/reload", Endpoint::Reload),
     post("/api/v1/drain", Endpoint::Drain),
 ];
