@@ -16,6 +16,8 @@ use crate::command::reload::Reload;
 use crate::command::sessions::Sessions;
 use crate::command::state::{Drain, Maintenance, Ready};
 use crate::command::status::Status;
+#[cfg(feature = "top")]
+use crate::command::top::Top;
 use crate::command::trouble::BAD_CONFIG;
 use crate::command::weight::Weight;
 use crate::command::{self, say};
@@ -50,6 +52,9 @@ enum Command {
     },
     /// Ask a running portti how it is. The exit code is 0 when it is ready, else 1.
     Status(Status),
+    /// Watch a running portti in the terminal, and take its backends out and in.
+    #[cfg(feature = "top")]
+    Top(Top),
     /// List who is connected, or end one session.
     Sessions(Sessions),
     /// Let no new sessions come to a backend; those that it has go on.
@@ -88,6 +93,8 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
         Command::Status(command) => command::run(command.run()),
+        #[cfg(feature = "top")]
+        Command::Top(command) => command::run(command.run()),
         Command::Sessions(command) => command::run(command.run()),
         Command::Drain(command) => command::run(command.run()),
         Command::Maintenance(command) => command::run(command.run()),

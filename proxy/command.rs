@@ -20,6 +20,8 @@ pub(crate) mod sessions;
 pub(crate) mod state;
 pub(crate) mod status;
 mod table;
+#[cfg(feature = "top")]
+pub(crate) mod top;
 pub(crate) mod trouble;
 mod units;
 mod wait;

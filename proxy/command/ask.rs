@@ -86,6 +86,17 @@ impl Client {
         if answer.status == StatusCode::NO_CONTENT { Ok(Value::Null) } else { self.json(answer) }
     }
 
+    /// `GET`, of which more comes as long as it goes on.
+    #[cfg(feature = "top")]
+    pub(super) async fn follow(&self, path: &str) -> Result<Incoming, Trouble> {
+        let response = self.within(PATIENCE, self.send(Method::GET, path, Body::Nothing)).await?;
+        if response.status() == StatusCode::OK {
+            return Ok(response.into_body());
+        }
+        let answer = self.within(PATIENCE, read(response)).await?;
+        Err(self.refusal(&answer))
+    }
+
     async fn exchange(&self, method: Method, path: &str, body: Body<'_>) -> Result<Answer, Trouble> {
         let patience = if method == Method::GET { PATIENCE } else { PATIENCE_FOR_DEEDS };
         self.within(patience, async { read(self.send(method, path, body).await?).await }).await

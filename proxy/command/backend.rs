@@ -8,7 +8,7 @@ use super::table::rows;
 use super::trouble::Trouble;
 
 /// Which one.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(super) struct Backend {
     /// The pool's name.
     #[arg(value_name = "POOL")]

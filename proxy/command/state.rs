@@ -100,12 +100,12 @@ impl Until {
 }
 
 /// Sets the state; how the backend stands then.
-async fn set(client: &Client, backend: &Backend, state: &Value) -> Result<Value, Trouble> {
+pub(super) async fn set(client: &Client, backend: &Backend, state: &Value) -> Result<Value, Trouble> {
     client.ask(Method::POST, &backend.path("state"), Body::Json(state.clone())).await
 }
 
 /// How a backend stands after its state was set.
-fn words(backend: &Backend, now: &Value) -> String {
+pub(super) fn words(backend: &Backend, now: &Value) -> String {
     let sessions = count(now["sessions_active"].as_u64().unwrap_or_default(), "session");
     match (now["admin"].as_str(), now["eligible"].as_bool()) {
         (Some("drain"), _) => format!("{backend} takes nobody new; it has {sessions}"),
