@@ -10,11 +10,12 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::app::{self, Start};
 use crate::command::ban::{Ban, Bans, Unban};
 use crate::command::config::Config;
+use crate::command::listener::Listener;
 use crate::command::log_level::LogLevel;
 use crate::command::manual::{Completions, Manual};
 use crate::command::reload::Reload;
 use crate::command::sessions::Sessions;
-use crate::command::state::{Drain, Maintenance, Ready};
+use crate::command::state::{Ready, TakeOut};
 use crate::command::status::Status;
 #[cfg(feature = "top")]
 use crate::command::top::Top;
@@ -58,13 +59,15 @@ enum Command {
     /// List who is connected, or end one session.
     Sessions(Sessions),
     /// Let no new sessions come to a backend; those that it has go on.
-    Drain(Drain),
+    Drain(TakeOut),
     /// Take a backend out to work on it: no new sessions, no health checks.
-    Maintenance(Maintenance),
+    Maintenance(TakeOut),
     /// Let a backend take sessions again.
     Ready(Ready),
     /// Set how many of its pool's sessions a backend gets.
     Weight(Weight),
+    /// Let only staff in at a listener, or everybody.
+    Listener(Listener),
     /// Let nobody in from an address or a network, at any listener.
     Ban(Ban),
     /// Lift a ban.
@@ -96,10 +99,11 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "top")]
         Command::Top(command) => command::run(command.run()),
         Command::Sessions(command) => command::run(command.run()),
-        Command::Drain(command) => command::run(command.run()),
-        Command::Maintenance(command) => command::run(command.run()),
+        Command::Drain(command) => command::run(command.run("drain")),
+        Command::Maintenance(command) => command::run(command.run("maintenance")),
         Command::Ready(command) => command::run(command.run()),
         Command::Weight(command) => command::run(command.run()),
+        Command::Listener(command) => command::run(command.run()),
         Command::Ban(command) => command::run(command.run()),
         Command::Unban(command) => command::run(command.run()),
         Command::Bans(command) => command::run(command.run()),

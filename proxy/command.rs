@@ -13,6 +13,7 @@ pub(crate) mod ban;
 pub(crate) mod config;
 #[cfg(test)]
 mod fake;
+pub(crate) mod listener;
 pub(crate) mod log_level;
 pub(crate) mod manual;
 pub(crate) mod reload;

@@ -18,25 +18,18 @@ use super::wait::Wait;
 
 /// A backend that is to take nobody new.
 #[derive(Debug, Args)]
-pub(crate) struct Drain {
+pub(crate) struct TakeOut {
     #[command(flatten)]
     backend: Backend,
-    #[command(flatten)]
-    until: Until,
-    #[command(flatten)]
-    admin: Admin,
-}
-
-/// A backend that is to be worked on.
-#[derive(Debug, Args)]
-pub(crate) struct Maintenance {
-    #[command(flatten)]
-    backend: Backend,
-    /// End its sessions now. Without this they go on.
+    /// End the sessions that it has. Without this they go on.
     #[arg(long)]
     close: bool,
-    #[command(flatten)]
-    until: Until,
+    /// Wait until its last session has gone: the exit code is 0 then.
+    #[arg(long)]
+    wait: bool,
+    /// Wait no longer than this, such as 30m: the exit code is 1 then. It goes on taking nobody new.
+    #[arg(long, value_name = "TIME", requires = "wait", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
     #[command(flatten)]
     admin: Admin,
 }
@@ -50,32 +43,20 @@ pub(crate) struct Ready {
     admin: Admin,
 }
 
-/// How long the command goes on.
-#[derive(Debug, Args)]
-struct Until {
-    /// Wait until its last session has gone: the exit code is 0 then.
-    #[arg(long)]
-    wait: bool,
-    /// Wait no longer than this, such as 30m: the exit code is 1 then. It stays as it was set.
-    #[arg(long, value_name = "TIME", requires = "wait", value_parser = humantime::parse_duration)]
-    timeout: Option<Duration>,
-}
-
-impl Drain {
-    /// Sets it, and waits if asked to.
-    pub(crate) async fn run(&self) -> Result<ExitCode, Trouble> {
-        self.until.after(&self.admin.client()?, &self.backend, &json!({"state": "drain"})).await
-    }
-}
-
-impl Maintenance {
-    /// Sets it, and waits if asked to.
-    pub(crate) async fn run(&self) -> Result<ExitCode, Trouble> {
-        let mut state = json!({"state": "maintenance"});
-        if self.close {
-            state["close"] = true.into();
+impl TakeOut {
+    /// Sets this state, and waits if asked to.
+    pub(crate) async fn run(&self, state: &str) -> Result<ExitCode, Trouble> {
+        let client = self.admin.client()?;
+        let now = set(&client, &self.backend, &self.order(state)).await?;
+        say(io::stdout(), format_args!("{}\n", words(&self.backend, &now)));
+        if !self.wait {
+            return Ok(ExitCode::SUCCESS);
         }
-        self.until.after(&self.admin.client()?, &self.backend, &state).await
+        Wait::new(&client, &self.backend, self.timeout).run(&now).await
+    }
+
+    fn order(&self, state: &str) -> Value {
+        if self.close { json!({"state": state, "close": true}) } else { json!({"state": state}) }
     }
 }
 
@@ -85,17 +66,6 @@ impl Ready {
         let now = set(&self.admin.client()?, &self.backend, &json!({"state": "ready"})).await?;
         say(io::stdout(), format_args!("{}\n", words(&self.backend, &now)));
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl Until {
-    async fn after(&self, client: &Client, backend: &Backend, state: &Value) -> Result<ExitCode, Trouble> {
-        let now = set(client, backend, state).await?;
-        say(io::stdout(), format_args!("{}\n", words(backend, &now)));
-        if !self.wait {
-            return Ok(ExitCode::SUCCESS);
-        }
-        Wait::new(client, backend, self.timeout).run(&now).await
     }
 }
 
@@ -119,8 +89,24 @@ pub(super) fn words(backend: &Backend, now: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::super::fake;
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        out: TakeOut,
+    }
+
+    #[test]
+    fn an_order_ends_sessions_only_if_it_says_so() {
+        let order = |line: &[&str]| Line::parse_from([&["drain", "game", "a:1"], line].concat()).out.order("drain");
+        assert_eq!(order(&[]), json!({"state": "drain"}));
+        assert_eq!(order(&["--close", "--wait", "--timeout", "30m"]), json!({"state": "drain", "close": true}));
+        assert!(Line::try_parse_from(["drain", "game", "a:1", "--timeout", "30m"]).is_err(), "there is no wait");
+    }
 
     fn backend() -> Backend {
         Backend { pool: "game".to_owned(), address: "[::1]:7".to_owned() }
