@@ -96,6 +96,9 @@ impl Bans {
 }
 
 fn page(bans: &Value) -> String {
+    if rows(&bans["bans"]).next().is_none() {
+        return "nobody is banned\n".to_owned();
+    }
     let mut page = String::new();
     let rows = rows(&bans["bans"]).map(|ban| {
         let until = ban["until"].as_str().unwrap_or("lifted").to_owned();
@@ -103,6 +106,9 @@ fn page(bans: &Value) -> String {
         [cell(&ban["network"]), until, cell(&ban["by"]), listener, cell(&ban["why"])]
     });
     table(&mut page, ["NETWORK", "UNTIL", "BY", "LISTENER", "WHY"], rows);
+    if let Some(left_out) = bans["left_out"].as_u64() {
+        page += &format!("\n{left_out} more by rule\n");
+    }
     page
 }
 
@@ -141,5 +147,6 @@ NETWORK     UNTIL                     BY    LISTENER  WHY
 10.0.0.0/8  2026-01-02T03:04:05.000Z  rule  game      -
 ";
         assert_eq!(page(&bans), expected);
+        assert_eq!(page(&json!({"bans": []})), "nobody is banned\n");
     }
 }

@@ -69,7 +69,10 @@ impl Diff {
         let name = self.file.display().to_string();
         let path = path(&["config", "diff"]) + &query(&[("file", Some(name))]);
         let diff = self.admin.client()?.ask(Method::POST, &path, Body::Toml(&text)).await?;
-        say(io::stderr(), diff["warnings"].as_str().unwrap_or_default());
+        let warnings = diff["warnings"].as_str().unwrap_or_default().trim_end();
+        if !warnings.is_empty() {
+            say(io::stderr(), format_args!("{warnings}\n\n"));
+        }
         say(io::stdout(), if self.json { format!("{diff}\n") } else { changes(&diff) });
         Ok(if affected(&diff) == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOMEBODY_AFFECTED) })
     }

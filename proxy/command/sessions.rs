@@ -100,6 +100,9 @@ async fn end(client: &Client, id: &str) -> Result<String, Trouble> {
 }
 
 fn page(list: &Value) -> String {
+    if rows(&list["sessions"]).next().is_none() {
+        return "there is no such session\n".to_owned();
+    }
     let mut page = String::new();
     let head = ["SESSION", "LISTENER", "CLIENT", "POOL", "BACKEND", ">AGE", ">UP", ">DOWN", ">RTT", ">RETRANSMITS"];
     table(&mut page, head, rows(&list["sessions"]).map(row));
@@ -169,6 +172,7 @@ SESSION           LISTENER  CLIENT         POOL  BACKEND    AGE       UP  DOWN  
 6b01b32c00000000  game      10.0.0.9:4711  game  -        1h 2m  2.0 KiB  12 B    -            0
 ";
         assert_eq!(page(&list), expected);
+        assert_eq!(page(&json!({"sessions": [], "total": 0})), "there is no such session\n");
         list["total"] = 9000.into();
         assert!(
             page(&list)
