@@ -137,7 +137,9 @@ fn run(path: PathBuf) -> ExitCode {
 fn check(path: &Path) -> ExitCode {
     match config::load(path) {
         Ok(Loaded { config, warnings }) => {
-            say(io::stderr(), &warnings);
+            if !warnings.is_empty() {
+                say(io::stderr(), format_args!("{warnings}\n"));
+            }
             let backends: usize = config.pools.iter().map(|pool| pool.backends.len()).sum();
             let (listeners, pools) = (config.listeners.len(), config.pools.len());
             let file = path.display();
