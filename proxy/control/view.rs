@@ -14,8 +14,8 @@ mod live;
 
 pub(super) use self::deep::{DeepHealth, Health};
 use self::descriptors::Descriptors;
-use self::live::Spread;
-pub(super) use self::live::{HistoryEvent, Sessions, StatusEvent};
+pub(super) use self::live::{HistoryEvent, LogEvent, Sessions, StatusEvent};
+use self::live::{LastEvent, Spread};
 use super::state::{Loads, State};
 use crate::config::diff;
 use crate::config::model::{Mode, Route};
@@ -151,6 +151,8 @@ pub(super) struct BackendStatus {
     players_rtt_us: Option<Spread<u32>>,
     /// Segments that were sent to them again.
     players_retransmits: Option<u64>,
+    /// The last line of the log about it.
+    last_event: Option<LastEvent>,
 }
 
 #[derive(Debug, Serialize)]
@@ -307,6 +309,7 @@ impl PoolStatus {
 impl BackendStatus {
     pub(super) fn of(member: &Member, state: &State, now: Instant) -> Self {
         let backend = &member.backend;
+        let last_event = state.telemetry().feed().last_of(backend.pool().as_str(), &backend.key().to_string());
         let players = state.live().of_players(backend, |players| (players.rtt_us, players.retransmits));
         Self {
             address: backend.key().to_string(),
@@ -328,6 +331,7 @@ impl BackendStatus {
             connect_ms: backend.connects().digest().map(Spread::in_millis),
             players_rtt_us: players.and_then(|(rtt_us, _)| rtt_us).map(Spread::of),
             players_retransmits: players.map(|(_, retransmits)| retransmits),
+            last_event: last_event.as_deref().map(LastEvent::of),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::health::{self, Verdict};
 use super::ramp::Ramp;
 use super::recent::Recent;
 use super::shared::Shared;
+use crate::config::scalar::Name;
 
 /// One server of a pool. Passes from one version of the pool to the next by its [`Key`].
 #[derive(Debug)]
@@ -88,6 +89,11 @@ impl Backend {
     /// What it is known by.
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// The name of its pool.
+    pub fn pool(&self) -> &Name {
+        self.shared.name()
     }
 
     /// Where it listens.

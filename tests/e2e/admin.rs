@@ -63,7 +63,7 @@ async fn status_has_every_key_of_the_contract() {
     let shown = &pool["backends"][0];
     let wanted = ["address", "weight", "weight_by", "backup", "admin", "health", "circuit", "eligible"];
     let counts = ["sessions_active", "sessions_total", "failures_total", "failures"];
-    let live = ["connect_ms", "players_rtt_us", "players_retransmits"];
+    let live = ["connect_ms", "players_rtt_us", "players_retransmits", "last_event"];
     let wanted = wanted.into_iter().chain(counts).chain(live).collect();
     assert!(keys(shown).is_superset(&wanted), "{shown}");
     assert_eq!((&shown["admin"], &shown["circuit"]), (&"ready".into(), &"closed".into()));

@@ -18,8 +18,14 @@ struct Stream {
 
 impl Stream {
     async fn open(admin: SocketAddr) -> Self {
+        Self::open_with(admin, "").await
+    }
+
+    /// With these headers.
+    async fn open_with(admin: SocketAddr, headers: &str) -> Self {
         let mut stream = TcpStream::connect(admin).await.unwrap();
-        stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await.unwrap();
+        let request = format!("GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
         let mut stream = Self { head: String::new(), lines: BufReader::new(stream).lines() };
         loop {
             let line = stream.line().await;
@@ -88,6 +94,37 @@ async fn the_curve_comes_first_and_then_the_status_each_second() {
     let points = again.next_of("history").await["points"].as_array().unwrap().clone();
     let sum: u64 = points.iter().map(|point| point["new"].as_u64().unwrap()).sum();
     assert_eq!((sum, points.last().unwrap()["sessions"].as_u64()), (4, Some(4)));
+}
+
+/// All proxies of this process speak to one feed, so what is looked for has a name of its own.
+#[tokio::test]
+async fn lines_of_the_log_are_told_and_a_reader_that_comes_again_goes_on() {
+    let (name, backend) = ("events-of-circuits", Backend::resetting());
+    let breaker = format!("[pools.{name}.breaker]\nfailures = 1\nopen_for = \"5m\"");
+    let pool = format!("[pools.{name}]\nretries = 0\nbackends = [\"{}\"]\n{breaker}", backend.address);
+    let proxy = Proxy::with(&format!("[listeners.game]\nbind = \"127.0.0.1:0\"\npool = \"{name}\"\n{pool}"));
+    let mut stream = Stream::open(proxy.admin()).await;
+    stream.next_of("status").await;
+    let mut player = proxy.connect().await;
+    let _reset = player.try_echo(b"hello").await;
+    let is_it = |line: &Value| line["pool"] == name && line["text"].as_str().unwrap().starts_with("circuit opened");
+    let mut opened = stream.next_of("log").await;
+    while !is_it(&opened) {
+        opened = stream.next_of("log").await;
+    }
+    assert_eq!((&opened["backend"], &opened["level"]), (&backend.address.to_string().into(), &"warn".into()));
+    assert!(opened["at"].as_str().is_some_and(|at| at.ends_with('Z')) && opened["fields"].is_object(), "{opened}");
+    let last = &proxy.backend(backend.address).await["last_event"];
+    assert_eq!((&last["at"], &last["text"]), (&opened["at"], &opened["text"]));
+
+    let id = opened["id"].as_u64().unwrap();
+    let first_after = async |said: u64| {
+        let mut stream = Stream::open_with(proxy.admin(), &format!("Last-Event-ID: {said}\r\n")).await;
+        assert_eq!(stream.next().await.0, "history");
+        stream.next_of("log").await["id"].as_u64().unwrap()
+    };
+    assert_eq!(first_after(id - 1).await, id, "what it has not heard");
+    assert!(first_after(u64::MAX).await <= id, "of a process before this: it begins anew");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The stream of events (WHATWG HTML, 9.2): the curve of the last ten minutes, then the status each second.
+//! The stream of events (WHATWG HTML, 9.2): the curve of the last ten minutes and the last lines of the log, then
+//! the status each second and lines as they come.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -7,20 +8,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http_body_util::Empty;
 use hyper::body::{Body, Bytes, Frame};
-use hyper::{Request, StatusCode};
-use tokio::sync::{Notify, mpsc};
+use hyper::{Method, Request, StatusCode};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use super::reply::{self, Outcome, Refusal};
 use crate::control::state::State;
-use crate::control::view::HistoryEvent;
+use crate::control::view::{HistoryEvent, LogEvent};
+use crate::telemetry::feed::Feed;
 
 /// Streams at once: a few people with a page open each, and their terminals.
 const STREAMS: usize = 16;
 
 /// Texts that wait for a reader beside those that the kernel holds. While it takes none, further ones are left out.
 const WAITING: usize = 1;
+
+/// Lines of the log that a new reader hears first.
+const LINES: u64 = 100;
 
 /// How long a reader may take nothing, with the kernel full of what it was sent.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,43 +39,80 @@ pub(in crate::control) struct GivenUp(pub(in crate::control) Arc<Notify>);
 /// What is sent to one reader.
 struct Events(mpsc::Receiver<Bytes>);
 
+/// One who reads the stream.
+struct Reader {
+    events: mpsc::Sender<Bytes>,
+    state: Rc<State>,
+    feed: Arc<Feed>,
+    /// The line that it heard last.
+    heard: u64,
+}
+
 /// The reader has gone, or takes nothing.
 struct Gone;
 
 /// A stream for one more reader.
 pub(super) fn begin<B>(request: &Request<B>, state: &Rc<State>) -> Outcome {
+    if request.method() == Method::HEAD {
+        return Ok(reply::stream(Empty::new()));
+    }
     if state.live().watchers() >= STREAMS {
         let error = format!("{STREAMS} streams are open, and there may be no more");
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", error));
     }
     let (events, sent) = mpsc::channel(WAITING);
     let given_up = request.extensions().get::<GivenUp>().cloned().unwrap_or_default();
-    let (state, mut news) = (Rc::clone(state), state.live().watch());
+    let feed = state.telemetry().feed();
+    let heard = last_heard(request, &feed);
+    let reader = Reader { events, state: Rc::clone(state), feed, heard };
+    let news = state.live().watch();
     tokio::task::spawn_local(async move {
-        let told = async {
-            send(&events, state.live().with_history(HistoryEvent::of).into_text()).await?;
-            // It ends with the process, or the reader.
-            while news.changed().await.is_ok() {
-                let text = news.borrow_and_update().clone();
-                send(&events, text).await?;
-            }
-            Ok::<_, Gone>(())
-        };
         tokio::select! {
-            _gone = told => {}
+            _gone = reader.told(news) => {}
             // Its place is another's at once.
-            () = events.closed() => {}
+            () = reader.events.closed() => {}
         }
         given_up.0.notify_one();
     });
     Ok(reply::stream(Events(sent)))
 }
 
-async fn send(events: &mpsc::Sender<Bytes>, text: Bytes) -> Result<(), Gone> {
-    match timeout(PATIENCE, events.send(text)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_closed)) => Err(Gone),
-        Err(_elapsed) => Err(Gone),
+/// The line behind which a reader goes on: what it says that it has heard last, or so many before the newest.
+fn last_heard<B>(request: &Request<B>, feed: &Feed) -> u64 {
+    let newest = *feed.newest().borrow();
+    let said = request.headers().get("Last-Event-ID").and_then(|id| id.to_str().ok()?.parse().ok());
+    // A greater one is of the process before this.
+    said.filter(|&said| said <= newest).unwrap_or_else(|| newest.saturating_sub(LINES))
+}
+
+impl Reader {
+    /// Tells it all there is, for as long as the process lives and it listens.
+    async fn told(&self, mut news: watch::Receiver<Bytes>) -> Result<(), Gone> {
+        let (mut newest, mut heard) = (self.feed.newest(), self.heard);
+        self.send(self.state.live().with_history(HistoryEvent::of).into_text()).await?;
+        loop {
+            newest.mark_unchanged();
+            for event in self.feed.since(heard) {
+                self.send(LogEvent::of(&event).into_text()).await?;
+                heard = event.id;
+            }
+            tokio::select! {
+                told = news.changed() => {
+                    told.map_err(|_over| Gone)?;
+                    let text = news.borrow_and_update().clone();
+                    self.send(text).await?;
+                }
+                told = newest.changed() => told.map_err(|_over| Gone)?,
+            }
+        }
+    }
+
+    async fn send(&self, text: Bytes) -> Result<(), Gone> {
+        match timeout(PATIENCE, self.events.send(text)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_closed)) => Err(Gone),
+            Err(_elapsed) => Err(Gone),
+        }
     }
 }
 

@@ -1,14 +1,17 @@
 //! What is live, as it is told.
 
+use std::collections::BTreeMap;
+
 use hyper::body::Bytes;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{Status, json};
+use super::{Status, json, timestamp};
 use crate::control::history::{History, Point};
 use crate::control::state::State;
 use crate::pool::{Digest, Key};
 use crate::session::{Listing, Row, SessionId};
+use crate::telemetry::feed::Event;
 
 /// `GET /api/v1/sessions`.
 #[derive(Debug, Serialize)]
@@ -52,6 +55,34 @@ pub(in crate::control) struct StatusEvent {
     #[serde(flatten)]
     status: Status,
     point: Option<PointStatus>,
+}
+
+/// A line of the log.
+#[derive(Debug, Serialize)]
+pub(in crate::control) struct LogEvent<'a> {
+    id: u64,
+    #[serde(flatten)]
+    last: LastEvent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listener: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'a str>,
+    /// What else it says.
+    fields: BTreeMap<&'static str, &'a str>,
+}
+
+/// What it says, and when.
+#[derive(Debug, Serialize)]
+pub(super) struct LastEvent {
+    at: String,
+    level: &'static str,
+    text: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -114,6 +145,33 @@ impl StatusEvent {
     /// As an event.
     pub(in crate::control) fn into_text(self) -> Bytes {
         event("status", &self)
+    }
+}
+
+impl<'a> LogEvent<'a> {
+    pub(in crate::control) fn of(event: &'a Event) -> Self {
+        Self {
+            id: event.id,
+            last: LastEvent::of(event),
+            listener: event.listener.as_deref(),
+            pool: event.pool.as_deref(),
+            backend: event.backend.as_deref(),
+            client: event.client.as_deref(),
+            session: event.session.as_deref(),
+            fields: event.others.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+        }
+    }
+
+    /// As an event; a reader that comes again says its id (`Last-Event-ID`).
+    pub(in crate::control) fn into_text(self) -> Bytes {
+        let text = event("log", &self);
+        [format!("id: {}\n", self.id).as_bytes(), &*text].concat().into()
+    }
+}
+
+impl LastEvent {
+    pub(super) fn of(event: &Event) -> Self {
+        Self { at: timestamp(event.at), level: event.level.as_str(), text: event.message.clone() }
     }
 }
 
