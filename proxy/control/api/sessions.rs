@@ -18,18 +18,18 @@ use crate::session::{Filter, Mark, Query, Sort};
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 10_000;
 
-/// What stands behind the `?`. A word that is empty is as good as none.
+/// What stands behind the `?`. A key with nothing behind it counts as absent.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 struct Wanted {
-    listener: String,
-    pool: String,
-    backend: String,
-    client: String,
-    sort: String,
-    order: String,
-    limit: String,
-    cursor: String,
+    listener: Option<String>,
+    pool: Option<String>,
+    backend: Option<String>,
+    client: Option<String>,
+    sort: Option<String>,
+    order: Option<String>,
+    limit: Option<String>,
+    cursor: Option<String>,
 }
 
 /// The sessions that are asked for.
@@ -63,51 +63,51 @@ pub(super) async fn end(id: &str, state: &State) -> Outcome {
 impl Wanted {
     fn query(&self) -> Result<Query, Refusal> {
         let filter = Filter {
-            listener: read("listener", &self.listener, "a listener's name")?,
-            pool: read("pool", &self.pool, "a pool's name")?,
-            backend: read("backend", &self.backend, "an address as the status has it, such as 10.0.0.11:25565")?,
-            client: network(&self.client)?,
+            listener: read("listener", self.listener.as_deref(), "a listener's name")?,
+            pool: read("pool", self.pool.as_deref(), "a pool's name")?,
+            backend: read(
+                "backend",
+                self.backend.as_deref(),
+                "an address as the status has it, such as 10.0.0.11:25565",
+            )?,
+            client: network(self.client.as_deref())?,
         };
         let (by, descending) = self.order()?;
-        let limit = read("limit", &self.limit, "a number from 1 to 10000")?.unwrap_or(PAGE);
+        let limit = read("limit", self.limit.as_deref(), "a number from 1 to 10000")?.unwrap_or(PAGE);
         if !(1..=PAGE_MAX).contains(&limit) {
-            return Err(wrong("limit", &self.limit, "a number from 1 to 10000"));
+            return Err(wrong("limit", &limit.to_string(), "a number from 1 to 10000"));
         }
         let query = Query { filter, by, descending, after: None, limit };
-        if self.cursor.is_empty() {
-            return Ok(query);
-        }
-        let after = mark(&query, &self.cursor);
-        let after =
-            after.ok_or_else(|| wrong("cursor", &self.cursor, "what `next` said of the same sort and order"))?;
+        let Some(cursor) = &self.cursor else { return Ok(query) };
+        let after = mark(&query, cursor);
+        let after = after.ok_or_else(|| wrong("cursor", cursor, "what `next` said of the same sort and order"))?;
         Ok(Query { after: Some(after), ..query })
     }
 
     fn order(&self) -> Result<(Sort, bool), Refusal> {
-        let sort = Sort::ALL.into_iter().find(|sort| sort.as_str() == self.sort);
-        let sort = sort.or_else(|| self.sort.is_empty().then_some(Sort::Age));
-        let sort = sort.ok_or_else(|| wrong("sort", &self.sort, "age, bytes or rtt"))?;
-        match &*self.order {
-            "" | "desc" => Ok((sort, true)),
-            "asc" => Ok((sort, false)),
-            other => Err(wrong("order", other, "asc or desc")),
+        let named = |word: &str| {
+            let sort = Sort::ALL.into_iter().find(|sort| sort.as_str() == word);
+            sort.ok_or_else(|| wrong("sort", word, "age, bytes or rtt"))
+        };
+        let sort = self.sort.as_deref().map_or(Ok(Sort::Age), named)?;
+        match self.order.as_deref() {
+            None | Some("desc") => Ok((sort, true)),
+            Some("asc") => Ok((sort, false)),
+            Some(other) => Err(wrong("order", other, "asc or desc")),
         }
     }
 }
 
 /// A value of the query, if it is there.
-fn read<T: FromStr>(key: &str, text: &str, expected: &str) -> Result<Option<T>, Refusal> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|_wrong| wrong(key, text, expected))
+fn read<T: FromStr>(key: &str, text: Option<&str>, expected: &str) -> Result<Option<T>, Refusal> {
+    text.map(|text| text.parse().map_err(|_wrong| wrong(key, text, expected))).transpose()
 }
 
 /// An address is the network of that address alone.
-fn network(text: &str) -> Result<Option<IpNet>, Refusal> {
-    match text.parse::<IpAddr>() {
-        Ok(address) => Ok(Some(IpNet::from(address.to_canonical()))),
-        Err(_network) => read("client", text, "an address or a network, such as 10.0.0.0/8"),
+fn network(text: Option<&str>) -> Result<Option<IpNet>, Refusal> {
+    match text.and_then(|text| text.parse::<IpAddr>().ok()) {
+        Some(address) => Ok(Some(IpNet::from(address.to_canonical()))),
+        None => read("client", text, "an address or a network, such as 10.0.0.0/8"),
     }
 }
 
