@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use hyper::{Request, StatusCode};
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::input;
 use super::reply::{self, Outcome, Refusal};
@@ -18,17 +18,25 @@ use crate::session::{Filter, Mark, Query, Sort};
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 10_000;
 
-/// What stands behind the `?`. A key with nothing behind it counts as absent.
+/// What stands behind the `?`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
+    #[serde(default, deserialize_with = "given")]
     listener: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     pool: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     backend: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     client: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     sort: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     order: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     limit: Option<String>,
+    #[serde(default, deserialize_with = "given")]
     cursor: Option<String>,
 }
 
@@ -96,6 +104,11 @@ impl Wanted {
             Some(other) => Err(wrong("order", other, "asc or desc")),
         }
     }
+}
+
+/// Nothing behind a key is not the same as no key.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(value).map(Some)
 }
 
 /// A value of the query, if it is there.
@@ -167,6 +180,9 @@ mod tests {
             "client=1.2.3",
             "backend=there",
             "cursor=x",
+            "limit=",
+            "sort=",
+            "pool=",
             "limit=1&limit=2",
         ] {
             assert_eq!(query(wrong).err(), Some("bad_request"), "{wrong}");
