@@ -78,7 +78,7 @@ between "bytes that 10,000 requests have left behind" -100000000 2000000 $(($(re
 # It ends the process (drain), or does not end (events).
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance
 checks=$checks,unsupported_method,allow_header_conformance,ignored_auth,negative_data_rejection
-PYTHONPATH=$TOOL timeout 100 "$PYTHON" "$TOOL/bin/st" run openapi.json --url "$url" --header "Authorization: Bearer $TOKEN" \
+PYTHONPATH=$TOOL:$INTEGRATION SCHEMATHESIS_HOOKS=schemathesis_hooks timeout 100 "$PYTHON" "$TOOL/bin/st" run openapi.json --url "$url" --header "Authorization: Bearer $TOKEN" \
     --exclude-path-regex '^/api/v1/(drain|events)$' --checks "$checks" --no-color --max-failures 10 \
     --max-time "${SCHEMA_SECONDS:-40}" --seed "${SCHEMA_SEED:-1}" >schemathesis.log 2>&1 ||
     fail "it is not as docs/openapi.json says: $(sed -n '/= FAILURES =/,$p' schemathesis.log)"
