@@ -33,10 +33,11 @@ pub(super) fn span(time: Duration) -> String {
     whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
-/// Milliseconds, to a tenth where that says anything.
+/// Milliseconds, to a tenth where that says anything, or a hundredth.
 pub(super) fn millis(value: &Value) -> String {
     match value.as_f64() {
         None => "-".to_owned(),
+        Some(millis) if millis < 0.995 => format!("{millis:.2} ms"),
         Some(millis) if millis < 99.95 => format!("{millis:.1} ms"),
         Some(millis) => format!("{millis:.0} ms"),
     }
@@ -63,7 +64,8 @@ mod tests {
         let all = [0, 1023, 1024, 1536, 10 * 1024, 1_048_575, 5_368_709_120_u64].map(|number| bytes(&json!(number)));
         assert_eq!(all, ["0 B", "1023 B", "1.0 KiB", "1.5 KiB", "10 KiB", "1.0 MiB", "5.0 GiB"]);
         assert_eq!([0, 999, 61_000, 3_725_000].map(|millis| age(&json!(millis))), ["0s", "0s", "1m 1s", "1h 2m"]);
-        assert_eq!([0.04, 12.34, 250.6].map(|number| millis(&json!(number))), ["0.0 ms", "12.3 ms", "251 ms"]);
+        assert_eq!([0.04, 1.0, 12.34].map(|number| millis(&json!(number))), ["0.04 ms", "1.0 ms", "12.3 ms"]);
+        assert_eq!(millis(&json!(250.6)), "251 ms");
         assert_eq!(micros(&json!(18_500)), "18.5 ms");
         assert_eq!([count(1, "session"), count(2, "session")], ["1 session", "2 sessions"]);
     }

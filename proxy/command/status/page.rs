@@ -157,7 +157,7 @@ game      0.0.0.0:1,[::]:1  tcp   game  maintenance by hand        12   4711
 tls       0.0.0.0:2         tcp   -     open                        0      0
 
 POOL  BACKEND     STATE          HEALTH  CIRCUIT     WEIGHT  SESSIONS  TOTAL  FAILED  CONNECT      RTT  TAKES NEW
-game  10.0.0.1:7  ready          up      closed   5 by hand     9/500   4711       0   0.4 ms  31.0 ms  yes
+game  10.0.0.1:7  ready          up      closed   5 by hand     9/500   4711       0  0.40 ms  31.0 ms  yes
 game  10.0.0.2:7  drain by hand  up      closed           1         3      9       0        -        -  no
 
 game 10.0.0.2:7 takes nobody new: drain by hand

@@ -69,9 +69,9 @@ sessions of the last 2m 1s, at most 119 of 10000──────────�
     let table = "\
 BACKEND                            STATE        SESSIONS                 FAILED  CONNECT   RTT
 pool game 4 wait
- 10.0.0.1:7                        up           45/100      █████░░░░░░░ 3       0.4 ms    31.0 ms
- 10.0.0.2:7                        drain        45/100      █████░░░░░░░ 3       0.4 ms    31.0 ms
- 10.0.0.3:7                        circuit open 45/100      █████░░░░░░░ 3       0.4 ms    31.0 ms
+ 10.0.0.1:7                        up           45/100      █████░░░░░░░ 3       0.40 ms   31.0 ms
+ 10.0.0.2:7                        drain        45/100      █████░░░░░░░ 3       0.40 ms   31.0 ms
+ 10.0.0.3:7                        circuit open 45/100      █████░░░░░░░ 3       0.40 ms   31.0 ms
 pool web
  10.0.0.4:8                        down         0                        9       -         -";
     assert_eq!(screen[6..13].join("\n"), table);
