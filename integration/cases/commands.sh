@@ -52,6 +52,7 @@ contains "a pool that there is not" 'there is no pool "gmae"; there are: game' e
 
 # Players are on both; one is drained, and waited for.
 hold players "$(listener_port game)" 4
+eventually '[ "$(status .sessions_active)" = 4 ]' 5
 busy=$(backend_status one sessions_active)
 between "sessions of one of two backends" 1 3 "$busy"
 asks 1 drain game "$(address_of one)" --wait --timeout 1s
@@ -93,6 +94,7 @@ talks() {
     client once "$(listener_port game)" >once.txt 2>&1 && grep -q hello once.txt
 }
 hold banned "$(listener_port game)" 2
+eventually '[ "$(status .sessions_active)" = 2 ]' 5
 asks 0 ban 127.0.0.0/8 --for 1h --why flood
 contains "the ban" '^127\.0\.0\.0/8 is banned until [0-9T:.-]+Z; ended: 2 sessions$' out.txt
 stop_client banned
@@ -113,6 +115,7 @@ contains "the door by the file" 'listener game is open, as the file says' out.tx
 
 # What would an edit do? Nobody is on either of these.
 hold players "$(listener_port game)" 4
+eventually '[ "$(status .sessions_active)" = 4 ]' 5
 sed 's/^interval = .*/interval = "2s"/' portti.toml >edit.toml
 asks 0 config diff edit.toml
 contains "a harmless edit" '^pools\.game\.health\.interval: 1s -> 2s$' out.txt
