@@ -16,7 +16,9 @@ PORTTI_ADMIN=$(cat portti.admin)
 hold players "$(listener_port game)" 3
 
 # What is typed waits for what is to be seen: a no, then a yes.
-client terminal --key '3/10:d' --key 'y/n:n' --key 'q quit:d' --key 'y/n:y' --key 'takes nobody new:q' -- "$PORTTI" top >top.json
+client terminal --key '3/10:d' --key 'y/n:n' --key 'q quit:q' -- "$PORTTI" top >top.json
+equal "the backend after a no" ready "$(backend_status echo admin)"
+client terminal --key '3/10:d' --key 'y/n:y' --key 'takes nobody new:q' -- "$PORTTI" top >top.json
 equal "exit code of portti top" 0 "$(jq .code top.json)"
 equal "the terminal is as it was" true "$(jq .restored top.json)"
 equal "the backend" drain "$(backend_status echo admin)"
