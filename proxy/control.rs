@@ -12,6 +12,7 @@ use tokio::time::sleep;
 pub mod admin;
 mod api;
 pub mod checkpoint;
+mod dashboard;
 mod drain;
 pub mod hand;
 pub mod health;

@@ -17,7 +17,7 @@ mod input;
 mod openapi;
 mod preview;
 mod process;
-mod reply;
+pub(super) mod reply;
 mod routes;
 mod sessions;
 
@@ -25,9 +25,9 @@ pub(super) use self::events::GivenUp;
 pub(super) use self::reply::Answer;
 use self::reply::{Outcome, Refusal};
 use self::routes::{Endpoint, Parts};
-use super::scrape;
 use super::state::State;
 use super::view::Status;
+use super::{dashboard, scrape};
 use crate::metrics::Exposition;
 
 /// How many answers there were, by path and status.
@@ -71,6 +71,7 @@ where
     }
     let now = Instant::now();
     match endpoint {
+        Endpoint::Dashboard => Ok(dashboard::page()),
         Endpoint::Healthz => Ok(reply::text(StatusCode::OK, "ok")),
         Endpoint::Startupz => Ok(health::started(state)),
         Endpoint::Readyz => Ok(health::ready(state, now)),

@@ -8,6 +8,7 @@ use super::reply::Refusal;
 /// One thing that can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    Dashboard,
     Healthz,
     Startupz,
     Readyz,
@@ -54,7 +55,8 @@ const fn delete(path: &'static str, endpoint: Endpoint) -> Route {
 }
 
 /// All of them.
-pub(super) static ROUTES: [Route; 20] = [
+pub(super) static ROUTES: [Route; 21] = [
+    get("/", Endpoint::Dashboard),
     get("/healthz", Endpoint::Healthz),
     get("/startupz", Endpoint::Startupz),
     get("/readyz", Endpoint::Readyz),
@@ -78,9 +80,13 @@ pub(super) static ROUTES: [Route; 20] = [
 ];
 
 impl Endpoint {
-    /// Whether everybody may ask who can connect: probes and scrapers bring no token, and call the server as they like.
+    /// Whether everybody may ask who can connect: probes and scrapers bring no token, and call the server as they like. The
+    /// dashboard holds no data, and asks for the token by itself.
     pub(super) fn is_open(self) -> bool {
-        matches!(self, Self::Healthz | Self::Startupz | Self::Readyz | Self::DeepHealth | Self::Metrics)
+        matches!(
+            self,
+            Self::Dashboard | Self::Healthz | Self::Startupz | Self::Readyz | Self::DeepHealth | Self::Metrics
+        )
     }
 }
 
