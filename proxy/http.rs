@@ -7,6 +7,8 @@ pub mod answer;
 pub mod body;
 pub mod budget;
 pub mod busy;
+pub mod client;
+pub mod download;
 pub mod exchange;
 pub mod executor;
 pub mod forward;

@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 /// A body whose next byte must come within a time. It ends with an error of kind `TimedOut` otherwise.
 #[derive(Debug)]
@@ -46,6 +46,11 @@ impl<B> Watched<B> {
     /// Begins when it is first waited for.
     pub fn new(body: B, limit: Option<Duration>) -> Self {
         Self { body, limit, deadline: None, timer: None }
+    }
+
+    /// What is watched.
+    pub fn body_mut(&mut self) -> &mut B {
+        &mut self.body
     }
 
     /// Whether time is up. The timer is not set anew for each byte: when it fires, it is set to when the last one makes it.
@@ -111,6 +116,16 @@ impl<B: Body> Upload<B> {
     }
 }
 
+impl<B> Upload<B> {
+    /// How long each byte may take.
+    pub fn limit(&self) -> Option<Duration> {
+        match self {
+            Self::Empty => None,
+            Self::Streamed(body, _) => body.limit,
+        }
+    }
+}
+
 impl<B> Body for Upload<B>
 where
     B: Body + Unpin,
@@ -142,6 +157,27 @@ where
             Self::Empty => SizeHint::with_exact(0),
             Self::Streamed(body, _) => body.size_hint(),
         }
+    }
+}
+
+/// Within the limit, which is the backend's: while the client is to send more of its body, that time does not run.
+pub async fn within<T>(
+    limit: Option<Duration>,
+    awaited: Option<&Cell<Awaited>>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let Some(limit) = limit else { return Some(future.await) };
+    let mut future = pin!(future);
+    let mut until = Instant::now() + limit;
+    loop {
+        if let Ok(result) = timeout_at(until, future.as_mut()).await {
+            return Some(result);
+        }
+        until = match awaited.map(Cell::get) {
+            Some(Awaited::Client) => Instant::now() + limit,
+            Some(Awaited::Backend(since)) if since + limit > Instant::now() => since + limit,
+            _ => return None,
+        };
     }
 }
 
@@ -194,5 +230,22 @@ mod tests {
         });
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "late");
         assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_for_an_answer_does_not_run_while_the_client_has_to_send() {
+        let (began, limit) = (Instant::now(), Duration::from_secs(30));
+        let awaited = Rc::new(Cell::new(Awaited::Client));
+        let told = Rc::clone(&awaited);
+        let upload = async move {
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            told.set(Awaited::Backend(Instant::now()));
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(within(Some(limit), Some(&awaited), upload).await, None);
+        assert_eq!(began.elapsed(), Duration::from_secs(130));
+        let began = Instant::now();
+        assert_eq!(within(Some(limit), None, std::future::pending::<()>()).await, None);
+        assert_eq!(began.elapsed(), limit);
     }
 }

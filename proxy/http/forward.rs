@@ -4,22 +4,19 @@
 //! on a warm connection that the backend had closed, before any of it was taken; or, where it may be done twice, on one that the
 //! backend closed instead of answering. What that costs a sick pool is bounded by its budget.
 
-use std::cell::{Cell, RefCell};
-use std::error::Error as _;
-use std::io;
-use std::pin::pin;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
-use hyper::http::uri::Scheme;
+use hyper::body::{Body, Bytes};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::body::{Awaited, BodyError, Upload};
+use super::body::{BodyError, Upload, within};
 use super::budget::Budget;
-use super::sender::Sender;
+use super::download::Download;
+use super::sender::{Broken, Sender};
 use super::warm::{Rule, Warm};
 use crate::config::model::Protocol;
 use crate::net::client::ClientKey;
@@ -30,8 +27,8 @@ use crate::session::Upstream;
 /// What has come of a request.
 #[derive(Debug)]
 pub struct Reached<B> {
-    /// The answer's head; its body comes on.
-    pub response: Response<Incoming>,
+    /// The answer's head; its body comes on, and then the connection is free for another request.
+    pub response: Response<Download<B>>,
     /// When it came.
     pub at: Instant,
     /// The claim on the backend, for as long as the answer takes.
@@ -42,8 +39,6 @@ pub struct Reached<B> {
     pub queue: Duration,
     /// How long the connect took; nothing, if a connection stood already.
     pub connect: Duration,
-    /// The connection, for another request when this one is over.
-    pub sender: Sender<B>,
 }
 
 /// Why there is no answer.
@@ -73,13 +68,24 @@ pub enum Failed {
 #[derive(Debug)]
 pub struct Forward<'a, B, C> {
     /// The worker's warm connections.
-    pub warm: &'a Rc<Warm<Upload<B>>>,
+    pub warm: &'a Rc<Warm<B>>,
     /// What may be tried again.
     pub budget: &'a RefCell<Budget>,
     /// Whom the choice of a backend goes by.
     pub client: ClientKey,
     /// How soon the client's turn is, if it has to wait.
     pub class: C,
+}
+
+impl From<Broken> for Failed {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Reset => Self::Reset,
+            Broken::Refused => Self::Refused,
+            Broken::Body => Self::Body,
+            Broken::BodyTimeout => Self::BodyTimeout,
+        }
+    }
 }
 
 impl<B> Reached<B> {
@@ -91,8 +97,7 @@ impl<B> Reached<B> {
 
 impl<B, C: Fn() -> Class> Forward<'_, B, C>
 where
-    B: Body + Unpin + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BodyError>,
 {
     /// Sends a request to a backend of the pool, as soon as there is a place.
@@ -104,10 +109,10 @@ where
         pool: &Arc<Pool>,
         request: Request<Upload<B>>,
         mut now: Instant,
-    ) -> Result<Reached<Upload<B>>, Failed> {
+    ) -> Result<Reached<B>, Failed> {
         self.budget.borrow_mut().note_request(now);
         let (mut grant, queue) = self.place(pool, now).await?;
-        let (mut ask, mut request) = (pool::Request::new(self.client), Some(request));
+        let (mut ask, mut request) = (pool::Request::new(self.client), request.map(Some));
         for tried in 0.. {
             let (why, lease) = match self.attempt(grant, &mut request, now).await {
                 Ok(reached) => return Ok(Reached { queue, ..reached }),
@@ -117,7 +122,7 @@ where
             // Another may have its place meanwhile.
             drop(lease);
             now = Instant::now();
-            let is_last = request.is_none() || tried >= pool.timeouts().retries;
+            let is_last = request.body().is_none() || tried >= pool.timeouts().retries;
             if is_last || !self.budget.borrow_mut().retry(now) {
                 return Err(why);
             }
@@ -148,23 +153,24 @@ where
         granted.ok_or(Failed::NoBackend)
     }
 
-    /// Sends it to one backend: first where a connection stands already, then on a fresh one. What is left of the request afterwards
-    /// may be sent to another.
+    /// Sends it to one backend: first where a connection stands already, then on a fresh one. If its body is there afterwards, it may
+    /// be sent to another.
     async fn attempt(
         &self,
         (pool, lease): Grant,
-        request: &mut Option<Request<Upload<B>>>,
+        request: &mut Request<Option<Upload<B>>>,
         now: Instant,
-    ) -> Result<Reached<Upload<B>>, (Failed, Lease)> {
+    ) -> Result<Reached<B>, (Failed, Lease)> {
         if let Some(sender) = self.warm.take(lease.backend(), now) {
-            let again = request.as_ref().and_then(copy);
+            let is_empty = matches!(request.body(), Some(Upload::Empty));
             match exchange(&pool, sender, request).await {
-                Ok((response, sender)) => return Ok(reached(response, (pool, lease), sender, Duration::ZERO)),
-                Err(Failed::Reset) if request.is_some() => {}
-                Err(Failed::Reset) if again.as_ref().is_some_and(|again| again.method().is_idempotent()) => {
-                    *request = again;
+                Ok(response) => return Ok(reached(response, (pool, lease), Duration::ZERO)),
+                Err(Failed::Reset) if request.body().is_some() => {}
+                // It may be sent twice if it does nothing more the second time (RFC 9110, 9.2.2), or if nothing was done with it.
+                Err(Failed::Reset) if is_empty && request.method().is_idempotent() => {
+                    *request.body_mut() = Some(Upload::Empty);
                 }
-                Err(Failed::Refused) if again.is_some() => *request = again,
+                Err(Failed::Refused) if is_empty => *request.body_mut() = Some(Upload::Empty),
                 Err(why) => {
                     if why == Failed::Timeout {
                         // It may be dead, or full: whoever comes next is not to share its lot.
@@ -179,20 +185,17 @@ where
             return Err((Failed::Connect, lease));
         };
         match exchange(&pool, sender, request).await {
-            Ok((response, sender)) => Ok(reached(response, (pool, lease), sender, took)),
+            Ok(response) => Ok(reached(response, (pool, lease), took)),
             Err(why) => Err((blame(&lease, why), lease)),
         }
     }
 
     /// A fresh connection, and how long that took; `None` if the backend cannot be reached.
-    async fn connect(&self, pool: &Pool, lease: &Lease) -> Option<(Sender<Upload<B>>, Duration)> {
+    async fn connect(&self, pool: &Pool, lease: &Lease) -> Option<(Sender<B>, Duration)> {
         let until = Instant::now() + pool.timeouts().connect;
         let (upstream, took) = Upstream::dial(pool, lease, None, until).await?;
         let protocol = pool.requests().protocol;
-        let sender = match upstream {
-            Upstream::Plain(stream) => Sender::begin(stream, protocol, Scheme::HTTP).await?,
-            Upstream::Encrypted(stream) => Sender::begin(stream, protocol, Scheme::HTTPS).await?,
-        };
+        let sender = Sender::begin(upstream, protocol).await?;
         if protocol == Protocol::Http2
             && let Some(shared) = sender.share()
         {
@@ -203,91 +206,30 @@ where
     }
 }
 
-fn reached<B>(response: Response<Incoming>, (pool, lease): Grant, sender: Sender<B>, connect: Duration) -> Reached<B> {
+fn reached<B>(response: Response<Download<B>>, (pool, lease): Grant, connect: Duration) -> Reached<B> {
     let at = Instant::now();
     if pool.requests().failing.contains(&response.status().as_u16()) {
         lease.failed(Failure::Status, at);
     } else {
         lease.succeeded(at);
     }
-    Reached { response, at, lease, pool, queue: Duration::ZERO, connect, sender }
+    Reached { response, at, lease, pool, queue: Duration::ZERO, connect }
 }
 
-/// The same request again, if it has no body. It may be sent twice if it does nothing more the second time (RFC 9110, 9.2.2), or if
-/// nothing was done with it.
-fn copy<B>(request: &Request<Upload<B>>) -> Option<Request<Upload<B>>> {
-    matches!(request.body(), Upload::Empty).then(|| {
-        let mut copy = Request::new(Upload::Empty);
-        *copy.method_mut() = request.method().clone();
-        *copy.uri_mut() = request.uri().clone();
-        *copy.version_mut() = request.version();
-        *copy.headers_mut() = request.headers().clone();
-        copy
-    })
-}
-
-/// Sends on one connection, and waits for the answer's head. If nothing of the request was taken, it is there again.
+/// Sends on one connection, and waits for the answer's head. If nothing of the request was taken, its body is there again.
 async fn exchange<B>(
     pool: &Pool,
-    mut sender: Sender<Upload<B>>,
-    request: &mut Option<Request<Upload<B>>>,
-) -> Result<(Response<Incoming>, Sender<Upload<B>>), Failed>
+    sender: Sender<B>,
+    request: &mut Request<Option<Upload<B>>>,
+) -> Result<Response<Download<B>>, Failed>
 where
-    B: Body + Unpin + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BodyError>,
 {
-    let Some(sent) = request.take() else { return Err(Failed::Reset) };
-    let awaited = sent.body().awaited();
-    match within(pool.timeouts().session.request, awaited.as_deref(), sender.send(sent)).await {
-        Some(Ok(response)) => Ok((response, sender)),
-        Some(Err(mut error)) => {
-            *request = error.take_message();
-            Err(match error.error() {
-                // The library had to end the connection, but the client may be who broke off.
-                error if error.is_user() => body_failed(error),
-                error if is_refusal(error) => Failed::Refused,
-                _ => Failed::Reset,
-            })
-        }
+    let awaited = request.body().as_ref().and_then(Upload::awaited);
+    match within(pool.timeouts().session.request, awaited.as_deref(), sender.send(request)).await {
+        Some(answered) => answered.map_err(Failed::from),
         None => Err(Failed::Timeout),
-    }
-}
-
-/// Whether the backend has said that it did nothing with the request (RFC 9113, 8.7): it may be sent again, whatever it is.
-fn is_refusal(error: &hyper::Error) -> bool {
-    let why = error.source().and_then(|why| why.downcast_ref::<h2::Error>());
-    why.is_some_and(|why| match why.reason() {
-        Some(h2::Reason::REFUSED_STREAM) => true,
-        // It goes away in order, and this request was not among those that it still answers.
-        Some(h2::Reason::NO_ERROR) => why.is_go_away() && why.is_remote(),
-        _ => false,
-    })
-}
-
-fn body_failed(error: &hyper::Error) -> Failed {
-    let why = error.source().and_then(|why| why.downcast_ref::<io::Error>());
-    if why.is_some_and(|why| why.kind() == io::ErrorKind::TimedOut) { Failed::BodyTimeout } else { Failed::Body }
-}
-
-/// Within the limit, which is the backend's: while the client is to send more of its body, that time does not run.
-async fn within<T>(
-    limit: Option<Duration>,
-    awaited: Option<&Cell<Awaited>>,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    let Some(limit) = limit else { return Some(future.await) };
-    let mut future = pin!(future);
-    let mut until = Instant::now() + limit;
-    loop {
-        if let Ok(result) = timeout_at(until, future.as_mut()).await {
-            return Some(result);
-        }
-        until = match awaited.map(Cell::get) {
-            Some(Awaited::Client) => Instant::now() + limit,
-            Some(Awaited::Backend(since)) if since + limit > Instant::now() => since + limit,
-            _ => return None,
-        };
     }
 }
 

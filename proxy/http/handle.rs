@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, UPGRADE};
 use hyper::http::uri::Parts;
-use hyper::{Method, Request, Response, StatusCode, Uri, Version, upgrade};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use tokio::time::{Instant, sleep};
 
 use super::Near;
@@ -40,7 +40,7 @@ use crate::session::Visitor;
 /// What a worker has for all its connections that speak HTTP.
 #[derive(Debug, Default)]
 pub struct Shared {
-    warm: Rc<Warm<Upload<Incoming>>>,
+    warm: Rc<Warm<Incoming>>,
     /// By pool.
     budgets: RefCell<BTreeMap<Name, Rc<RefCell<Budget>>>>,
 }
@@ -226,12 +226,13 @@ impl Handler {
     fn switch(
         &self,
         (wish, player): (Wish, Option<ClientKey>),
-        reached: Reached<Upload<Incoming>>,
+        reached: Reached<Incoming>,
         mut exchange: Exchange,
     ) -> Response<Reply> {
-        let Reached { mut response, at, lease, pool, queue, connect, .. } = reached;
-        let (is_websocket, backend) = (wish.is_websocket(), upgrade::on(&mut response));
-        let (mut parts, _none) = response.into_parts();
+        let Reached { response, at, lease, pool, queue, connect } = reached;
+        let (mut parts, body) = response.into_parts();
+        let Some(backend) = body.into_upstream() else { return own(Reason::NotUpgraded, exchange) };
+        let is_websocket = wish.is_websocket();
         let protocol = parts.headers.remove(UPGRADE);
         headers::strip(&mut parts.headers);
         let client = wish.grant(&mut parts, protocol);
@@ -245,19 +246,18 @@ impl Handler {
     }
 
     /// The answer as the client gets it.
-    fn pass(&self, reached: Reached<Upload<Incoming>>, mut exchange: Exchange) -> Response<Reply> {
-        let Reached { response, at, lease, pool, queue, connect, sender } = reached;
+    fn pass(&self, reached: Reached<Incoming>, mut exchange: Exchange) -> Response<Reply> {
+        let Reached { response, at, lease, pool, queue, connect } = reached;
         let (rule, idle) = (Rule::from(pool.requests()), pool.timeouts().session.idle);
         let source = Source { pool, backend: Arc::clone(lease.backend()), queue, connect };
         exchange.answered(response.status(), source, at);
         let (mut parts, body) = response.into_parts();
-        let stays = !parts.headers.get_all(CONNECTION).iter().any(|value| headers::lists(value, "close"));
         headers::strip(&mut parts.headers);
         parts.version = Version::HTTP_11;
         self.traffic.answers_within(idle);
         let body = Watched::new(body, idle);
         let warm = Rc::clone(&self.shared.warm);
-        let afterwards = Afterwards { exchange, lease, sender: stays.then_some(sender), warm, rule };
+        let afterwards = Afterwards { exchange, lease, warm, rule };
         Response::from_parts(parts, Reply::passed(body, Box::new(afterwards)))
     }
 }

@@ -8,9 +8,9 @@ use http_body_util::Full;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::time::Instant;
 
-use super::body::{BodyError, Upload, Watched};
+use super::body::{BodyError, Watched};
+use super::download::Download;
 use super::exchange::Exchange;
-use super::sender::Sender;
 use super::warm::{Rule, Warm};
 use crate::pool::Lease;
 
@@ -20,7 +20,7 @@ pub enum Reply {
     /// This proxy's own words.
     Own(Full<Bytes>, Box<Exchange>),
     /// A backend's, and what there is to be done when it is over.
-    Passed(Watched<Incoming>, Box<Afterwards>),
+    Passed(Watched<Download<Incoming>>, Box<Afterwards>),
 }
 
 /// What stands for as long as an answer takes.
@@ -30,19 +30,17 @@ pub struct Afterwards {
     pub exchange: Exchange,
     /// The claim on its backend.
     pub lease: Lease,
-    /// The connection to it, to be kept warm.
-    pub sender: Option<Sender<Upload<Incoming>>>,
-    /// Where.
-    pub warm: Rc<Warm<Upload<Incoming>>>,
+    /// Where the connection to it is kept warm.
+    pub warm: Rc<Warm<Incoming>>,
     /// How.
     pub rule: Rule,
 }
 
 impl Afterwards {
     /// The answer is over, in order.
-    fn complete(&mut self) {
+    fn complete(&mut self, body: &mut Download<Incoming>) {
         self.exchange.complete();
-        if let Some(sender) = self.sender.take() {
+        if let Some(sender) = body.release() {
             self.warm.keep(self.lease.backend(), sender, self.rule, Instant::now());
         }
     }
@@ -50,9 +48,9 @@ impl Afterwards {
 
 impl Reply {
     /// A backend's body; one without bytes is over at once.
-    pub fn passed(body: Watched<Incoming>, mut afterwards: Box<Afterwards>) -> Self {
+    pub fn passed(mut body: Watched<Download<Incoming>>, mut afterwards: Box<Afterwards>) -> Self {
         if body.is_end_stream() {
-            afterwards.complete();
+            afterwards.complete(body.body_mut());
         }
         Self::Passed(body, afterwards)
     }
@@ -76,12 +74,12 @@ impl Body for Reply {
                 let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
                 match &frame {
                     Some(Ok(frame)) => afterwards.exchange.passed(frame.data_ref().map_or(0, Bytes::len)),
-                    None => afterwards.complete(),
+                    None => afterwards.complete(body.body_mut()),
                     Some(Err(_broken)) => {}
                 }
                 // The library does not ask again when it knows that there is no more.
                 if body.is_end_stream() {
-                    afterwards.complete();
+                    afterwards.complete(body.body_mut());
                 }
                 Poll::Ready(frame)
             }

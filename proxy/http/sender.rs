@@ -1,86 +1,103 @@
 //! A connection to a backend, as requests are sent on it.
 
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::{TrySendError, http1, http2};
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
-use hyper::http::uri::{Authority, Parts, PathAndQuery, Scheme};
+use std::error::Error;
+use std::io;
+
+use hyper::body::{Body, Bytes};
+use hyper::client::conn::http2;
+use hyper::header::{HOST, TRANSFER_ENCODING};
+use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::spawn_local;
 
-use super::body::BodyError;
+use super::body::{BodyError, Upload};
+use super::client::{self, Connection};
+use super::download::Download;
 use super::executor::OnThisThread;
 use super::pieces::Joined;
 use crate::config::model::Protocol;
-
-/// Bytes of an answer that are taken from a backend at once. The library would read up to 400 KiB, and hold that three times over
-/// for a client that does not read.
-const BUFFER_MAX: usize = 64 * 1024;
+use crate::session::Upstream;
 
 /// Sends requests on one connection.
 #[derive(Debug)]
 pub enum Sender<B> {
     /// One after the other.
-    Http1(http1::SendRequest<B>),
+    Http1(Box<Connection<Upstream, B>>),
     /// Many at once; with what their targets begin with.
-    Http2(http2::SendRequest<B>, Scheme),
+    Http2(http2::SendRequest<Upload<B>>, Scheme),
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// The backend closed the connection, or said what is no answer.
+    Reset,
+    /// It said that it has done nothing with the request (HTTP/2).
+    Refused,
+    /// The request's body broke off.
+    Body,
+    /// The request's body did not come on in time.
+    BodyTimeout,
 }
 
 impl<B> Sender<B>
 where
-    B: Body + Unpin + 'static,
-    B::Data: Send,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BodyError>,
 {
-    /// Begins to speak on a connection, which is left to a task of its own and ends when nobody sends on it any more. `None` if it
-    /// broke.
-    pub async fn begin<S>(stream: S, protocol: Protocol, scheme: Scheme) -> Option<Self>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let io = TokioIo::new(Joined(stream));
-        // Whoever sends hears of what went wrong.
-        match protocol {
-            Protocol::Http1 => {
-                let (sender, connection) = http1::Builder::new().max_buf_size(BUFFER_MAX).handshake(io).await.ok()?;
-                spawn_local(async move { drop(connection.with_upgrades().await) });
-                Some(Self::Http1(sender))
-            }
-            Protocol::Http2 => {
-                let (sender, connection) =
-                    http2::Builder::new(OnThisThread).timer(TokioTimer::new()).handshake(io).await.ok()?;
-                spawn_local(async move { drop(connection.await) });
-                Some(Self::Http2(sender, scheme))
-            }
+    /// Begins to speak on a connection. `None` if it broke.
+    pub async fn begin(upstream: Upstream, protocol: Protocol) -> Option<Self> {
+        if protocol == Protocol::Http1 {
+            return Some(Self::Http1(Box::new(Connection::new(upstream))));
         }
+        let scheme = if matches!(upstream, Upstream::Plain(_)) { Scheme::HTTP } else { Scheme::HTTPS };
+        let io = TokioIo::new(Joined(upstream));
+        let (sender, connection) =
+            http2::Builder::new(OnThisThread).timer(TokioTimer::new()).handshake(io).await.ok()?;
+        // It ends when nobody sends on it any more. Whoever sends hears of what went wrong.
+        spawn_local(async move { drop(connection.await) });
+        Some(Self::Http2(sender, scheme))
     }
 
     /// Sends a request, and waits for the head of the answer.
     ///
     /// # Errors
-    /// The connection broke. The request comes back if nothing of it was taken.
-    pub async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, TrySendError<Request<B>>> {
+    /// There is none. If nothing of the request was taken, its body is there again.
+    pub async fn send(self, request: &mut Request<Option<Upload<B>>>) -> Result<Response<Download<B>>, Broken> {
         match self {
-            Self::Http1(sender) => sender.try_send_request(with_host_and_length(request)).await,
-            Self::Http2(sender, scheme) => sender.try_send_request(with_whole_target(request, scheme)).await,
+            Self::Http1(mut connection) => {
+                let head = connection.send(request).await?;
+                Ok(head.map(|()| Download::Http1(Some(connection))))
+            }
+            Self::Http2(mut sender, scheme) => {
+                let Some(body) = request.body_mut().take() else { return Err(Broken::Reset) };
+                let sent = with_whole_target(request, &scheme).map(|()| body);
+                match sender.try_send_request(sent).await {
+                    Ok(response) => Ok(response.map(|body| Download::Http2(body, Some(Self::Http2(sender, scheme))))),
+                    Err(mut error) => {
+                        *request.body_mut() = error.take_message().map(Request::into_body);
+                        Err(Broken::of(&error.into_error()))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the connection is gone.
+    pub fn is_closed(&mut self) -> bool {
+        match self {
+            Self::Http1(connection) => connection.is_closed(),
+            Self::Http2(sender, _) => sender.is_closed(),
         }
     }
 }
 
 impl<B> Sender<B> {
-    /// Whether the connection is gone.
-    pub fn is_closed(&self) -> bool {
-        match self {
-            Self::Http1(sender) => sender.is_closed(),
-            Self::Http2(sender, _) => sender.is_closed(),
-        }
-    }
-
     /// Whether a request can be sent now.
     pub fn is_ready(&self) -> bool {
         match self {
-            Self::Http1(sender) => sender.is_ready(),
+            Self::Http1(_) => true,
             Self::Http2(sender, _) => sender.is_ready(),
         }
     }
@@ -94,38 +111,59 @@ impl<B> Sender<B> {
     }
 }
 
-/// In HTTP/1.1 the host is a header; a request that comes back from a connection of HTTP/2 has it in its target. And what the
-/// library would leave out, for it takes the methods that seldom have a body as if they never had one.
-fn with_host_and_length<B: Body>(mut request: Request<B>) -> Request<B> {
-    *request.version_mut() = Version::HTTP_11;
-    if let Some(authority) = request.uri().authority()
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        request.headers_mut().insert(HOST, host);
-        let mut target = Parts::default();
-        target.path_and_query = std::mem::take(request.uri_mut()).into_parts().path_and_query;
-        *request.uri_mut() = Uri::from_parts(target).unwrap_or_default();
+impl Broken {
+    /// What the library says of HTTP/2.
+    fn of(error: &hyper::Error) -> Self {
+        match error.source() {
+            // It had to end the request, but the client may be who broke off.
+            Some(why) if error.is_user() => Self::of_body(why),
+            Some(why) if why.downcast_ref().is_some_and(is_refusal) => Self::Refused,
+            _ => Self::Reset,
+        }
     }
-    let is_unknown = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
-    if is_unknown && !request.headers().contains_key(CONTENT_LENGTH) {
-        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+
+    fn of_body(why: &(dyn Error + 'static)) -> Self {
+        let is_late = why.downcast_ref::<io::Error>().is_some_and(|why| why.kind() == io::ErrorKind::TimedOut);
+        if is_late { Self::BodyTimeout } else { Self::Body }
     }
-    request
 }
 
-/// In HTTP/2 the host is part of the target (RFC 9113, 8.3.1).
-fn with_whole_target<B>(mut request: Request<B>, scheme: &Scheme) -> Request<B> {
-    *request.version_mut() = Version::HTTP_2;
-    request.headers_mut().remove(TRANSFER_ENCODING);
-    let Some(host) = request.headers_mut().remove(HOST) else { return request };
+impl From<client::Broken> for Broken {
+    fn from(broken: client::Broken) -> Self {
+        match broken {
+            client::Broken::Reset => Self::Reset,
+            client::Broken::Body(why) => Self::of_body(&*why),
+        }
+    }
+}
+
+/// Whether the backend has said that it did nothing with the request (RFC 9113, 8.7): it may be sent again, whatever it is.
+fn is_refusal(why: &h2::Error) -> bool {
+    match why.reason() {
+        Some(h2::Reason::REFUSED_STREAM) => true,
+        // It goes away in order, and this request was not among those that it still answers.
+        Some(h2::Reason::NO_ERROR) => why.is_go_away() && why.is_remote(),
+        _ => false,
+    }
+}
+
+/// A request's head as HTTP/2 has it: the host is part of the target (RFC 9113, 8.3.1).
+fn with_whole_target<T>(request: &Request<T>, scheme: &Scheme) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = request.method().clone();
+    *head.version_mut() = Version::HTTP_2;
+    *head.uri_mut() = request.uri().clone();
+    *head.headers_mut() = request.headers().clone();
+    head.headers_mut().remove(TRANSFER_ENCODING);
+    let Some(host) = head.headers_mut().remove(HOST) else { return head };
     if let Ok(authority) = Authority::try_from(host.as_bytes()) {
-        let mut target = std::mem::take(request.uri_mut()).into_parts();
+        let mut target = std::mem::take(head.uri_mut()).into_parts();
         target.scheme = Some(scheme.clone());
         target.authority = Some(authority);
         target.path_and_query = target.path_and_query.or_else(|| Some(PathAndQuery::from_static("/")));
-        *request.uri_mut() = Uri::from_parts(target).unwrap_or_default();
+        *head.uri_mut() = Uri::from_parts(target).unwrap_or_default();
     }
-    request
+    head
 }
 
 #[cfg(test)]
@@ -135,15 +173,9 @@ mod tests {
     #[test]
     fn http2_has_the_host_in_the_target() {
         let request = Request::get("/rooms?x=1").header("host", "a.example:8080").body(()).unwrap();
-        let request = with_whole_target(request, &Scheme::HTTPS);
-        assert_eq!(request.uri(), "https://a.example:8080/rooms?x=1");
-        assert!(request.headers().is_empty() && request.version() == Version::HTTP_2);
-        // What comes back untaken is sent again.
-        let request = with_whole_target(request, &Scheme::HTTPS);
-        assert_eq!(request.uri(), "https://a.example:8080/rooms?x=1");
-        // To a pool that stands in, which speaks HTTP/1.1.
-        let request = with_host_and_length(request.map(|()| http_body_util::Empty::<hyper::body::Bytes>::new()));
-        assert_eq!((request.uri().to_string().as_str(), request.version()), ("/rooms?x=1", Version::HTTP_11));
-        assert_eq!(request.headers()[HOST], "a.example:8080");
+        let head = with_whole_target(&request, &Scheme::HTTPS);
+        assert_eq!(head.uri(), "https://a.example:8080/rooms?x=1");
+        assert!(head.headers().is_empty() && head.version() == Version::HTTP_2);
+        assert_eq!(request.headers()[HOST], "a.example:8080", "to be sent again, maybe by HTTP/1.1");
     }
 }

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::{Body, Bytes};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::body::BodyError;
 use super::sender::Sender;
 use crate::config::model::Requests;
 use crate::pool::Backend;
@@ -50,18 +52,17 @@ struct Kept<B> {
     until: Instant,
 }
 
-impl<B> Warm<B> {
-    /// None yet.
-    pub fn new() -> Self {
-        Self { kept: RefCell::default(), begun: Notify::new() }
-    }
-
+impl<B> Warm<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BodyError>,
+{
     /// The connection to this backend that was used last, if there is one that can be used now.
     pub fn take(&self, backend: &Arc<Backend>, now: Instant) -> Option<Sender<B>> {
         let mut kept = self.kept.borrow_mut();
         let of_backend = kept.get_mut(&Arc::as_ptr(backend))?;
         for at in (0..of_backend.len()).rev() {
-            let Kept { sender, until, .. } = &of_backend[at];
+            let Kept { sender, until, .. } = &mut of_backend[at];
             if *until <= now || sender.is_closed() {
                 of_backend.remove(at);
             } else if sender.is_ready() {
@@ -73,14 +74,15 @@ impl<B> Warm<B> {
     }
 
     /// Keeps a connection for later, if there is room. One that is shared is kept once.
-    pub fn keep(&self, backend: &Arc<Backend>, sender: Sender<B>, rule: Rule, now: Instant) {
+    pub fn keep(&self, backend: &Arc<Backend>, mut sender: Sender<B>, rule: Rule, now: Instant) {
         if sender.is_closed() || rule.connections == 0 {
             return;
         }
         let mut kept = self.kept.borrow_mut();
         let of_backend = kept.entry(Arc::as_ptr(backend)).or_default();
         if sender.share().is_some()
-            && let Some(shared) = of_backend.iter_mut().rev().find(|kept| !kept.sender.is_closed())
+            && let Some(shared) =
+                of_backend.iter_mut().rev().find_map(|kept| (!kept.sender.is_closed()).then_some(kept))
         {
             shared.until = now + rule.timeout;
             return;
@@ -104,7 +106,7 @@ impl<B> Warm<B> {
     /// Closes those whose time is over, or whose backends have closed them. To be called now and then.
     pub fn sweep(&self, now: Instant) {
         self.kept.borrow_mut().retain(|_, of_backend| {
-            of_backend.retain(|kept| kept.until > now && !kept.sender.is_closed());
+            of_backend.retain_mut(|kept| kept.until > now && !kept.sender.is_closed());
             !of_backend.is_empty()
         });
     }
@@ -124,32 +126,27 @@ impl<B> Warm<B> {
 
 impl<B> Default for Warm<B> {
     fn default() -> Self {
-        Self::new()
+        Self { kept: RefCell::default(), begun: Notify::new() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use http_body_util::Empty;
-    use hyper::body::Bytes;
-    use hyper::client::conn::http1::handshake;
-    use hyper_util::rt::TokioIo;
-    use tokio::io::{DuplexStream, duplex};
-    use tokio::task::{LocalSet, spawn_local, yield_now};
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::http::client::Connection;
     use crate::pool::tests::{plain, pool};
+    use crate::session::Upstream;
 
     const RULE: Rule = Rule { connections: 2, timeout: Duration::from_secs(60) };
 
-    async fn connection() -> (DuplexStream, Sender<Empty<Bytes>>) {
-        let (far, near) = duplex(1000);
-        let (sender, connection) = handshake(TokioIo::new(near)).await.unwrap();
-        spawn_local(connection);
-        // Its task has to be there once before it is ready.
-        yield_now().await;
-        yield_now().await;
-        (far, Sender::Http1(sender))
+    async fn connection() -> (TcpStream, Sender<Empty<Bytes>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        (far, Sender::Http1(Box::new(Connection::new(Upstream::Plain(near)))))
     }
 
     fn backends() -> [Arc<Backend>; 2] {
@@ -157,52 +154,52 @@ mod tests {
         [0, 1].map(|index: usize| Arc::clone(&pool.members()[index].backend))
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn connections_are_kept_for_their_backend_within_bounds_and_time() {
-        LocalSet::new()
-            .run_until(async {
-                let ([one, other], warm, now) = (backends(), Warm::new(), Instant::now());
-                let mut far = Vec::new();
-                for _ in 0..3 {
-                    let (end, sender) = connection().await;
-                    far.push(end);
-                    warm.keep(&one, sender, RULE, now);
-                }
-                assert_eq!(warm.count(), 3);
-                warm.sweep(now + SURPLUS_TIMEOUT);
-                assert_eq!(warm.count(), 2, "the third was kept for a moment");
-                assert!(warm.take(&other, now).is_none());
-                assert!(warm.take(&one, now).is_some());
-                assert!(warm.take(&one, now + RULE.timeout).is_none(), "too old");
-                assert_eq!(warm.count(), 0);
-            })
-            .await;
+        let ([one, other], warm, now) = (backends(), Warm::default(), Instant::now());
+        let mut far = Vec::new();
+        for _ in 0..3 {
+            let (end, sender) = connection().await;
+            far.push(end);
+            warm.keep(&one, sender, RULE, now);
+        }
+        assert_eq!(warm.count(), 3);
+        warm.sweep(now + SURPLUS_TIMEOUT);
+        assert_eq!(warm.count(), 2, "the third was kept for a moment");
+        assert!(warm.take(&other, now).is_none());
+        assert!(warm.take(&one, now).is_some());
+        assert!(warm.take(&one, now + RULE.timeout).is_none(), "too old");
+        assert_eq!(warm.count(), 0);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_the_backend_has_closed_is_not_used() {
-        LocalSet::new()
-            .run_until(async {
-                let ([one, _], warm, now) = (backends(), Warm::new(), Instant::now());
-                let (far, sender) = connection().await;
-                warm.keep(&one, sender, RULE, now);
-                drop(far);
-                yield_now().await;
-                yield_now().await;
-                assert!(warm.take(&one, now).is_none());
-                let (_far, sender) = connection().await;
-                warm.keep(&one, sender, Rule { connections: 0, ..RULE }, now);
-                assert_eq!(warm.count(), 0);
+    #[tokio::test]
+    async fn what_the_backend_has_closed_or_spoken_on_is_not_used() {
+        let ([one, _], warm, now) = (backends(), Warm::default(), Instant::now());
+        let (_far, sender) = connection().await;
+        warm.keep(&one, sender, Rule { connections: 0, ..RULE }, now);
+        assert_eq!(warm.count(), 0);
+        for is_closed in [true, false] {
+            for is_swept in [true, false] {
                 let (far, sender) = connection().await;
                 warm.keep(&one, sender, RULE, now);
                 warm.sweep(now);
                 assert_eq!(warm.count(), 1);
-                drop(far);
-                yield_now().await;
-                yield_now().await;
-                warm.sweep(now);
+                let _far = if is_closed {
+                    drop(far);
+                    None
+                } else {
+                    far.try_write(b"HTTP/1.1 408 Request Timeout\r\n\r\n").unwrap();
+                    Some(far)
+                };
+                // What the kernel knows is heard of when this thread waits for the next time.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                if is_swept {
+                    warm.sweep(now);
+                } else {
+                    assert!(warm.take(&one, now).is_none());
+                }
                 assert_eq!(warm.count(), 0);
-            })
-            .await;
+            }
+        }
     }
 }

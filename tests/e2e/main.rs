@@ -9,6 +9,7 @@ mod support;
 
 mod admin;
 mod admission;
+mod answers;
 mod api;
 mod api_attacks;
 mod api_events;

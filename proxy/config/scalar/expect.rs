@@ -44,7 +44,7 @@ pub fn bytes(text: &str) -> Result<Vec<u8>, ExpectError> {
 }
 
 impl Expect {
-    /// Reads a prefix as [`bytes`] does, or a regular expression behind `regex:`.
+    /// Reads a prefix as [`bytes()`] does, or a regular expression behind `regex:`.
     ///
     /// # Errors
     /// It is none, or the prefix is empty.

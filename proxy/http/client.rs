@@ -1,0 +1,254 @@
+//! HTTP/1.1 toward a backend: one connection, on which one request goes out after the other.
+//!
+//! Whoever sends a request does it all himself, in his own task: he writes it, and reads its answer when somebody wants more of it.
+//! Nothing stands behind a connection, so that there is nothing to be woken, and one that is dropped is closed. Only where an answer
+//! comes before its request has been sent to the end does the rest of that go on in a task of its own: it is not to wait for who
+//! reads the answer.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::{Method, Request, Response};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, split};
+use tokio::task::{AbortHandle, spawn_local};
+
+pub mod answer;
+pub mod decoder;
+mod outgoing;
+
+use self::answer::{Answer, Malformed};
+use self::decoder::{Decoder, Part};
+use self::outgoing::{Outgoing, Stopped};
+use super::body::{BodyError, Upload, within};
+
+/// A connection to a backend.
+#[derive(Debug)]
+pub struct Connection<S, B> {
+    side: Side<S>,
+    /// What has been read, and is not taken yet.
+    input: Bytes,
+    /// Where more is read to.
+    room: BytesMut,
+    /// How much room there is to be.
+    room_size: usize,
+    /// What is left of the request.
+    outgoing: Option<Outgoing<B>>,
+    /// What is left of the answer.
+    decoder: Decoder,
+    /// Another request may be sent behind this one.
+    stays: bool,
+}
+
+#[derive(Debug)]
+enum Side<S> {
+    Whole(S),
+    /// The other half is where the rest of a request is sent.
+    Reading(ReadHalf<S>, Rest),
+    Gone,
+}
+
+/// The rest of a request, which goes on after its answer has begun: as long as somebody reads that, and from then on only if the
+/// backend has not said that it closes the connection.
+#[derive(Debug)]
+struct Rest {
+    task: AbortHandle,
+    outlives_answer: bool,
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if !self.outlives_answer {
+            self.task.abort();
+        }
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Broken {
+    /// The backend closed the connection, or said what is no answer.
+    Reset,
+    /// The request's body broke off.
+    Body(BodyError),
+}
+
+/// Bytes that are read at once: at first, because that takes most answers, and when there were more of them.
+const ROOM_MIN: usize = 4 * 1024;
+const ROOM_MAX: usize = 64 * 1024;
+
+impl<S, B> Connection<S, B>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BodyError>,
+{
+    /// On a stream that has just been opened.
+    pub fn new(stream: S) -> Self {
+        Self {
+            side: Side::Whole(stream),
+            input: Bytes::new(),
+            room: BytesMut::new(),
+            room_size: ROOM_MIN,
+            outgoing: None,
+            decoder: Decoder::length(0),
+            stays: true,
+        }
+    }
+
+    /// Whether the backend has closed it, or said something unasked, while it had nothing to do: as far as is known without asking
+    /// the kernel.
+    pub fn is_closed(&mut self) -> bool {
+        let Side::Whole(stream) = &mut self.side else { return true };
+        let mut byte = [0];
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_ready()
+    }
+
+    /// Whether another request may be sent on it: the last one has been, and its answer has been read, both to the end.
+    pub fn is_free(&self) -> bool {
+        let is_sent = self.outgoing.is_none() && matches!(self.side, Side::Whole(_));
+        self.stays && is_sent && self.decoder.is_over() && self.input.is_empty()
+    }
+
+    /// Sends a request, and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// There is none. If nothing of the request has left this place, its body is there again.
+    pub async fn send(&mut self, request: &mut Request<Option<Upload<B>>>) -> Result<Response<()>, Broken> {
+        let Some(body) = request.body_mut().take() else { return Err(Broken::Reset) };
+        self.outgoing = Some(Outgoing::new(request, body));
+        (self.stays, self.room_size) = (true, ROOM_MIN);
+        let answered = poll_fn(|cx| self.poll_answer(cx, request.method())).await;
+        if answered.is_err() {
+            self.stays = false;
+            *request.body_mut() = self.outgoing.take().and_then(Outgoing::into_untaken);
+        }
+        answered
+    }
+
+    /// The stream, and what was read of what comes behind the answer; `None` if the request has not been sent to its end.
+    pub fn into_parts(self) -> Option<(S, Bytes)> {
+        match self.side {
+            Side::Whole(stream) => Some((stream, self.input)),
+            Side::Reading(..) | Side::Gone => None,
+        }
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>, asked: &Method) -> Poll<Result<Response<()>, Broken>> {
+        self.poll_send(cx)?;
+        loop {
+            let answer = answer::take(&mut self.input, asked).map_err(|Malformed| Broken::Reset)?;
+            if let Some(Answer { head, body, stays }) = answer {
+                self.decoder = body;
+                self.stays &= stays;
+                self.send_rest_apart();
+                self.note_end();
+                return Poll::Ready(Ok(head));
+            }
+            if ready!(self.poll_input(cx)).map_err(|_broken| Broken::Reset)? == 0 {
+                return Poll::Ready(Err(Broken::Reset));
+            }
+        }
+    }
+
+    /// Sends what there is of the request.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
+        let (Side::Whole(stream), Some(outgoing)) = (&mut self.side, &mut self.outgoing) else { return Ok(()) };
+        match outgoing.poll_send(stream, cx) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(Stopped::Body(why))) => return Err(Broken::Body(why)),
+            Poll::Ready(Err(Stopped::Refused)) if outgoing.is_untaken() => return Err(Broken::Reset),
+            // It may have answered all the same.
+            Poll::Ready(Err(Stopped::Refused)) => self.stays = false,
+        }
+        self.outgoing = None;
+        Ok(())
+    }
+
+    /// Leaves what has not been sent of the request to a task of its own.
+    fn send_rest_apart(&mut self) {
+        let Some(mut outgoing) = self.outgoing.take() else { return };
+        let Side::Whole(stream) = mem::replace(&mut self.side, Side::Gone) else { return };
+        let (reading, mut writing) = split(stream);
+        let task = spawn_local(async move {
+            let (limit, awaited) = outgoing.patience();
+            let rest = poll_fn(|cx| outgoing.poll_send(&mut writing, cx));
+            if !matches!(within(limit, awaited.as_deref(), rest).await, Some(Ok(()))) {
+                // The backend is to see that this is not all.
+                _ = writing.shutdown().await;
+            }
+        });
+        self.side = Side::Reading(reading, Rest { task: task.abort_handle(), outlives_answer: false });
+    }
+
+    /// The answer may be over now.
+    fn note_end(&mut self) {
+        if let Side::Reading(_, rest) = &mut self.side {
+            rest.outlives_answer = self.stays && self.decoder.is_over();
+        }
+    }
+
+    /// Reads more, and returns how much that is.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.room.capacity() == 0 {
+            self.room.reserve(self.room_size);
+        }
+        let read = ready!(match &mut self.side {
+            Side::Whole(stream) => pin!(stream.read_buf(&mut self.room)).poll(cx),
+            Side::Reading(half, _) => pin!(half.read_buf(&mut self.room)).poll(cx),
+            Side::Gone => Poll::Ready(Ok(0)),
+        })?;
+        if read >= self.room_size {
+            self.room_size = ROOM_MAX.min(read * 2);
+        }
+        let new = mem::take(&mut self.room);
+        self.input = if self.input.is_empty() { new.freeze() } else { [&self.input[..], &new].concat().into() };
+        Poll::Ready(Ok(read))
+    }
+}
+
+/// The body of the answer.
+impl<S, B> Body for Connection<S, B>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BodyError>,
+{
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let malformed = |Malformed| io::Error::from(io::ErrorKind::InvalidData);
+        loop {
+            let this = &mut *self;
+            let part = this.decoder.next(&mut this.input).map_err(malformed)?;
+            this.note_end();
+            match part {
+                Part::Content(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Part::Trailers(trailers) => return Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+                Part::End => return Poll::Ready(None),
+                Part::Missing => {}
+            }
+            if ready!(this.poll_input(cx))? == 0 {
+                this.decoder.close().map_err(malformed)?;
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.decoder.is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.decoder.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;
