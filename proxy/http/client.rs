@@ -7,7 +7,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -32,10 +32,10 @@ pub struct Connection<S, B> {
     side: Side<S>,
     /// What has been read, and is not taken yet.
     input: Bytes,
-    /// Where more is read to.
+    /// Where more is read to, if there is much.
     room: BytesMut,
-    /// How much room there is to be.
-    room_size: usize,
+    /// Whether there is: the last read brought so much.
+    is_rich: bool,
     /// What is left of the request.
     outgoing: Option<Outgoing<B>>,
     /// What is left of the answer.
@@ -77,9 +77,11 @@ pub enum Broken {
     Body(BodyError),
 }
 
-/// Bytes that are read at once: at first, because that takes most answers, and when there were more of them.
-const ROOM_MIN: usize = 4 * 1024;
-const ROOM_MAX: usize = 64 * 1024;
+/// Bytes that are read at once, and kept in as much memory as they need: most answers are no longer.
+const FEW: usize = 8 * 1024;
+
+/// Bytes that are read at once behind a read that was full: kept where they are read, as copying them would cost more.
+const MANY: usize = 64 * 1024;
 
 impl<S, B> Connection<S, B>
 where
@@ -93,7 +95,7 @@ where
             side: Side::Whole(stream),
             input: Bytes::new(),
             room: BytesMut::new(),
-            room_size: ROOM_MIN,
+            is_rich: false,
             outgoing: None,
             decoder: Decoder::length(0),
             stays: true,
@@ -103,10 +105,8 @@ where
     /// Whether the backend has closed it, or said something unasked, while it had nothing to do: as far as is known without asking
     /// the kernel.
     pub fn is_closed(&mut self) -> bool {
-        let Side::Whole(stream) = &mut self.side else { return true };
-        let mut byte = [0];
         let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_ready()
+        Pin::new(&mut self.side).poll_read(&mut cx, &mut ReadBuf::new(&mut [0])).is_ready()
     }
 
     /// Whether another request may be sent on it: the last one has been, and its answer has been read, both to the end.
@@ -122,7 +122,7 @@ where
     pub async fn send(&mut self, request: &mut Request<Option<Upload<B>>>) -> Result<Response<()>, Broken> {
         let Some(body) = request.body_mut().take() else { return Err(Broken::Reset) };
         self.outgoing = Some(Outgoing::new(request, body));
-        (self.stays, self.room_size) = (true, ROOM_MIN);
+        (self.stays, self.is_rich) = (true, false);
         let answered = poll_fn(|cx| self.poll_answer(cx, request.method())).await;
         if answered.is_err() {
             self.stays = false;
@@ -196,20 +196,36 @@ where
 
     /// Reads more, and returns how much that is.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.room.capacity() == 0 {
-            self.room.reserve(self.room_size);
-        }
-        let read = ready!(match &mut self.side {
-            Side::Whole(stream) => pin!(stream.read_buf(&mut self.room)).poll(cx),
-            Side::Reading(half, _) => pin!(half.read_buf(&mut self.room)).poll(cx),
-            Side::Gone => Poll::Ready(Ok(0)),
-        })?;
-        if read >= self.room_size {
-            self.room_size = ROOM_MAX.min(read * 2);
-        }
-        let new = mem::take(&mut self.room);
-        self.input = if self.input.is_empty() { new.freeze() } else { [&self.input[..], &new].concat().into() };
+        let read = if self.is_rich {
+            self.room.reserve(MANY);
+            let read = ready!(pin!(self.side.read_buf(&mut self.room)).poll(cx))?;
+            let new = mem::take(&mut self.room);
+            self.input = if self.input.is_empty() { new.freeze() } else { [&self.input[..], &new].concat().into() };
+            read
+        } else {
+            let mut room = [MaybeUninit::uninit(); FEW];
+            let mut room = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.side).poll_read(cx, &mut room))?;
+            let new = room.filled();
+            self.input = if self.input.is_empty() {
+                Bytes::copy_from_slice(new)
+            } else {
+                [&self.input[..], new].concat().into()
+            };
+            new.len()
+        };
+        self.is_rich = read >= FEW;
         Poll::Ready(Ok(read))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Side<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Whole(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Reading(half, _) => Pin::new(half).poll_read(cx, buffer),
+            Self::Gone => Poll::Ready(Ok(())),
+        }
     }
 }
 

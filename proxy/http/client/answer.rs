@@ -32,19 +32,35 @@ pub(super) const HEADERS_MAX: usize = 100;
 /// Bytes of its head.
 const HEAD_MAX: usize = 64 * 1024;
 
+/// What a head says of what follows it.
+#[derive(Debug, Default)]
+struct Said {
+    is_1_1: bool,
+    /// The length, and how often it is said.
+    length: Option<u64>,
+    lengths: usize,
+    /// Codings, and whether the last of them is known here.
+    codings: usize,
+    is_chunked: bool,
+    /// One of them contradicts another, or is none.
+    is_malformed: bool,
+    closes: bool,
+    keeps_alive: bool,
+}
+
 /// Takes the head of the answer to a request of this method, when all of it has come. Those that only say that another one will come
 /// (1xx) are passed over; but one that changes the protocol is an answer.
 ///
 /// # Errors
 /// It is none.
 pub fn take(input: &mut Bytes, asked: &Method) -> Result<Option<Answer>, Malformed> {
-    while let Some((head, length, is_1_1)) = parse(input)? {
+    while let Some((head, length, said)) = parse(input)? {
         skip(input, length);
         let status = head.status();
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             continue;
         }
-        return understand(head, is_1_1, asked).map(Some);
+        return said.understand(head, asked).map(Some);
     }
     Ok(None)
 }
@@ -57,8 +73,8 @@ pub(super) fn skip(input: &mut Bytes, length: usize) {
     }
 }
 
-/// The head that the input begins with, its length, and whether its version is 1.1.
-fn parse(input: &Bytes) -> Result<Option<(Response<()>, usize, bool)>, Malformed> {
+/// The head that the input begins with, its length, and what it says.
+fn parse(input: &Bytes) -> Result<Option<(Response<()>, usize, Said)>, Malformed> {
     let mut fields = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut parsed = httparse::Response::new(&mut []);
     let parser = ParserConfig::default();
@@ -75,67 +91,73 @@ fn parse(input: &Bytes) -> Result<Option<(Response<()>, usize, bool)>, Malformed
         let reason = ReasonPhrase::try_from(reason.as_bytes()).map_err(|_invalid| Malformed)?;
         head.extensions_mut().insert(reason);
     }
-    *head.headers_mut() = collect(input, parsed.headers)?;
-    Ok(Some((head, length, parsed.version == Some(1))))
+    let mut said = Said { is_1_1: parsed.version == Some(1), ..Said::default() };
+    *head.headers_mut() = collect(input, parsed.headers, |name, value| said.note(name, value))?;
+    Ok(Some((head, length, said)))
 }
 
-/// Fields as a map. Their values go on standing where they were read.
-pub(super) fn collect(input: &Bytes, fields: &[httparse::Header<'_>]) -> Result<HeaderMap, Malformed> {
+/// Fields as a map, each of them noted. Their values go on standing where they were read.
+pub(super) fn collect(
+    input: &Bytes,
+    fields: &[httparse::Header<'_>],
+    mut note: impl FnMut(&HeaderName, &HeaderValue),
+) -> Result<HeaderMap, Malformed> {
     let mut headers = HeaderMap::with_capacity(fields.len());
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_invalid| Malformed)?;
         let value = HeaderValue::from_maybe_shared(input.slice_ref(field.value)).map_err(|_invalid| Malformed)?;
+        note(&name, &value);
         headers.append(name, value);
     }
     Ok(headers)
 }
 
-fn understand(mut head: Response<()>, is_1_1: bool, asked: &Method) -> Result<Answer, Malformed> {
-    let body = body_of(&mut head, is_1_1, asked)?;
-    let has = |word| head.headers().get_all(CONNECTION).iter().any(|value| headers::lists(value, word));
-    let is_http = head.status() != StatusCode::SWITCHING_PROTOCOLS;
-    let stays = is_http && body.has_end() && !has("close") && (is_1_1 || has("keep-alive"));
-    Ok(Answer { head, body, stays })
-}
-
-/// How long the body is (RFC 9112, 6.3).
-fn body_of(head: &mut Response<()>, is_1_1: bool, asked: &Method) -> Result<Decoder, Malformed> {
-    let (status, headers) = (head.status(), head.headers_mut());
-    let has_none = status.is_informational() || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
-    if has_none || asked == Method::HEAD {
-        return Ok(Decoder::length(0));
-    }
-    let length = length_of(headers)?;
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let coding = (codings.next(), codings.next());
-    match (coding, length) {
-        ((None, _), None) => Ok(Decoder::until_close()),
-        ((None, _), Some(length)) => Ok(Decoder::length(length)),
-        // Any other would be lost on the way, and with a length beside it nobody knows which of them counts.
-        ((Some(coding), None), None) if is_1_1 && coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
-            Ok(Decoder::chunked())
-        }
-        _ => Err(Malformed),
-    }
-}
-
-/// The length that is said, maybe more than once; then it is said once from here on.
-fn length_of(headers: &mut HeaderMap) -> Result<Option<u64>, Malformed> {
-    let mut said = None;
-    let mut times = 0;
-    for value in headers.get_all(CONTENT_LENGTH) {
-        for word in value.as_bytes().split(|&byte| byte == b',') {
-            let length = number(word.trim_ascii()).ok_or(Malformed)?;
-            if said.replace(length).is_some_and(|other| other != length) {
-                return Err(Malformed);
+impl Said {
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if name == CONTENT_LENGTH {
+            for word in value.as_bytes().split(|&byte| byte == b',') {
+                let length = number(word.trim_ascii());
+                self.is_malformed |= length.is_none() || self.length.is_some_and(|other| Some(other) != length);
+                self.length = length;
+                self.lengths += 1;
             }
-            times += 1;
+        } else if name == TRANSFER_ENCODING {
+            self.codings += 1;
+            self.is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+        } else if name == CONNECTION {
+            self.closes |= headers::lists(value, "close");
+            self.keeps_alive |= headers::lists(value, "keep-alive");
         }
     }
-    if let Some(length) = said.filter(|_| times > 1) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+
+    fn understand(&self, mut head: Response<()>, asked: &Method) -> Result<Answer, Malformed> {
+        let body = self.body(head.status(), asked)?;
+        if let Some(length) = self.length.filter(|_| self.lengths > 1) {
+            head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let is_http = head.status() != StatusCode::SWITCHING_PROTOCOLS;
+        let stays = is_http && body.has_end() && !self.closes && (self.is_1_1 || self.keeps_alive);
+        Ok(Answer { head, body, stays })
     }
-    Ok(said)
+
+    /// How long the body is (RFC 9112, 6.3).
+    fn body(&self, status: StatusCode, asked: &Method) -> Result<Decoder, Malformed> {
+        if self.is_malformed {
+            return Err(Malformed);
+        }
+        let has_none =
+            status.is_informational() || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+        if has_none || asked == Method::HEAD {
+            return Ok(Decoder::length(0));
+        }
+        match (self.codings, self.length) {
+            (0, None) => Ok(Decoder::until_close()),
+            (0, Some(length)) => Ok(Decoder::length(length)),
+            // Any other would be lost on the way, and with a length beside it nobody knows which of them counts.
+            (1, None) if self.is_1_1 && self.is_chunked => Ok(Decoder::chunked()),
+            _ => Err(Malformed),
+        }
+    }
 }
 
 /// A number of digits alone.

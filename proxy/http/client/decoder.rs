@@ -106,7 +106,9 @@ impl Decoder {
     fn trailers(&mut self, input: &mut Bytes) -> Result<Part, Malformed> {
         let mut fields = [EMPTY_HEADER; HEADERS_MAX];
         let (length, trailers) = match httparse::parse_headers(input, &mut fields) {
-            Ok(Status::Complete((length, fields))) if length <= TRAILERS_MAX => (length, collect(input, fields)?),
+            Ok(Status::Complete((length, fields))) if length <= TRAILERS_MAX => {
+                (length, collect(input, fields, |_, _| {})?)
+            }
             Ok(Status::Partial) if input.len() < TRAILERS_MAX => return Ok(Part::Missing),
             _ => return Err(Malformed),
         };
