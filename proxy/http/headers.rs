@@ -7,9 +7,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use hyper::Version;
-use hyper::header::{
-    CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
-};
+use hyper::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, VIA};
 
 /// What a request is called, from proxy to proxy.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,17 +21,6 @@ pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-
-/// Beside what the first of them names.
-static OF_ONE_CONNECTION: [HeaderName; 7] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("http2-settings"),
-];
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +62,7 @@ impl Via {
 /// Takes out what concerns one connection alone. That trailers are understood is kept: it is passed on.
 pub fn strip(headers: &mut HeaderMap) {
     // Most messages have none of them, or `Connection` alone: names are looked up only where they are there.
-    let there: Vec<HeaderName> = headers.keys().filter(|name| OF_ONE_CONNECTION.contains(name)).cloned().collect();
+    let there: Vec<HeaderName> = headers.keys().filter(|name| is_of_one_connection(name)).cloned().collect();
     let takes_trailers = there.contains(&TE) && headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
     let named = if there.contains(&CONNECTION) { named(headers) } else { Vec::new() };
     for name in there.iter().chain(&named) {
@@ -84,6 +71,14 @@ pub fn strip(headers: &mut HeaderMap) {
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
+}
+
+/// Whether it is so whatever `Connection` names.
+fn is_of_one_connection(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade" | "http2-settings"
+    )
 }
 
 /// What `Connection` names, but for its own words.
@@ -107,8 +102,11 @@ fn is_forwarding(name: &HeaderName) -> bool {
 
 /// Whether a header's list has this word, whatever parameters it has.
 pub fn lists(value: &HeaderValue, word: &str) -> bool {
-    let words = value.to_str().unwrap_or_default().split(',');
-    words.map(|entry| entry.split(';').next().unwrap_or_default().trim()).any(|entry| entry.eq_ignore_ascii_case(word))
+    let mut entries = value.as_bytes().split(|&byte| byte == b',');
+    entries.any(|entry| {
+        let name = entry.split(|&byte| byte == b';').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(word.as_bytes())
+    })
 }
 
 /// Tells the backend whom a request is from. What a stranger has written there is not passed on.

@@ -1,7 +1,7 @@
 //! Warm connections: to backends, of one worker, kept open for the next request.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::pool::Backend;
 #[derive(Debug)]
 pub struct Warm<B> {
     /// By the backend's place in memory, which stays its own for as long as a connection to it is here.
-    kept: RefCell<HashMap<*const Backend, Vec<Kept<B>>>>,
+    kept: RefCell<BTreeMap<*const Backend, Vec<Kept<B>>>>,
     /// Tells that there is one again.
     begun: Notify,
 }
