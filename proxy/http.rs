@@ -25,6 +25,7 @@ pub mod player;
 pub mod reply;
 pub mod sender;
 pub mod serve;
+pub mod timer;
 pub mod tunnel;
 pub mod upgrade;
 pub mod warm;

@@ -1,14 +1,17 @@
 //! Bodies on their way through: never buffered whole, and never waited for without end.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::Instant;
+
+use super::timer::Timer;
 
 /// A body whose next byte must come within a time. It ends with an error of kind `TimedOut` otherwise.
 #[derive(Debug)]
@@ -17,8 +20,8 @@ pub struct Watched<B> {
     limit: Option<Duration>,
     /// Until when the next byte must come; `None` while there was nothing to wait for.
     deadline: Option<Instant>,
-    /// Made when there is something to wait for: most bodies are there at once, or have none.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// Set when there is something to wait for: most bodies are there at once, or have none.
+    timer: Timer,
 }
 
 /// The body of a request on its way to a backend. One without bytes can be sent again.
@@ -45,7 +48,7 @@ pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 impl<B> Watched<B> {
     /// Begins when it is first waited for.
     pub fn new(body: B, limit: Option<Duration>) -> Self {
-        Self { body, limit, deadline: None, timer: None }
+        Self { body, limit, deadline: None, timer: Timer::default() }
     }
 
     /// What is watched.
@@ -53,18 +56,11 @@ impl<B> Watched<B> {
         &mut self.body
     }
 
-    /// Whether time is up. The timer is not set anew for each byte: when it fires, it is set to when the last one makes it.
+    /// Whether time is up.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(limit) = self.limit else { return Poll::Pending };
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        while timer.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= deadline {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(deadline);
-        }
-        Poll::Pending
+        self.timer.poll_until(cx, deadline)
     }
 }
 
@@ -162,6 +158,7 @@ where
 
 /// Within the limit, which is the backend's: while the client is to send more of its body, that time does not run.
 pub async fn within<T>(
+    timer: &mut Timer,
     limit: Option<Duration>,
     awaited: Option<&Cell<Awaited>>,
     future: impl Future<Output = T>,
@@ -169,16 +166,20 @@ pub async fn within<T>(
     let Some(limit) = limit else { return Some(future.await) };
     let mut future = pin!(future);
     let mut until = Instant::now() + limit;
-    loop {
-        if let Ok(result) = timeout_at(until, future.as_mut()).await {
-            return Some(result);
+    poll_fn(|cx| {
+        if let Poll::Ready(result) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(result));
         }
-        until = match awaited.map(Cell::get) {
-            Some(Awaited::Client) => Instant::now() + limit,
-            Some(Awaited::Backend(since)) if since + limit > Instant::now() => since + limit,
-            _ => return None,
-        };
-    }
+        loop {
+            ready!(timer.poll_until(cx, until));
+            until = match awaited.map(Cell::get) {
+                Some(Awaited::Client) => Instant::now() + limit,
+                Some(Awaited::Backend(since)) if since + limit > Instant::now() => since + limit,
+                _ => return Poll::Ready(None),
+            };
+        }
+    })
+    .await
 }
 
 #[cfg(test)]
@@ -242,10 +243,10 @@ mod tests {
             told.set(Awaited::Backend(Instant::now()));
             std::future::pending::<()>().await;
         };
-        assert_eq!(within(Some(limit), Some(&awaited), upload).await, None);
+        assert_eq!(within(&mut Timer::default(), Some(limit), Some(&awaited), upload).await, None);
         assert_eq!(began.elapsed(), Duration::from_secs(130));
         let began = Instant::now();
-        assert_eq!(within(Some(limit), None, std::future::pending::<()>()).await, None);
+        assert_eq!(within(&mut Timer::default(), Some(limit), None, std::future::pending::<()>()).await, None);
         assert_eq!(began.elapsed(), limit);
     }
 }

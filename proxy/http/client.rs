@@ -25,6 +25,7 @@ use self::answer::{Answer, Malformed};
 use self::decoder::{Decoder, Part};
 use self::outgoing::{Outgoing, Stopped};
 use super::body::{BodyError, Upload, within};
+use super::timer::Timer;
 
 /// A connection to a backend.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct Connection<S, B> {
     decoder: Decoder,
     /// Another request may be sent behind this one.
     stays: bool,
+    /// For whoever bounds the time of an answer, one after the other.
+    pub timer: Timer,
 }
 
 #[derive(Debug)]
@@ -99,6 +102,7 @@ where
             outgoing: None,
             decoder: Decoder::length(0),
             stays: true,
+            timer: Timer::default(),
         }
     }
 
@@ -179,7 +183,7 @@ where
         let task = spawn_local(async move {
             let (limit, awaited) = outgoing.patience();
             let rest = poll_fn(|cx| outgoing.poll_send(&mut writing, cx));
-            if !matches!(within(limit, awaited.as_deref(), rest).await, Some(Ok(()))) {
+            if !matches!(within(&mut Timer::default(), limit, awaited.as_deref(), rest).await, Some(Ok(()))) {
                 // The backend is to see that this is not all.
                 _ = writing.shutdown().await;
             }

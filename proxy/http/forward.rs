@@ -13,7 +13,7 @@ use hyper::body::{Body, Bytes};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::body::{BodyError, Upload, within};
+use super::body::{BodyError, Upload};
 use super::budget::Budget;
 use super::download::Download;
 use super::sender::{Broken, Sender};
@@ -82,6 +82,7 @@ impl From<Broken> for Failed {
         match broken {
             Broken::Reset => Self::Reset,
             Broken::Refused => Self::Refused,
+            Broken::Timeout => Self::Timeout,
             Broken::Body => Self::Body,
             Broken::BodyTimeout => Self::BodyTimeout,
         }
@@ -161,9 +162,10 @@ where
         request: &mut Request<Option<Upload<B>>>,
         now: Instant,
     ) -> Result<Reached<B>, (Failed, Lease)> {
+        let limit = pool.timeouts().session.request;
         if let Some(sender) = self.warm.take(lease.backend(), now) {
             let is_empty = matches!(request.body(), Some(Upload::Empty));
-            match exchange(&pool, sender, request).await {
+            match sender.send(request, limit).await.map_err(Failed::from) {
                 Ok(response) => return Ok(reached(response, (pool, lease), Duration::ZERO)),
                 Err(Failed::Reset) if request.body().is_some() => {}
                 // It may be sent twice if it does nothing more the second time (RFC 9110, 9.2.2), or if nothing was done with it.
@@ -184,7 +186,7 @@ where
         let Some((sender, took)) = Box::pin(self.connect(&pool, &lease)).await else {
             return Err((Failed::Connect, lease));
         };
-        match exchange(&pool, sender, request).await {
+        match sender.send(request, limit).await.map_err(Failed::from) {
             Ok(response) => Ok(reached(response, (pool, lease), took)),
             Err(why) => Err((blame(&lease, why), lease)),
         }
@@ -214,23 +216,6 @@ fn reached<B>(response: Response<Download<B>>, (pool, lease): Grant, connect: Du
         lease.succeeded(at);
     }
     Reached { response, at, lease, pool, queue: Duration::ZERO, connect }
-}
-
-/// Sends on one connection, and waits for the answer's head. If nothing of the request was taken, its body is there again.
-async fn exchange<B>(
-    pool: &Pool,
-    sender: Sender<B>,
-    request: &mut Request<Option<Upload<B>>>,
-) -> Result<Response<Download<B>>, Failed>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<BodyError>,
-{
-    let awaited = request.body().as_ref().and_then(Upload::awaited);
-    match within(pool.timeouts().session.request, awaited.as_deref(), sender.send(request)).await {
-        Some(answered) => answered.map_err(Failed::from),
-        None => Err(Failed::Timeout),
-    }
 }
 
 /// Counts it against the backend.

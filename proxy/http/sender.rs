@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::io;
+use std::mem;
+use std::time::Duration;
 
 use hyper::body::{Body, Bytes};
 use hyper::client::conn::http2;
@@ -11,11 +13,12 @@ use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::spawn_local;
 
-use super::body::{BodyError, Upload};
+use super::body::{BodyError, Upload, within};
 use super::client::{self, Connection};
 use super::download::Download;
 use super::executor::OnThisThread;
 use super::pieces::Joined;
+use super::timer::Timer;
 use crate::config::model::Protocol;
 use crate::session::Upstream;
 
@@ -35,6 +38,8 @@ pub enum Broken {
     Reset,
     /// It said that it has done nothing with the request (HTTP/2).
     Refused,
+    /// It was not there in time.
+    Timeout,
     /// The request's body broke off.
     Body,
     /// The request's body did not come on in time.
@@ -60,26 +65,28 @@ where
         Some(Self::Http2(sender, scheme))
     }
 
-    /// Sends a request, and waits for the head of the answer.
+    /// Sends a request, and waits for the head of the answer, within the limit that the backend has.
     ///
     /// # Errors
     /// There is none. If nothing of the request was taken, its body is there again.
-    pub async fn send(self, request: &mut Request<Option<Upload<B>>>) -> Result<Response<Download<B>>, Broken> {
+    pub async fn send(
+        self,
+        request: &mut Request<Option<Upload<B>>>,
+        limit: Option<Duration>,
+    ) -> Result<Response<Download<B>>, Broken> {
+        let awaited = request.body().as_ref().and_then(Upload::awaited);
         match self {
             Self::Http1(mut connection) => {
-                let head = connection.send(request).await?;
+                let mut timer = mem::take(&mut connection.timer);
+                let answered = within(&mut timer, limit, awaited.as_deref(), connection.send(request)).await;
+                connection.timer = timer;
+                let head = answered.ok_or(Broken::Timeout)??;
                 Ok(head.map(|()| Download::Http1(Some(connection))))
             }
-            Self::Http2(mut sender, scheme) => {
-                let Some(body) = request.body_mut().take() else { return Err(Broken::Reset) };
-                let sent = with_whole_target(request, &scheme).map(|()| body);
-                match sender.try_send_request(sent).await {
-                    Ok(response) => Ok(response.map(|body| Download::Http2(body, Some(Self::Http2(sender, scheme))))),
-                    Err(mut error) => {
-                        *request.body_mut() = error.take_message().map(Request::into_body);
-                        Err(Broken::of(&error.into_error()))
-                    }
-                }
+            Self::Http2(sender, scheme) => {
+                let answered = send_by_http2((sender, scheme), request);
+                let answered = within(&mut Timer::default(), limit, awaited.as_deref(), answered).await;
+                answered.ok_or(Broken::Timeout)?
             }
         }
     }
@@ -147,6 +154,24 @@ fn is_refusal(why: &h2::Error) -> bool {
     }
 }
 
+async fn send_by_http2<B>(
+    (mut sender, scheme): (http2::SendRequest<Upload<B>>, Scheme),
+    request: &mut Request<Option<Upload<B>>>,
+) -> Result<Response<Download<B>>, Broken>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<BodyError>,
+{
+    let Some(body) = request.body_mut().take() else { return Err(Broken::Reset) };
+    match sender.try_send_request(with_whole_target(request, &scheme).map(|()| body)).await {
+        Ok(response) => Ok(response.map(|body| Download::Http2(body, Some(Sender::Http2(sender, scheme))))),
+        Err(mut error) => {
+            *request.body_mut() = error.take_message().map(Request::into_body);
+            Err(Broken::of(&error.into_error()))
+        }
+    }
+}
+
 /// A request's head as HTTP/2 has it: the host is part of the target (RFC 9113, 8.3.1).
 fn with_whole_target<T>(request: &Request<T>, scheme: &Scheme) -> Request<()> {
     let mut head = Request::new(());
@@ -157,7 +182,7 @@ fn with_whole_target<T>(request: &Request<T>, scheme: &Scheme) -> Request<()> {
     head.headers_mut().remove(TRANSFER_ENCODING);
     let Some(host) = head.headers_mut().remove(HOST) else { return head };
     if let Ok(authority) = Authority::try_from(host.as_bytes()) {
-        let mut target = std::mem::take(head.uri_mut()).into_parts();
+        let mut target = mem::take(head.uri_mut()).into_parts();
         target.scheme = Some(scheme.clone());
         target.authority = Some(authority);
         target.path_and_query = target.path_and_query.or_else(|| Some(PathAndQuery::from_static("/")));
