@@ -101,21 +101,21 @@ where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BodyError>,
 {
-    /// Sends a request to a backend of the pool, as soon as there is a place.
+    /// Sends a request to a backend of the pool, as soon as there is a place. Its body is gone when a backend may have got some of it.
     ///
     /// # Errors
     /// Nobody has answered it.
     pub async fn send(
         &self,
         pool: &Arc<Pool>,
-        request: Request<Upload<B>>,
+        request: &mut Request<Option<Upload<B>>>,
         mut now: Instant,
     ) -> Result<Reached<B>, Failed> {
         self.budget.borrow_mut().note_request(now);
         let (mut grant, queue) = self.place(pool, now).await?;
-        let (mut ask, mut request) = (pool::Request::new(self.client), request.map(Some));
+        let mut ask = pool::Request::new(self.client);
         for tried in 0.. {
-            let (why, lease) = match self.attempt(grant, &mut request, now).await {
+            let (why, lease) = match self.attempt(grant, request, now).await {
                 Ok(reached) => return Ok(Reached { queue, ..reached }),
                 Err(unanswered) => unanswered,
             };

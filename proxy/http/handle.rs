@@ -140,42 +140,45 @@ impl Handler {
         Ok((target, who))
     }
 
-    /// Has a backend answer it.
-    async fn forward(
+    /// Has a backend answer it. No `async fn`: that would hold what it is given twice.
+    fn forward(
         &self,
         mut request: Request<Incoming>,
         (host, (target, who)): (Option<&HeaderValue>, (&Target, Who)),
         front: &Front,
         mut exchange: Exchange,
-    ) -> Response<Reply> {
+    ) -> impl Future<Output = Response<Reply>> {
         let pool = &target.pool;
         exchange.goes_to(&target.counts);
         let wish = Wish::of(&mut request).filter(|_| pool.requests().protocol == Protocol::Http1);
-        if wish.is_none() && request.method() == Method::CONNECT {
-            // It has become none that can be passed on; the backend would take it for a tunnel to somewhere else.
-            return own(Reason::NotUpgraded, exchange);
-        }
-        let outgoing = self.outgoing(request, (host, wish.as_ref()), front, pool);
-        let (house, memory) = (&self.visitor.house, self.visitor.tally.memory());
-        let forward = Forward {
-            warm: &self.shared.warm,
-            budget: &self.shared.budget(pool),
-            client: ClientKey::of(who.address),
-            class: || house.class(memory, who, Instant::now()),
-        };
-        let reached = match forward.send(pool, outgoing, exchange.began()).await {
-            Ok(reached) => reached,
-            Err(failed) => return own(failed.into(), exchange),
-        };
-        let status = reached.response.status();
-        if !(status.is_client_error() || status.is_server_error()) {
-            self.visitor.note_served(who.player);
-        }
-        match wish {
-            Some(wish) if reached.has_switched() => self.switch((wish, who.player), reached, exchange),
-            None if reached.has_switched() => own(Reason::NotUpgraded, exchange),
-            Some(wish) if wish.is_misled_by(status) => own(Reason::NotUpgraded, exchange),
-            _ => self.pass(reached, exchange),
+        // It has become none that can be passed on; the backend would take it for a tunnel to somewhere else.
+        let is_lost = wish.is_none() && request.method() == Method::CONNECT;
+        let mut outgoing = self.outgoing(request, (host, wish.as_ref()), front, pool);
+        async move {
+            if is_lost {
+                return own(Reason::NotUpgraded, exchange);
+            }
+            let (house, memory) = (&self.visitor.house, self.visitor.tally.memory());
+            let forward = Forward {
+                warm: &self.shared.warm,
+                budget: &self.shared.budget(pool),
+                client: ClientKey::of(who.address),
+                class: || house.class(memory, who, Instant::now()),
+            };
+            let reached = match forward.send(pool, &mut outgoing, exchange.began()).await {
+                Ok(reached) => reached,
+                Err(failed) => return own(failed.into(), exchange),
+            };
+            let status = reached.response.status();
+            if !(status.is_client_error() || status.is_server_error()) {
+                self.visitor.note_served(who.player);
+            }
+            match wish {
+                Some(wish) if reached.has_switched() => self.switch((wish, who.player), reached, exchange),
+                None if reached.has_switched() => own(Reason::NotUpgraded, exchange),
+                Some(wish) if wish.is_misled_by(status) => own(Reason::NotUpgraded, exchange),
+                _ => self.pass(reached, exchange),
+            }
         }
     }
 
@@ -198,7 +201,7 @@ impl Handler {
         (host, wish): (Option<&HeaderValue>, Option<&Wish>),
         front: &Front,
         pool: &Pool,
-    ) -> Request<Upload<Incoming>> {
+    ) -> Request<Option<Upload<Incoming>>> {
         let (mut parts, body) = request.into_parts();
         headers::strip(&mut parts.headers);
         if let Some(via) = &front.via {
@@ -219,7 +222,7 @@ impl Handler {
         if let Some(wish) = wish {
             wish.ask(&mut parts);
         }
-        Request::from_parts(parts, Upload::new(body, pool.timeouts().session.idle))
+        Request::from_parts(parts, Some(Upload::new(body, pool.timeouts().session.idle)))
     }
 
     /// The consent as the client gets it; what comes then is a tunnel.

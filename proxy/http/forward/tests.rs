@@ -114,8 +114,8 @@ impl Bench {
         let forward = Forward { warm: &self.warm, budget: &self.budget, client, class: || Class::Newcomer };
         let length = body.len();
         let request = Request::post("/").header("host", "a").header("content-length", length);
-        let request = request.body(Upload::new(Full::from(body), None)).unwrap();
-        let reached = Box::pin(forward.send(&self.pool, request, Instant::now())).await?;
+        let mut request = request.body(Some(Upload::new(Full::from(body), None))).unwrap();
+        let reached = Box::pin(forward.send(&self.pool, &mut request, Instant::now())).await?;
         let Reached { response, lease, .. } = reached;
         let mut body = response.into_body();
         let bytes = (&mut body).collect().await.map_err(|_broken| Failed::Reset)?.to_bytes();
