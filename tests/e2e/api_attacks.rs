@@ -159,3 +159,25 @@ async fn probes_are_answered_while_those_who_do_not_read_take_every_place() {
     assert_eq!(proxy.get("/healthz").await.status, 200);
     drop(crowd);
 }
+
+#[tokio::test]
+async fn an_edit_that_is_asked_about_tells_nothing_of_files() {
+    let backend = Backend::echo();
+    let proxy = Proxy::before(&[&backend]);
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n").unwrap();
+    let file = secret.path().display();
+    for key in [
+        format!("deny_file = {:?}", secret.path()),
+        format!("tls = {{ certificates = [{{ cert = \"{file}\", key = \"{file}\" }}] }}"),
+    ] {
+        let edit = format!(
+            "[listeners.game]\nbind = \"127.0.0.1:1\"\npool = \"game\"\n{key}\n[pools.game]\nbackends = [\"127.0.0.1:1\"]\n"
+        );
+        let toml = [("Content-Type", "application/toml")];
+        let told = ask_with(proxy.admin(), "POST", "/api/v1/config/diff", &toml, &edit).await;
+        assert_eq!(refused(&told), refusal(422, "config_refused"), "{}", told.body);
+        assert!(told.body.contains(&file.to_string()), "it is about that file: {}", told.body);
+        assert!(!told.body.contains("BEGIN PRIVATE") && !told.body.contains("MIGHAgEA"), "{}", told.body);
+    }
+}

@@ -14,6 +14,9 @@ use crate::config::model::Config;
 /// Bad lines that are shown of one file.
 const SHOWN: usize = 10;
 
+/// Bytes of a network, at most: eight groups, an address of IPv4 in the last two of them, and a prefix.
+const LONGEST: usize = 50;
+
 /// Reads the lists of a config.
 pub(super) fn read(config: &mut Config, folder: &Path, problems: &mut Vec<Problem>) {
     for listener in &mut config.listeners {
@@ -35,7 +38,7 @@ fn read_list(path: &Path) -> Result<Vec<IpNet>, String> {
 
 /// One network or address a line; what stands behind `#` is for people.
 fn parse(text: &str) -> Result<Vec<IpNet>, String> {
-    let (mut networks, mut bad) = (Vec::new(), Vec::new());
+    let (mut networks, mut shown, mut bad) = (Vec::new(), Vec::new(), 0_usize);
     for (number, line) in (1..).zip(text.lines()) {
         let entry = line.split('#').next().unwrap_or_default().trim();
         if entry.is_empty() {
@@ -43,18 +46,31 @@ fn parse(text: &str) -> Result<Vec<IpNet>, String> {
         }
         match entry.parse::<IpNet>().or_else(|_no_prefix| entry.parse::<IpAddr>().map(IpNet::from)) {
             Ok(network) => networks.push(network.trunc()),
-            Err(_neither) => bad.push((number, entry)),
+            Err(_neither) => {
+                bad += 1;
+                if bad <= SHOWN {
+                    shown.push(told(number, entry));
+                }
+            }
         }
     }
-    if bad.is_empty() {
+    if bad == 0 {
         return Ok(networks);
     }
-    let shown = bad.iter().take(SHOWN).map(|(number, entry)| format!("line {number}: {entry:.60?}"));
-    let mut problem = format!("neither a network nor an IP address: {}", shown.collect::<Vec<_>>().join(", "));
-    if bad.len() > SHOWN {
-        _ = write!(problem, " and {} more", bad.len() - SHOWN);
+    let mut problem = format!("neither a network nor an IP address: {}", shown.join(", "));
+    if bad > SHOWN {
+        _ = write!(problem, " and {} more", bad - SHOWN);
     }
     Err(problem)
+}
+
+/// A bad line, with its text where that is a mistyped network. Where it is anything else, the file may be no list at all but a key, and
+/// the text would be told to the log, and to whoever asks the API about an edit.
+fn told(number: u32, entry: &str) -> String {
+    let is_mistyped = entry.len() <= LONGEST
+        && entry.contains(['.', ':'])
+        && entry.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/'));
+    if is_mistyped { format!("line {number}: {entry:?}") } else { format!("line {number}") }
 }
 
 #[cfg(test)]
@@ -72,8 +88,17 @@ mod tests {
     #[test]
     fn bad_lines_are_told_with_their_numbers_and_bounded() {
         let problem = parse("10.0.0.0/8\nexample.com\n10.0.0.0/33").unwrap_err();
-        assert_eq!(problem, "neither a network nor an IP address: line 2: \"example.com\", line 3: \"10.0.0.0/33\"");
+        assert_eq!(problem, "neither a network nor an IP address: line 2, line 3: \"10.0.0.0/33\"");
         assert!(parse(&"x\n".repeat(1000)).unwrap_err().ends_with(" and 990 more"));
+    }
+
+    #[test]
+    fn what_is_no_list_is_not_told() {
+        for secret in
+            ["-----BEGIN PRIVATE KEY-----", "0123456789abcdef0123456789abcdef", "root:*:20228:0", "KEY=1.2.3.4"]
+        {
+            assert_eq!(parse(secret), Err("neither a network nor an IP address: line 1".to_owned()), "{secret}");
+        }
     }
 
     #[test]
