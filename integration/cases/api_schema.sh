@@ -36,6 +36,7 @@ bind = "127.0.0.1:0"
 pool = "spare"
 TOML
 url=http://$(cat portti.admin)
+hold player "$(listener_port game)" 3
 
 # Names that are there, among those that are made up.
 jq --arg backend "$(address_of echo)" '
@@ -81,7 +82,7 @@ checks=$checks,unsupported_method,allow_header_conformance,ignored_auth,negative
 PYTHONPATH=$TOOL:$INTEGRATION SCHEMATHESIS_HOOKS=schemathesis_hooks timeout 100 "$PYTHON" "$TOOL/bin/st" run openapi.json --url "$url" --header "Authorization: Bearer $TOKEN" \
     --exclude-path-regex '^/api/v1/(drain|events)$' --checks "$checks" --no-color --max-failures 10 \
     --max-time "${SCHEMA_SECONDS:-40}" --seed "${SCHEMA_SEED:-1}" >schemathesis.log 2>&1 ||
-    fail "it is not as docs/openapi.json says: $(sed -n '/= FAILURES =/,$p' schemathesis.log)"
+    fail "it is not as docs/openapi.json says: $(sed -nE '/= (FAILURES|ERRORS) =/,$p' schemathesis.log)"
 grep -E '^ *[0-9]+ generated' schemathesis.log
 portti_lives || fail "portti has ended"
 equal "panics" 0 "$(grep -c panicked portti.log || true)"
