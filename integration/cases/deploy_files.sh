@@ -25,11 +25,16 @@ seconds() {
     echo "$found"
 }
 
-# granted WHAT SECONDS CONFIG: 5 s are for the last steps (control/supervisor.rs).
+# granted WHAT SECONDS CONFIG [SLEEP]: 5 s are for the last steps (control/supervisor.rs); SLEEP seconds pass before SIGTERM is sent.
 granted() {
     local needed
-    needed=$(($(seconds shutdown_delay "$3") + $(seconds drain_timeout "$3") + 5))
+    needed=$((${4:-0} + $(seconds shutdown_delay "$3") + $(seconds drain_timeout "$3") + 5))
     between "$1 grants" "$needed" 300 "$2"
+}
+
+# covers WHAT SLEEP CONFIG: that or shutdown_delay has to last until all nodes know that the pod is out of the Service.
+covers() {
+    between "for how long $1 takes what comes" 5 60 $(($2 + $(seconds shutdown_delay "$3")))
 }
 
 # number KEY FILE: of the only line with this key, in YAML or a unit.
@@ -40,13 +45,20 @@ number() {
 
 deploy=$ROOT/deploy
 config kubernetes "$deploy/kubernetes/portti.toml"
-granted "the Deployment" "$(number terminationGracePeriodSeconds "$deploy/kubernetes/deployment.yaml")" kubernetes.checked
+manifest=$deploy/kubernetes/deployment.yaml
+sleep=$(number seconds "$manifest")
+covers "the Deployment" "$sleep" kubernetes.checked
+granted "the Deployment" "$(number terminationGracePeriodSeconds "$manifest")" kubernetes.checked "$sleep"
 
 # The block of values.yaml, without its indentation.
 sed -n '/^config: |/,$ { /^config: |/d; s/^  //; p }' "$deploy/helm/portti/values.yaml" >chart.toml
 contains "the chart's config" '^\[listeners' chart.toml
 config helm chart.toml
-granted "the chart" "$(number terminationGracePeriodSeconds "$deploy/helm/portti/values.yaml")" helm.checked
+values=$deploy/helm/portti/values.yaml
+sleep=$(number preStopSeconds "$values")
+covers "the chart" "$sleep" helm.checked
+granted "the chart" "$(number terminationGracePeriodSeconds "$values")" helm.checked "$sleep"
+contains "where the chart sleeps" '^ *seconds: [{][{] \. [}][}]$' "$deploy/helm/portti/templates/deployment.yaml"
 # One config, in two forms.
 for file in kubernetes.checked helm.checked; do grep -Ev '^(#|$)' "$file" >"$file.bare"; done
 diff kubernetes.checked.bare helm.checked.bare || fail "the chart's config is not that of deploy/kubernetes"
