@@ -100,6 +100,13 @@ while True:
 PYTHON
 }
 
+# What most configs have: a listener on a port of the kernel's choice, and its pool, whose keys follow.
+# shellcheck disable=SC2034
+GAME='[listeners.game]
+bind = "127.0.0.1:0"
+pool = "game"
+[pools.game]'
+
 # Passes a config through and adds the admin address to its end, so that the lines before keep their numbers.
 with_admin() {
     [ -f "$INSTANCE.admin" ] || echo "127.0.0.1:$(free_port)" >"$INSTANCE.admin"

@@ -7,10 +7,7 @@ start_backend two echo
 start_portti <<TOML
 [server]
 max_connections = 500
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 retries = 1
 backends = ["$(address_of one)", { address = "$(address_of two)", weight = 2, backup = true }]
 breaker = { failures = 1, open_for = "60s" }

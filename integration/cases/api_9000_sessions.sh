@@ -18,10 +18,7 @@ max_connections = 10000
 levels = { overloaded = "100%" }
 [log]
 level = "debug"
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of one)", "$(address_of two)"]
 TOML
 

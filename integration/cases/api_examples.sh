@@ -6,10 +6,7 @@ need_openssl
 start_backend echo echo
 TOKEN=$(openssl rand -hex 32)
 start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of echo)"]
 TOML
 

@@ -23,10 +23,7 @@ start_backend echo echo
 start_backend spare echo
 TOKEN=$(openssl rand -hex 32)
 start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of echo)"]
 # One that stays, so that it is always ready.
 [pools.spare]

@@ -5,10 +5,7 @@ source "$(dirname "$0")/../lib.sh"
 start_backend one echo
 start_backend two echo
 start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of one)", "$(address_of two)"]
 retry_backoff = "10ms"
 [pools.game.breaker]

@@ -4,10 +4,7 @@ source "$(dirname "$0")/../lib.sh"
 
 start_backend echo echo
 with_admin >portti.toml <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of echo)"]
 TOML
 mkfifo pipe

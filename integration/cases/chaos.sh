@@ -11,10 +11,7 @@ for name in one two three four five; do start_backend "$name" named; done
 backends=()
 for name in one two three four five; do backends+=("\"$(address_of "$name")\""); done
 start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = [$(IFS=,; echo "${backends[*]}")]
 retry_backoff = "10ms"
 [pools.game.breaker]

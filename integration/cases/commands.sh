@@ -12,10 +12,7 @@ start_backend two echo
 start_backend sick echo
 kill_backend sick
 start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of one)", "$(address_of two)", "$(address_of sick)"]
 [pools.game.health]
 type = "tcp"

@@ -11,10 +11,7 @@ start_backend slow slow_backend --delay 1 --size 1000
 start_portti <<TOML
 [server]
 workers = 1 # one queue for all of them
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of slow)"]
 TOML
 port=$(listener_port game)

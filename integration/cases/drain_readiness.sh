@@ -6,10 +6,7 @@ start_backend echo echo
 start_portti <<TOML
 [server]
 shutdown_delay = "2s"
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of echo)"]
 TOML
 

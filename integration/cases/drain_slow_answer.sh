@@ -4,10 +4,7 @@ source "$(dirname "$0")/../lib.sh"
 
 start_backend slow slow_backend
 start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of slow)"]
 TOML
 

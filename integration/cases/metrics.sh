@@ -6,10 +6,7 @@ start_backend echo echo
 start_backend gone echo
 kill_backend gone
 start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 balance = "round_robin"
 backends = ["$(address_of echo)", "$(address_of gone)"]
 breaker = { failures = 2 } # so that ten sessions are enough to open a circuit

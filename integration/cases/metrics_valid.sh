@@ -9,10 +9,7 @@ start_backend echo echo
 start_backend gone echo
 kill_backend gone
 start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of echo)", "$(address_of gone)"]
 TOML
 # So that the series that come with sessions, retries and failures are there.

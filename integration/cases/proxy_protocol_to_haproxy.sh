@@ -25,10 +25,7 @@ eventually 'listening "$(port_of behind)"' 10
 
 config() {
     with_admin <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of behind)"]
 send_proxy = "$1"
 [pools.game.health]

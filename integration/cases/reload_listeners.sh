@@ -7,10 +7,7 @@ start_backend other echo
 # config BACKEND [EXTRA_ADDRESS]: loaded when it stands in its place, in one step.
 config() {
     with_admin >portti.toml.new <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of "$1")"]
 ${2:+[listeners.extra]
 bind = \"$2\"

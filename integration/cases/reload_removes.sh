@@ -26,10 +26,7 @@ hold on_listener "$extra" 2
 with_admin >portti.toml <<TOML
 [server]
 workers = 2
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of stays)"]
 TOML
 eventually '[ "$(status ".listeners[].name")" = game ]' 3

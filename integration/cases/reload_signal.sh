@@ -6,10 +6,7 @@ start_backend old echo
 start_backend new echo
 config() {
     with_admin <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of "$1")"]
 TOML
 }

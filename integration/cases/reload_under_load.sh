@@ -6,10 +6,7 @@ start_backend a echo
 start_backend b echo
 config() {
     with_admin <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = [$1]
 TOML
 }

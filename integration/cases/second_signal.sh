@@ -6,10 +6,7 @@ start_backend echo echo
 for signals in "TERM TERM" "INT TERM"; do
     read -r first second <<<"$signals"
     start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of echo)"]
 TOML
     hold player "$(listener_port game)" 1

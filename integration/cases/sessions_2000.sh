@@ -11,10 +11,7 @@ ulimit -n "$(ulimit -Hn)"
 start_backend one echo
 start_backend two echo
 start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of one)", "$(address_of two)"]
 TOML
 

@@ -7,10 +7,7 @@ start_backend one echo
 start_backend two echo
 start_backend sick tired
 start_portti <<TOML
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of one)", "$(address_of two)", "$(address_of sick)"]
 request_timeout = "1s"
 breaker = { failures = 2, open_for = "3s" }

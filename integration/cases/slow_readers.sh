@@ -10,10 +10,7 @@ bind = "127.0.0.1:0"
 pool = "flood"
 [pools.flood]
 backends = ["$(address_of flood)"]
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of echo)"]
 TOML
 

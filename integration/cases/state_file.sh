@@ -20,10 +20,7 @@ start_backend two named
 start_portti <<TOML
 [state]
 file = "state.json"
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of one)", "$(address_of two)"]
 TOML
 order "/pools/game/backends/$(address_of one)/state" '{"state": "drain"}'

@@ -27,10 +27,7 @@ start_backend echo echo
 start_portti <<TOML
 [state]
 file = "disk/state.json"
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of echo)"]
 TOML
 disk=/proc/$(portti_pid)/root$PWD/disk

@@ -27,10 +27,7 @@ pool = "game"
 [listeners.secure.tls]
 certificates = [{ cert = "game.pem", key = "game.key" }]
 handshake_timeout = "20s"
-[listeners.game]
-bind = "127.0.0.1:0"
-pool = "game"
-[pools.game]
+$GAME
 backends = ["$(address_of one)"]
 TOML
 
