@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, UPGRADE};
-use hyper::http::uri::Parts;
+use hyper::http::uri::{Parts, PathAndQuery};
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use tokio::time::{Instant, sleep};
 
@@ -216,7 +216,7 @@ impl Handler {
             if let Some(host) = host {
                 parts.headers.insert(HOST, host.clone());
             }
-            parts.uri = without_authority(parts.uri);
+            parts.uri = in_origin_form(parts.uri);
         }
         parts.version = Version::HTTP_11;
         if let Some(wish) = wish {
@@ -278,10 +278,14 @@ fn host_of<B>(request: &Request<B>) -> Option<HeaderValue> {
     }
 }
 
-/// A target as servers expect it, that is in origin form (RFC 9112, 3.2.1).
-fn without_authority(target: Uri) -> Uri {
+/// A target as servers expect it (RFC 9112, 3.2.1): its path, which is written also where it is empty, and its query.
+fn in_origin_form(target: Uri) -> Uri {
+    let whole = |target: PathAndQuery| {
+        let begins = target.as_str().starts_with(['/', '*']);
+        if begins { Some(target) } else { PathAndQuery::try_from(target.to_string()).ok() }
+    };
     let mut parts = Parts::default();
-    parts.path_and_query = target.into_parts().path_and_query;
+    parts.path_and_query = target.into_parts().path_and_query.and_then(whole);
     Uri::from_parts(parts).unwrap_or_else(|_no_path| Uri::from_static("/"))
 }
 
@@ -311,4 +315,25 @@ fn is_sound(request: &Request<Incoming>) -> bool {
     let has_path = request.uri().path().starts_with('/') || request.uri().path() == "*";
     let lengths = request.headers().get_all(CONTENT_LENGTH).iter().count();
     hosts <= 1 && lengths <= 1 && enough && has_path && target.is_none_or(agrees) && !has_user && is_served
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_of_origin_form_begins_with_its_path() {
+        for (target, expected) in [
+            ("http://a.example/rooms?x=1", "/rooms?x=1"),
+            ("http://a.example", "/"),
+            ("http://a.example/", "/"),
+            ("http://a.example?x=1", "/?x=1"),
+            ("http://a.example?", "/?"),
+            ("/?x=1", "/?x=1"),
+            ("*", "*"),
+        ] {
+            let found = in_origin_form(target.parse().unwrap());
+            assert_eq!(found.path_and_query().unwrap().as_str(), expected, "{target}");
+        }
+    }
 }
