@@ -249,4 +249,16 @@ mod tests {
         assert_eq!(within(&mut Timer::default(), Some(limit), None, std::future::pending::<()>()).await, None);
         assert_eq!(began.elapsed(), limit);
     }
+
+    #[tokio::test]
+    async fn time_is_up_also_for_what_is_never_at_rest() {
+        let began = Instant::now();
+        let busy = async {
+            while began.elapsed() < Duration::from_secs(10) {
+                tokio::task::consume_budget().await;
+            }
+        };
+        let limit = Duration::from_millis(20);
+        assert_eq!(within(&mut Timer::default(), Some(limit), None, busy).await, None);
+    }
 }

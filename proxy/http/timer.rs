@@ -1,8 +1,9 @@
 //! Limits of time that are seldom reached: setting a timer for each costs more than what it watches.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer for one limit after the other.
@@ -17,7 +18,8 @@ impl Timer {
             timer.as_mut().reset(until);
         }
         loop {
-            ready!(timer.as_mut().poll(cx));
+            // Also for a task that has had its turn: what else it waits for may never be at rest.
+            ready!(pin!(unconstrained(timer.as_mut())).poll(cx));
             if Instant::now() >= until {
                 return Poll::Ready(());
             }
