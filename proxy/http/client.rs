@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::{Method, Request, Response};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, split};
-use tokio::task::{AbortHandle, spawn_local};
+use tokio::task::{AbortHandle, spawn_local, unconstrained};
 
 pub mod answer;
 pub mod decoder;
@@ -109,8 +109,10 @@ where
     /// Whether the backend has closed it, or said something unasked, while it had nothing to do: as far as is known without asking
     /// the kernel.
     pub fn is_closed(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(&mut self.side).poll_read(&mut cx, &mut ReadBuf::new(&mut [0])).is_ready()
+        let side = &mut self.side;
+        let asked = poll_fn(|cx| Pin::new(&mut *side).poll_read(cx, &mut ReadBuf::new(&mut [0])));
+        // Also of a task that has had its turn: it would hear of none any more that it is closed.
+        pin!(unconstrained(asked)).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     /// Whether another request may be sent on it: the last one has been, and its answer has been read, both to the end.

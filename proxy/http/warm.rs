@@ -202,4 +202,27 @@ mod tests {
             }
         }
     }
+
+    #[tokio::test]
+    async fn a_backend_that_has_closed_hundreds_at_once_is_known_to_have_closed_all() {
+        let ([one, _], warm, now) = (backends(), Warm::default(), Instant::now());
+        for is_swept in [true, false] {
+            let mut far = Vec::new();
+            // More than a task may read from at a time.
+            for _ in 0..200 {
+                let (end, sender) = connection().await;
+                far.push(end);
+                warm.keep(&one, sender, Rule { connections: 200, ..RULE }, now);
+            }
+            assert_eq!(warm.count(), 200);
+            drop(far);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if is_swept {
+                warm.sweep(now);
+            } else {
+                assert!(warm.take(&one, now).is_none());
+            }
+            assert_eq!(warm.count(), 0);
+        }
+    }
 }
