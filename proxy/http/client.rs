@@ -80,6 +80,10 @@ pub enum Broken {
     Body(BodyError),
 }
 
+/// Bytes that are read before the head of an answer is there: as much as that may have, and as much of what only says that one will
+/// come (1xx). With a read's worth beyond, which may be of its body.
+const UNANSWERED_MAX: usize = 2 * answer::HEAD_MAX + MANY;
+
 /// Bytes that are read at once, and kept in as much memory as they need: most answers are no longer.
 const FEW: usize = 8 * 1024;
 
@@ -129,7 +133,8 @@ where
         let Some(body) = request.body_mut().take() else { return Err(Broken::Reset) };
         self.outgoing = Some(Outgoing::new(request, body));
         (self.stays, self.is_rich) = (true, false);
-        let answered = poll_fn(|cx| self.poll_answer(cx, request.method())).await;
+        let mut left = UNANSWERED_MAX;
+        let answered = poll_fn(|cx| self.poll_answer(cx, request.method(), &mut left)).await;
         if answered.is_err() {
             self.stays = false;
             *request.body_mut() = self.outgoing.take().and_then(Outgoing::into_untaken);
@@ -145,7 +150,13 @@ where
         }
     }
 
-    fn poll_answer(&mut self, cx: &mut Context<'_>, asked: &Method) -> Poll<Result<Response<()>, Broken>> {
+    /// The head of the answer, within so many bytes.
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        asked: &Method,
+        left: &mut usize,
+    ) -> Poll<Result<Response<()>, Broken>> {
         self.poll_send(cx)?;
         loop {
             let answer = answer::take(&mut self.input, asked).map_err(|Malformed| Broken::Reset)?;
@@ -156,9 +167,11 @@ where
                 self.note_end();
                 return Poll::Ready(Ok(head));
             }
-            if ready!(self.poll_input(cx)).map_err(|_broken| Broken::Reset)? == 0 {
+            let read = ready!(self.poll_input(cx)).map_err(|_broken| Broken::Reset)?;
+            if read == 0 || read > *left {
                 return Poll::Ready(Err(Broken::Reset));
             }
+            *left -= read;
         }
     }
 

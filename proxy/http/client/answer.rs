@@ -30,7 +30,7 @@ pub struct Malformed;
 pub(super) const HEADERS_MAX: usize = 100;
 
 /// Bytes of its head.
-const HEAD_MAX: usize = 64 * 1024;
+pub(super) const HEAD_MAX: usize = 64 * 1024;
 
 /// What a head says of what follows it.
 #[derive(Debug, Default)]

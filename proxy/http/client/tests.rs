@@ -392,3 +392,22 @@ async fn an_answer_that_breaks_off_says_so() {
         assert!(!connection.is_free());
     }
 }
+
+#[tokio::test]
+async fn who_only_ever_says_that_an_answer_will_come_does_not_answer() {
+    let (mut far, mut connection) = pair(10_000);
+    let backend = async move {
+        let (said, mut length) = (b"HTTP/1.1 102 Processing\r\n\r\n".repeat(100), 0);
+        while length < 10_000_000 && far.write_all(&said).await.is_ok() {
+            length += said.len();
+        }
+        length
+    };
+    let asks = async move {
+        let mut request = get();
+        assert!(matches!(connection.send(&mut request).await, Err(Broken::Reset)));
+        assert!(request.body().is_none());
+    };
+    let (length, ()) = tokio::join!(backend, asks);
+    assert!(length < 1_000_000, "{length} bytes");
+}
