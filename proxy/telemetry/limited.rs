@@ -10,7 +10,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::line::{ACCESS, Line, Note, key};
+use super::line::{ACCESS, Line, Note};
 use super::repeats::{Repeats, Verdict};
 
 /// Takes lines.
@@ -78,7 +78,9 @@ impl<T: Sink + Debug + Send + Sync + 'static, S: Subscriber> Layer<S> for Limite
         let verdict = if event.metadata().target() == ACCESS {
             Verdict::Told { left_out: 0 }
         } else {
-            self.repeats().decide(key(event), Instant::now(), || Note::of(event))
+            // Before the lock is taken: others need not wait while words are found.
+            let note = Note::of(event);
+            self.repeats().decide(note.key(), Instant::now(), || note)
         };
         match verdict {
             Verdict::Told { left_out } => self.0.sink.take(&Line::of(event, left_out)),
@@ -158,6 +160,26 @@ mod tests {
             "message=circuit opened pool=game backend=a left_out=1",
         ];
         assert_eq!(lines.await, expected);
+    }
+
+    /// Looks, while it is written, whether others may say something.
+    struct Looks<'a>(&'a Limited<Taken>);
+
+    impl std::fmt::Display for Looks<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(if self.0.0.repeats.try_lock().is_ok() { "nobody waits" } else { "others wait" })
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_words_to_be_found() {
+        let lines = taken(async |limited| {
+            for _ in 0..2 {
+                tracing::info!(name = %Looks(limited), "ready");
+            }
+            limited.tell_rest();
+        });
+        assert_eq!(lines.await, ["message=ready name=nobody waits", "message=ready name=nobody waits left_out=1"]);
     }
 
     #[tokio::test]

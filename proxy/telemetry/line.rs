@@ -1,6 +1,6 @@
 //! A line of the log, before it has a form.
 
-use std::fmt::{self, Debug, Write as _};
+use std::fmt::{self, Debug};
 use std::hash::{DefaultHasher, Hash as _, Hasher};
 
 use tracing::field::{Field, Visit};
@@ -60,14 +60,14 @@ enum Words<'a> {
     Note(&'a Note),
 }
 
-/// What is kept of a line that was left out: its words, and what tells it apart.
+/// What a line says, and what is kept of it if it is left out: its words, and what tells it apart.
 #[derive(Debug)]
 pub(super) struct Note {
     metadata: &'static Metadata<'static>,
     fields: Vec<(&'static str, Kept)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 enum Kept {
     Text(String),
     Unsigned(u64),
@@ -102,6 +102,14 @@ impl Note {
         each_that_tells_apart(event, |name, value| fields.push((name, Kept::of(value))));
         Self { metadata: event.metadata(), fields }
     }
+
+    /// The same for lines that say the same.
+    pub(super) fn key(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.metadata.callsite().hash(&mut hasher);
+        self.fields.hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 impl Kept {
@@ -124,33 +132,12 @@ impl Kept {
     }
 }
 
-/// The same for lines that say the same.
-pub(super) fn key(event: &Event<'_>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    event.metadata().callsite().hash(&mut hasher);
-    each_that_tells_apart(event, |name, value| {
-        name.hash(&mut hasher);
-        // It takes every text.
-        let _infallible = write!(Hashed(&mut hasher), "{value}");
-    });
-    hasher.finish()
-}
-
 fn each_that_tells_apart(event: &Event<'_>, mut show: impl FnMut(&'static str, Value<'_>)) {
     event.record(&mut Fields(&mut |name, value: Value<'_>| {
         if name == MESSAGE || TELL_APART.contains(&name) {
             show(name, value);
         }
     }));
-}
-
-struct Hashed<'a>(&'a mut DefaultHasher);
-
-impl fmt::Write for Hashed<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
-    }
 }
 
 impl fmt::Display for Value<'_> {
