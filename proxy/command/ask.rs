@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt::{self, Display};
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -113,15 +114,21 @@ impl Client {
 
     async fn send(&self, method: Method, path: &str, body: Body<'_>) -> Result<Response<Incoming>, Silence> {
         let stream = TcpStream::connect(&self.admin).await?;
+        let host = host(stream.peer_addr()?);
         let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(silence)?;
         // Ends with the answer: it is asked to.
         tokio::spawn(connection);
-        let request = self.request(method, path, body).map_err(|_wrong| invalid(&self.admin))?;
+        let request = self.request(method, (&host, path), body).map_err(|wrong| invalid(&wrong))?;
         requests.send_request(request).await.map_err(silence)
     }
 
-    fn request(&self, method: Method, path: &str, body: Body<'_>) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.admin);
+    fn request(
+        &self,
+        method: Method,
+        (host, path): (&str, &str),
+        body: Body<'_>,
+    ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, host);
         request = request.header(CONNECTION, "close").header(ACCEPT, "application/json, text/event-stream, */*");
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
@@ -156,6 +163,15 @@ impl Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.admin)
     }
+}
+
+/// What the server is called: its address. It need not go by the name that it was looked up by (`[admin] hosts`).
+fn host(mut address: SocketAddr) -> String {
+    if let SocketAddr::V6(address) = &mut address {
+        // The way there is this machine's, and no part of its name.
+        address.set_scope_id(0);
+    }
+    address.to_string()
 }
 
 /// A path of the API, of segments that may hold anything.
@@ -193,8 +209,8 @@ fn silence(error: hyper::Error) -> Silence {
     kind.map_or(Silence::Strange, |kind| Silence::Io(kind.into()))
 }
 
-fn invalid(admin: &str) -> Silence {
-    io::Error::new(io::ErrorKind::InvalidInput, format!("{admin:?} is no address")).into()
+fn invalid(request: &hyper::http::Error) -> Silence {
+    io::Error::other(request.to_string()).into()
 }
 
 #[cfg(test)]

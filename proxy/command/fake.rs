@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -18,10 +18,11 @@ use tokio::task::spawn_local;
 
 use super::ask::Client;
 
-/// A request: its line, what kind of body it says it has, the token, and the body.
+/// A request: its line, what the server is called in it, what kind of body it says it has, the token, and the body.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Asked {
     pub(super) line: String,
+    pub(super) host: String,
     pub(super) content_type: String,
     pub(super) authorization: String,
     pub(super) body: String,
@@ -80,7 +81,7 @@ async fn serve(socket: TcpListener, answer: Rc<impl Fn(&Asked) -> (u16, String) 
 async fn read(request: Request<Incoming>) -> Asked {
     let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
     let line = format!("{} {}", request.method(), request.uri());
-    let (content_type, authorization) = (header(CONTENT_TYPE), header(AUTHORIZATION));
+    let (host, content_type, authorization) = (header(HOST), header(CONTENT_TYPE), header(AUTHORIZATION));
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    Asked { line, content_type, authorization, body: String::from_utf8(body.into()).unwrap() }
+    Asked { line, host, content_type, authorization, body: String::from_utf8(body.into()).unwrap() }
 }

@@ -14,6 +14,7 @@ fn a_request_says_who_asks_and_what_it_carries() {
         client.ask(Method::POST, "/api/v1/config/diff", Body::Toml("[a]\n")).await.unwrap();
         let asked = |line: &str, content_type: &str, body: &str| Asked {
             line: line.to_owned(),
+            host: client.to_string(),
             content_type: content_type.to_owned(),
             authorization: "Bearer secret".to_owned(),
             body: body.to_owned(),
@@ -25,6 +26,18 @@ fn a_request_says_who_asks_and_what_it_carries() {
         ];
         assert_eq!(journal.all(), expected);
     });
+}
+
+#[test]
+fn the_server_is_called_by_its_address_and_not_by_a_name_that_it_may_not_know() {
+    fake::with_answer(json!({}), async |client, journal| {
+        let address = client.to_string();
+        let (_, port) = address.rsplit_once(':').unwrap();
+        Client::new(format!("localhost:{port}")).get("/api/v1/status").await.unwrap();
+        assert_eq!(journal.last().host, address);
+    });
+    let of = |address: &str| host(address.parse().unwrap());
+    assert_eq!([of("[fe80::1%3]:9900"), of("10.0.0.1:80")], ["[fe80::1]:9900", "10.0.0.1:80"]);
 }
 
 #[test]
