@@ -74,11 +74,12 @@ impl<'a> Wait<'a> {
         loop {
             let left = now["sessions_active"].as_u64().unwrap_or_default();
             course.note(left);
-            if left == 0 {
-                return Ok(End::Empty);
-            }
+            // First: who takes sessions again is empty only for the moment.
             if now["admin"] == "ready" {
                 return Ok(End::Ready);
+            }
+            if left == 0 {
+                return Ok(End::Empty);
             }
             if self.timeout.is_some_and(|timeout| self.started_at.elapsed() >= timeout) {
                 return Ok(End::Timeout(left));

@@ -47,6 +47,8 @@ fn a_wait_ends_with_the_last_session() {
 fn a_wait_ends_when_there_is_nothing_to_wait_for() {
     assert_eq!(end_of(&[|| (200, r#"{"pools": []}"#.to_owned())], None).unwrap(), End::Gone);
     assert_eq!(end_of(&[|| (200, status("ready", 2))], None).unwrap(), End::Ready);
+    // Empty for the moment: the next player would be sent there.
+    assert_eq!(end_of(&[|| (200, status("ready", 0))], None).unwrap(), End::Ready);
 }
 
 #[test]
