@@ -68,13 +68,14 @@ impl Past {
 
 fn read(path: PathBuf) -> Option<Kept> {
     let shown = path.display();
-    let bytes = file::read(&path).unwrap_or_else(|error| {
-        tracing::warn!(file = %shown, %error, "the state file cannot be read: nothing of an earlier process is known");
-        None
-    })?;
-    let problem = match form::decode(&bytes) {
-        Ok(kept) => return Some(kept),
-        Err(problem) => problem,
+    let problem = match file::read(&path) {
+        Ok(None) => return None,
+        Ok(Some(bytes)) => match form::decode(&bytes) {
+            Ok(kept) => return Some(kept),
+            Err(problem) => problem.to_string(),
+        },
+        // The next write would take its place, and what was set by hand may well be in it.
+        Err(error) => format!("it cannot be read: {error}"),
     };
     match file::set_aside(&path) {
         Ok(aside) => {

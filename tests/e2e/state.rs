@@ -123,6 +123,20 @@ async fn a_file_of_no_use_is_put_aside_and_costs_nothing() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_is_put_aside_too_and_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.json");
+    // As root, tests can read every file; a pipe is none, and nobody writes to it.
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let backend = Backend::echo();
+    let proxy = Proxy::with(&config(&file, &[backend.address], backend.address));
+    proxy.connect().await.echo(b"hello").await;
+    eventually("a new one", async || file.is_file() && held(&file)["version"] == 1).await;
+    let mut beside = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    assert!(beside.any(|path| path.to_str().unwrap().contains(".damaged-")));
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_written_to_is_counted_and_harms_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let backend = Backend::echo();

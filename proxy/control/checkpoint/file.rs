@@ -74,11 +74,15 @@ impl From<&fs::Metadata> for Stamp {
 
 /// What the file holds; `None` if there is none.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+    // A pipe without a writer would be waited for.
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     let mut bytes = Vec::new();
     file.take(SIZE_MAX).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
@@ -112,6 +116,10 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<Stamp> {
 
 /// Puts a file out of the way that is of no use; where it is then.
 pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        // Whatever is in it is somebody's, and the path a slip.
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     let aside = beside(path, &format!("damaged-{}", Millis::of(SystemTime::now()).0));
     fs::rename(path, &aside)?;
     Ok(aside)
@@ -214,5 +222,14 @@ mod tests {
         let aside = set_aside(&path).unwrap();
         assert!(!path.exists() && fs::read_to_string(&aside).unwrap() == "rubbish");
         assert!(aside.file_name().unwrap().to_str().unwrap().starts_with("state.json.damaged-"));
+        assert!(set_aside(folder.path()).is_err() && folder.path().is_dir(), "a folder stays where it is");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(read(&pipe).is_err() && read(folder.path()).is_err());
     }
 }
