@@ -4,9 +4,15 @@
 
 use std::cmp::min;
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::slice;
+
+use hyper::body::Bytes;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::state::State;
 use crate::config::diff::{self, Change};
@@ -52,15 +58,31 @@ pub(super) struct Live {
     answers: Answers,
 }
 
-/// What a text would do if it stood in the config file. `name` stands for it in messages.
+/// Only one edit is looked at at a time: a large one takes a core for a second, and memory with it.
+static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
+
+/// What a text would do if it stood in the config file. `name` stands for it in messages. It is read on a thread beside the control
+/// thread, which a large one would keep from everything else.
 ///
 /// # Errors
 /// It would be refused. What only trying tells is not known: an address may be in use.
-pub(super) fn of(state: &State, name: &Path, text: &[u8]) -> Result<Preview, LoadError> {
-    let running = state.config();
-    let Loaded { mut config, warnings } = config::check_alone(name, text)?;
-    config::fill(&mut config, state.config_path(), Some(&running))?;
-    Ok(Preview { warnings, ..weigh(&running, &config, &Live::of(state)) })
+pub(super) async fn of(state: &State, name: PathBuf, text: Bytes) -> Result<Preview, LoadError> {
+    // It is closed by nobody.
+    let turn = ONE_AT_A_TIME.acquire().await.ok();
+    let (path, running, live) = (state.config_path().clone(), Config::clone(&state.config()), Live::of(state));
+    let looked_at = spawn_blocking(move || {
+        // Held until it is over, though whoever asked may have gone.
+        let _turn = turn;
+        let Loaded { mut config, warnings } = config::check_alone(&name, &text)?;
+        config::fill(&mut config, &path, Some(&running))?;
+        Ok(Preview { warnings, ..weigh(&running, &config, &live) })
+    });
+    match looked_at.await.map_err(JoinError::try_into_panic) {
+        Ok(preview) => preview,
+        Err(Ok(panic)) => resume_unwind(panic),
+        // The process ends, and its threads take nothing more.
+        Err(Err(_cancelled)) => pending().await,
+    }
 }
 
 impl Live {

@@ -166,3 +166,25 @@ async fn what_was_asked_is_counted() {
     let counted = |path, code| metrics.sum("portti_admin_requests_total", &[("path", path), ("code", code)]);
     assert_eq!((counted("/api/v1/status", "200"), counted("other", "404"), counted("other", "405")), (1.0, 1.0, 1.0));
 }
+
+#[tokio::test]
+async fn a_large_edit_keeps_nobody_waiting_who_asks_meanwhile() {
+    let backend = Backend::echo();
+    let proxy = Proxy::before(&[&backend]);
+    let admin = proxy.admin();
+    let addresses: Vec<_> = (0..60_000).map(|at| format!("\"10.0.{}.{}:1\"", at / 250, at % 250)).collect();
+    let edit = complete(&format!(
+        "[listeners.game]\nbind = \"127.0.0.1:1\"\npool = \"game\"\n[pools.game]\nbackends = [{}]\n",
+        addresses.join(",\n")
+    ));
+    let toml = [("Content-Type", "application/toml")];
+    let looked_at = tokio::spawn(async move { ask_with(admin, "POST", "/api/v1/config/diff", &toml, &edit).await });
+    let mut meanwhile = 0;
+    while !looked_at.is_finished() {
+        assert_eq!(proxy.get("/healthz").await.status, 200);
+        meanwhile += 1;
+    }
+    let told = looked_at.await.unwrap();
+    assert_eq!(told.status, 200, "{}", told.body);
+    assert!(meanwhile > 50, "there were {meanwhile} answers");
+}

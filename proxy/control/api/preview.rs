@@ -1,6 +1,6 @@
 //! What an edit of the config file would do, told and not done.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use hyper::body::Body;
 use hyper::{Request, StatusCode};
@@ -52,7 +52,7 @@ where
 {
     let Named { file } = input::query(&request)?;
     let text = input::text(request, "application/toml", config::SIZE_MAX).await?;
-    match preview::of(state, Path::new(file.as_deref().unwrap_or(NAMELESS)), &text) {
+    match preview::of(state, PathBuf::from(file.as_deref().unwrap_or(NAMELESS)), text).await {
         Ok(preview) => Ok(reply::json(StatusCode::OK, &Diff::of(preview))),
         Err(problem) => Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "config_refused", problem.to_string())),
     }
