@@ -1,6 +1,7 @@
 //! The API: the stream of events.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -172,4 +173,23 @@ async fn streams_do_not_keep_the_process() {
     proxy.ended().await;
     let rest = async { while let Ok(Some(_line)) = stream.lines.next_line().await {} };
     soon("the end of the stream", rest).await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_token_that_it_began_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |folder: &Path, token: &str| std::fs::write(folder.join("admin.token"), token).unwrap();
+    write(folder.path(), "the-token-that-has-leaked");
+    let admin = "[admin]\nbind = \"127.0.0.1:0\"\ntoken_file = \"admin.token\"\n";
+    let backend = Backend::echo();
+    let config = format!("{admin}{}", pool_of(&[backend.address], ""));
+    let proxy = Proxy::in_folder(folder, &config).unwrap();
+    let mut stream = Stream::open_with(proxy.admin(), "Authorization: Bearer the-token-that-has-leaked\r\n").await;
+    stream.next_of("status").await;
+    proxy.reload().await.unwrap();
+    stream.next_of("status").await;
+    stream.next_of("status").await;
+    write(proxy.folder(), "another-one-in-its-place");
+    proxy.reload().await.unwrap();
+    soon("the end", async { while stream.lines.next_line().await.is_ok_and(|line| line.is_some()) {} }).await;
 }

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
 use super::reply::{self, Outcome, Refusal};
+use crate::config::model::Token;
 use crate::control::state::State;
 use crate::control::view::{HistoryEvent, LogEvent};
 use crate::telemetry::feed::Feed;
@@ -46,9 +47,11 @@ struct Reader {
     feed: Arc<Feed>,
     /// The line that it heard last.
     heard: u64,
+    /// What it has said to be let in, where that is asked for.
+    token: Option<Arc<Token>>,
 }
 
-/// The reader has gone, or takes nothing.
+/// The reader has gone, takes nothing, or may not hear any more.
 struct Gone;
 
 /// A stream for one more reader.
@@ -64,7 +67,8 @@ pub(super) fn begin<B>(request: &Request<B>, state: &Rc<State>) -> Outcome {
     let given_up = request.extensions().get::<GivenUp>().cloned().unwrap_or_default();
     let feed = state.telemetry().feed();
     let heard = last_heard(request, &feed);
-    let reader = Reader { events, state: Rc::clone(state), feed, heard };
+    let token = state.config().admin.token.clone();
+    let reader = Reader { events, state: Rc::clone(state), feed, heard, token };
     let news = state.live().watch();
     tokio::task::spawn_local(async move {
         tokio::select! {
@@ -99,12 +103,18 @@ impl Reader {
             tokio::select! {
                 told = news.changed() => {
                     told.map_err(|_over| Gone)?;
+                    self.is_still_welcome()?;
                     let text = news.borrow_and_update().clone();
                     self.send(text).await?;
                 }
                 told = newest.changed() => told.map_err(|_over| Gone)?,
             }
         }
+    }
+
+    /// A token that counts no more is no reason to be told anything.
+    fn is_still_welcome(&self) -> Result<(), Gone> {
+        if self.state.config().admin.token == self.token { Ok(()) } else { Err(Gone) }
     }
 
     async fn send(&self, text: Bytes) -> Result<(), Gone> {
