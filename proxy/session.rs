@@ -147,6 +147,10 @@ impl Session {
             Err(reason) => return reason,
         };
         self.place.handle().connected_to(lease.backend());
+        if lease.is_ended() {
+            // Those who were connected have been asked to go meanwhile.
+            return CloseReason::Killed;
+        }
         let observer = Observer { place: &self.place, record: &self.record, lease: &lease };
         let session = self.relay_session(&observer);
         let end = match &mut upstream {

@@ -27,8 +27,9 @@ pub async fn end_bans(state: Rc<State>) {
     }
 }
 
-/// Ends the sessions that are connected to a backend.
+/// Ends the sessions that are connected to a backend, or about to be.
 pub async fn close_on(state: &State, backend: &Arc<Backend>) {
+    backend.end_sessions();
     for worker in state.workers() {
         worker.send(Command::Sessions(Ask::StopOn(Arc::clone(backend)))).await;
     }

@@ -167,6 +167,7 @@ impl Round {
         // One that is held in goes on taking sessions: those it has are worth no less.
         let is_down = self.backend.checkup().verdict() == Verdict::Down && !self.backend.is_held_in();
         if self.health.on_down == OnDown::Close && is_down {
+            self.backend.end_sessions();
             for worker in &*self.workers {
                 worker.send(Command::Sessions(Ask::StopOn(Arc::clone(&self.backend)))).await;
             }

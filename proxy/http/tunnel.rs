@@ -68,6 +68,9 @@ impl Tunnel {
     async fn connect<D: Socket>(self, session: &mut Session, client: Line<D>) -> CloseReason {
         let Self { backend: (upstream, early), grant: (pool, lease), connect, is_websocket, .. } = self;
         session.join(&pool, &lease, connect);
+        if lease.is_ended() {
+            return CloseReason::Killed;
+        }
         let tunnel = (&*session, &lease, is_websocket);
         match upstream {
             Upstream::Plain(stream) => pass(tunnel, client, Line::new(stream, early)).await,

@@ -32,6 +32,8 @@ pub struct Backend {
     held: AtomicBool,
     /// Sessions that hold a lease.
     active: AtomicU32,
+    /// How often all its sessions were ended together.
+    endings: AtomicU32,
     connected: AtomicU64,
     connects: Recent,
     failures: [AtomicU64; Failure::ALL.len()],
@@ -78,6 +80,7 @@ impl Backend {
             ramp: Ramp::default(),
             held: AtomicBool::new(false),
             active: AtomicU32::new(0),
+            endings: AtomicU32::new(0),
             connected: AtomicU64::new(0),
             connects: Recent::default(),
             failures: Default::default(),
@@ -132,6 +135,16 @@ impl Backend {
     /// Live sessions, those that are connecting included.
     pub fn active(&self) -> u32 {
         self.active.load(Relaxed)
+    }
+
+    /// Notes that its sessions are ended: those that are only connecting will hear of it from their leases. To be called before
+    /// those are asked to end that are connected.
+    pub fn end_sessions(&self) {
+        self.endings.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn endings(&self) -> u32 {
+        self.endings.load(Relaxed)
     }
 
     /// Sessions that were connected to it.

@@ -15,6 +15,8 @@ pub struct Lease {
     backend: Arc<Backend>,
     ticket: Ticket,
     reported: Cell<bool>,
+    /// How often the backend's sessions had been ended before.
+    endings: u32,
 }
 
 impl Lease {
@@ -26,13 +28,19 @@ impl Lease {
         anyway: bool,
         now: Instant,
     ) -> Option<Self> {
+        let endings = backend.endings();
         let ticket = backend.claim(max_connections, anyway, now)?;
-        Some(Self { backend: Arc::clone(backend), ticket, reported: Cell::new(false) })
+        Some(Self { backend: Arc::clone(backend), ticket, reported: Cell::new(false), endings })
     }
 
     /// The backend that is claimed.
     pub fn backend(&self) -> &Arc<Backend> {
         &self.backend
+    }
+
+    /// Whether the backend's sessions have been ended since it was claimed.
+    pub fn is_ended(&self) -> bool {
+        self.backend.endings() != self.endings
     }
 
     /// A connection stands, after so long.

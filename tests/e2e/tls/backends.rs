@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::{HOST, LATE, folder, listener, since};
+use crate::support::admin::ask_with;
 use crate::support::proxy::pool;
 use crate::support::tls::{AUTHORITY, Authority, client, connect, server, server_at, server_with};
 use crate::support::{Backend, Proxy, assert_took, eventually};
@@ -178,6 +179,26 @@ async fn a_backend_that_is_cut_off_has_not_ended() {
     server.get_mut().0.shutdown().await.unwrap();
     client.expect_reset().await;
     proxy.expect_ended("backend_reset", 1).await;
+}
+
+#[tokio::test]
+async fn who_is_only_connecting_when_sessions_are_ended_ends_too() {
+    let mut by_hand = Backend::by_hand();
+    let identity = AUTHORITY.issue(&["game.internal"]);
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(identity.chain(), identity.private_key()).unwrap());
+    let tls = "ca = \"ca.pem\"\nserver_name = \"game.internal\"";
+    let proxy = Proxy::in_folder(trusting(), &encrypted(&by_hand.backend, "", tls)).unwrap();
+    let mut client = proxy.connect().await;
+    let begun = by_hand.next().await.0;
+    let path = format!("/api/v1/pools/game/backends/{}/state", by_hand.backend.address);
+    let json = [("Content-Type", "application/json")];
+    let order = r#"{"state": "drain", "close": true}"#;
+    assert_eq!(ask_with(proxy.admin(), "POST", &path, &json, order).await.status, 200);
+    // It takes the connection all the same.
+    let _server = TlsAcceptor::from(config).accept(begun).await.unwrap();
+    client.expect_end().await;
+    proxy.expect_ended("killed", 1).await;
 }
 
 #[tokio::test]
