@@ -36,6 +36,9 @@ pub struct Afterwards {
     pub rule: Rule,
 }
 
+/// Why an answer breaks off.
+const ENDED: &str = "the sessions of its backend were ended";
+
 impl Afterwards {
     /// The answer is over, in order.
     fn complete(&mut self, body: &mut Download<Incoming>) {
@@ -70,6 +73,7 @@ impl Body for Reply {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Own(words, _) => Pin::new(words).poll_frame(cx).map_err(|never| match never {}),
+            Self::Passed(_, afterwards) if afterwards.lease.is_ended() => Poll::Ready(Some(Err(ENDED.into()))),
             Self::Passed(body, afterwards) => {
                 let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
                 match &frame {

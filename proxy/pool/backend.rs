@@ -137,8 +137,8 @@ impl Backend {
         self.active.load(Relaxed)
     }
 
-    /// Notes that its sessions are ended: those that are only connecting will hear of it from their leases. To be called before
-    /// those are asked to end that are connected.
+    /// Notes that its sessions are ended: those that are only connecting, and requests, will hear of it from their leases. To be
+    /// called before those are asked to end that are connected.
     pub fn end_sessions(&self) {
         self.endings.fetch_add(1, Relaxed);
     }

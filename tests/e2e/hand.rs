@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::interval;
 
 use crate::support::admin::{Answer, ask_with};
 use crate::support::proxy::pool;
@@ -274,4 +277,26 @@ async fn wrong_orders_change_nothing_and_hear_why() {
     assert_eq!(unban(&proxy, "here").await.json()["code"], "bad_request");
     assert_eq!(proxy.backend(backend.address).await, before);
     assert!(bans(&proxy).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_under_way_ends_with_the_sessions() {
+    let endless = Backend::serving(async |mut stream: TcpStream| {
+        let _asked = stream.read(&mut [0; 4096]).await;
+        let mut ticks = interval(Duration::from_millis(20));
+        let _head = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        while stream.write_all(b"2\r\nhi\r\n").await.is_ok() {
+            ticks.tick().await;
+        }
+    });
+    let listener = "[listeners.game]\nbind = \"127.0.0.1:0\"\nmode = \"http\"\npool = \"game\"\n";
+    let proxy = Proxy::with(&(listener.to_owned() + &pool(&[&endless], "")));
+    let mut client = proxy.connect().await;
+    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.expect(b"HTTP/1.1 200 OK").await;
+    set(&proxy, &endless, "state", json!({"state": "drain"})).await;
+    client.expect_any(200).await;
+    set(&proxy, &endless, "state", json!({"state": "drain", "close": true})).await;
+    eventually("it is empty", async || proxy.backend(endless.address).await["sessions_active"] == 0).await;
+    client.ending().await;
 }
