@@ -89,6 +89,9 @@ pub(super) struct Reconnect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Millis(pub(super) u64);
 
+/// The first millisecond that RFC 3339 cannot say.
+const YEAR_10000: u64 = 253_402_300_800_000;
+
 /// What is written as a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Text<T>(pub(super) T);
@@ -160,9 +163,9 @@ impl Millis {
         Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// The time of day; `None` if it is beyond all that there is.
+    /// The time of day; `None` if it is beyond the year 9999, and so in no words that status has for it.
     pub(super) fn time(self) -> Option<SystemTime> {
-        UNIX_EPOCH.checked_add(Duration::from_millis(self.0))
+        (self.0 < YEAR_10000).then(|| UNIX_EPOCH + Duration::from_millis(self.0))
     }
 }
 
@@ -291,6 +294,13 @@ mod tests {
         let other = r#"{"backends":[],"more":1}"#;
         let file = format!(r#"{{"version":1,"checksum":"{}","state":{other}}}"#, checksum(other));
         assert!(broken(&file));
+    }
+
+    #[test]
+    fn no_time_is_one_that_cannot_be_told() {
+        assert_eq!((Millis(u64::MAX).time(), Millis(YEAR_10000).time()), (None, None));
+        let last = Millis(YEAR_10000 - 1).time().unwrap();
+        assert_eq!(crate::control::view::timestamp(last), "9999-12-31T23:59:59.999Z");
     }
 
     proptest! {
