@@ -126,7 +126,7 @@ async fn a_list_in_a_file_is_followed_and_a_bad_one_changes_nothing() {
 
     std::fs::write(&list, "127.0.0.3\nnobody\n").unwrap();
     let problem = proxy.reload().await.unwrap_err();
-    assert!(problem.contains("listeners.game.deny_file") && problem.contains("line 2: \"nobody\""), "{problem}");
+    assert!(problem.contains("listeners.game.deny_file") && problem.ends_with(": line 2"), "{problem}");
     assert!(!comes_in(&proxy, 2).await && comes_in(&proxy, 3).await, "what ran before goes on");
     std::fs::remove_file(&list).unwrap();
     assert!(proxy.reload().await.unwrap_err().contains("cannot be read"));
