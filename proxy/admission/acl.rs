@@ -34,9 +34,21 @@ impl Networks {
 /// A network, or one address. What lies beyond the prefix does not matter, and an IPv4 address mapped into IPv6 is one of
 /// IPv4, as clients' addresses are.
 pub fn network(text: &str) -> Option<IpNet> {
-    let address = || text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-    text.parse::<IpNet>().or_else(|_no_prefix| address()).map(|network| network.trunc()).ok()
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>().or_else(|_no_prefix| address()).map(|network| canonical(network).trunc()).ok()
 }
+
+fn canonical(network: IpNet) -> IpNet {
+    let of_ipv4 = || {
+        let IpNet::V6(network) = network else { return None };
+        let length = network.prefix_len().checked_sub(MAPPED)?;
+        IpNet::new(network.addr().to_ipv4_mapped()?.into(), length).ok()
+    };
+    of_ipv4().unwrap_or(network)
+}
+
+/// Bits of an IPv6 address before the IPv4 address that is mapped into it.
+const MAPPED: u8 = 96;
 
 /// Whether the address is one of the network. An IPv4 address mapped into IPv6 is the IPv4 address.
 pub fn is_of(address: IpAddr, network: &IpNet) -> bool {
@@ -80,6 +92,10 @@ mod tests {
         let net = |text| network(text).unwrap();
         assert_eq!(net("192.0.2.7").to_string(), "192.0.2.7/32");
         assert_eq!(net("::ffff:192.0.2.7").to_string(), "192.0.2.7/32");
+        assert_eq!(net("::ffff:192.0.2.7/128").to_string(), "192.0.2.7/32");
+        assert_eq!(net("::ffff:192.0.2.7/120").to_string(), "192.0.2.0/24");
+        assert_eq!(net("::ffff:0.0.0.0/96").to_string(), "0.0.0.0/0");
+        assert_eq!(net("::/0").to_string(), "::/0");
         assert_eq!(net("2001:db8::1/32").to_string(), "2001:db8::/32");
         for wrong in ["", "192.0.2", "192.0.2.1/33", "example.com", "192.0.2.1:80"] {
             assert_eq!(network(wrong), None, "{wrong}");

@@ -1,14 +1,13 @@
 //! Lists of networks, one a line.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::{Problem, read_file};
-use crate::admission::acl::Networks;
+use crate::admission::acl::{self, Networks};
 use crate::config::model::Config;
 
 /// Bad lines that are shown of one file.
@@ -44,9 +43,9 @@ fn parse(text: &str) -> Result<Vec<IpNet>, String> {
         if entry.is_empty() {
             continue;
         }
-        match entry.parse::<IpNet>().or_else(|_no_prefix| entry.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(network) => networks.push(network.trunc()),
-            Err(_neither) => {
+        match acl::network(entry) {
+            Some(network) => networks.push(network),
+            None => {
                 bad += 1;
                 if bad <= SHOWN {
                     shown.push(told(number, entry));
@@ -79,9 +78,10 @@ mod tests {
 
     #[test]
     fn a_list_has_one_network_a_line_and_words_for_people() {
-        let networks = parse("# bots\n\n10.0.0.0/8  # a provider\r\n 192.0.2.7\n2001:db8::1/32\n").unwrap();
+        let networks =
+            parse("# bots\n\n10.0.0.0/8  # a provider\r\n 192.0.2.7\n2001:db8::1/32\n::ffff:192.0.2.9\n").unwrap();
         let shown: Vec<_> = networks.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]);
+        assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "192.0.2.9/32"]);
         assert_eq!(parse(""), Ok(Vec::new()));
     }
 
