@@ -1,6 +1,8 @@
 """Finding the programs that the benchmark needs, and getting those that are missing. Nothing is installed on the system: all
 goes to target/bench, so that no package starts a service."""
 
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -118,18 +120,27 @@ def _debian_program(name, packages, place):
     if system:
         return system, {}
     places = [place / "usr" / "sbin" / name, place / "usr" / "bin" / name]
-    if not any(map(os.path.exists, places)):
-        _unpack(packages, place)
+    with _alone_in(place):
+        if not any(map(os.path.exists, places)):
+            _unpack(packages, place)
     triplet = f"{os.uname().machine}-linux-gnu"
     libraries = f"{place}/usr/lib/{triplet}:{place}/lib/{triplet}"
     return _first_existing(places), {"LD_LIBRARY_PATH": libraries}
+
+
+@contextlib.contextmanager
+def _alone_in(place):
+    """Keeps other processes waiting that come for the same: they would run what is only half there."""
+    place.mkdir(parents=True, exist_ok=True)
+    with open(place / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _unpack(packages, place):
     """Fetches packages and what they need, and unpacks them without installing them."""
     if shutil.which("apt-get") is None:
         raise FileNotFoundError(f"{packages[0]} is not installed, and this is not Debian")
-    place.mkdir(parents=True, exist_ok=True)
     wanted = _missing_packages(packages)
     _run(["apt-get", "download", "-qq", *wanted], cwd=place)
     for archive in place.glob("*.deb"):
