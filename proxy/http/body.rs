@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
+use super::headers;
 use super::timer::Timer;
 
 /// A body whose next byte must come within a time. It ends with an error of kind `TimedOut` otherwise.
@@ -134,7 +135,12 @@ where
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Streamed(body, awaited) => {
-                let frame = Pin::new(body).poll_frame(cx);
+                let mut frame = Pin::new(body).poll_frame(cx);
+                if let Poll::Ready(Some(Ok(frame))) = &mut frame
+                    && let Some(trailers) = frame.trailers_mut()
+                {
+                    headers::strip_trailers(trailers);
+                }
                 awaited.set(if frame.is_pending() { Awaited::Client } else { Awaited::Backend(Instant::now()) });
                 frame
             }

@@ -100,6 +100,33 @@ fn is_forwarding(name: &HeaderName) -> bool {
     own.contains(name)
 }
 
+/// Takes out of a client's trailers what is none: what means something before the body comes, or not at all (RFC 9110, 6.5.1), and
+/// what backends are to hear from this proxy alone.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    let there: Vec<HeaderName> = trailers.keys().filter(|name| never_trails(name)).cloned().collect();
+    for name in &there {
+        trailers.remove(name);
+    }
+}
+
+fn never_trails(name: &HeaderName) -> bool {
+    let means_something_before = matches!(
+        name.as_str(),
+        "authorization"
+            | "cache-control"
+            | "content-encoding"
+            | "content-length"
+            | "content-range"
+            | "content-type"
+            | "cookie"
+            | "host"
+            | "max-forwards"
+            | "set-cookie"
+            | "trailer"
+    );
+    means_something_before || is_of_one_connection(name) || is_forwarding(name)
+}
+
 /// Whether a header's list has this word, whatever parameters it has.
 pub fn lists(value: &HeaderValue, word: &str) -> bool {
     let mut entries = value.as_bytes().split(|&byte| byte == b',');
@@ -179,6 +206,22 @@ mod tests {
         let mut headers = headers(list);
         strip(&mut headers);
         headers
+    }
+
+    #[test]
+    fn trailers_cannot_say_what_only_headers_may() {
+        let mut trailers = headers(&[
+            ("x-sum", "1"),
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("host", "b.example"),
+            ("authorization", "Basic x"),
+            ("x-forwarded-for", "192.0.2.9"),
+            ("forwarded", "for=192.0.2.9"),
+            ("x-request-id", "1"),
+        ]);
+        strip_trailers(&mut trailers);
+        assert_eq!(trailers, headers(&[("x-sum", "1")]));
     }
 
     #[test]

@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use hyper::body::Body;
-use hyper::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, HeaderMap,
-    HeaderName, MAX_FORWARDS, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING,
-};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, TRAILER, TRANSFER_ENCODING};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Uri};
 use tokio::io::AsyncWrite;
@@ -57,22 +54,6 @@ pub(super) enum Stopped {
 
 /// What a head usually takes.
 const HEAD_USUAL: usize = 512;
-
-/// Headers that mean something before the body comes, or not at all: no trailers (RFC 9110, 6.5.1).
-static NEVER_TRAILERS: [HeaderName; 12] = [
-    AUTHORIZATION,
-    CACHE_CONTROL,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_RANGE,
-    CONTENT_TYPE,
-    HOST,
-    MAX_FORWARDS,
-    SET_COOKIE,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-];
 
 impl<B: Body<Data = Bytes> + Unpin> Outgoing<B>
 where
@@ -225,7 +206,7 @@ where
 fn trailers_of(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok());
     let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
-    names.filter(|name| !NEVER_TRAILERS.contains(name)).collect()
+    names.collect()
 }
 
 fn write_line(out: &mut Vec<u8>, method: &Method, target: &Uri) {
