@@ -78,6 +78,11 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
         banned.count(&[name.as_str()], bans(listener).1 as u64);
     }
 
+    let mut maintenance = exposition.family(names::MAINTENANCE);
+    for (name, listener) in &snapshot.listeners {
+        maintenance.count(&[name.as_str()], u64::from(listener.policy.maintenance));
+    }
+
     let pacing = || snapshot.listeners.iter().filter(|(_, listener)| listener.policy.arrivals.is_some());
     let mut waiting = exposition.family(names::ARRIVALS_WAITING);
     for (name, listener) in pacing() {

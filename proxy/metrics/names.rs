@@ -62,6 +62,9 @@ pub const BANS_BY_HAND: Definition =
     gauge("portti_bans_by_hand", &[], "Networks that are banned by hand, on all listeners.");
 /// Bans now.
 pub const BANNED: Definition = gauge("portti_banned_addresses", LISTENER, "Addresses that are banned now.");
+/// Doors that are closed to all but staff.
+pub const MAINTENANCE: Definition =
+    gauge("portti_listener_maintenance", LISTENER, "Whether only staff comes in, by the file or by hand: 1, else 0.");
 /// Arrivals.
 pub const ARRIVALS_WAITING: Definition =
     gauge("portti_arrivals_waiting", LISTENER, "Clients that wait until accept_rate lets them in.");
@@ -232,6 +235,7 @@ pub const ALL: &[Definition] = &[
     BANS,
     BANNED,
     BANS_BY_HAND,
+    MAINTENANCE,
     ARRIVALS_WAITING,
     ARRIVAL_WAIT,
     ACCEPT_ERRORS,

@@ -137,11 +137,14 @@ async fn a_listener_is_closed_for_maintenance_by_hand() {
         assert_eq!(answer.status, 200, "{}", answer.body);
         (answer.json()["maintenance"].clone(), answer.json()["maintenance_by"].clone())
     };
+    let metric = async || proxy.metric("portti_listener_maintenance", &[("listener", "game")]).await;
     assert_eq!(set(json!({"maintenance": true})).await, (true.into(), "hand".into()));
+    assert_eq!(metric().await, 1.0);
     proxy.connect().await.expect_end().await;
     proxy.expect_ended("denied", 1).await;
     player.echo(b"still here").await;
     assert_eq!(set(json!({"maintenance": false})).await, (false.into(), "hand".into()));
+    assert_eq!(metric().await, 0.0);
     assert_eq!(set(json!({"maintenance": null})).await, (false.into(), "file".into()));
     proxy.connect().await.echo(b"hello").await;
 }
