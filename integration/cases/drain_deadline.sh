@@ -19,5 +19,7 @@ equal "exit code" 0 "$EXIT_CODE"
 equal "sessions logged as drained" 5 "$(access_log 'select(.reason == "drained") | .session' | wc -l)"
 equal "cut sessions that the log tells of" 5 "$(jq "select(has(\"cut\")).cut" portti.log)"
 
+# A player who pauses between two messages sees it with the next one; told to stop before that, they would end content.
+eventually 'holding players 0' 5
 stop_client players
 equal "sessions that were cut" 5 "$(report players '.closed + .reset')"
