@@ -7,38 +7,34 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::{Method, Request, Response};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, split};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, split};
 use tokio::task::{AbortHandle, spawn_local, unconstrained};
 
 pub mod answer;
 pub mod decoder;
-mod outgoing;
+mod request;
 
 use self::answer::{Answer, Malformed};
 use self::decoder::{Decoder, Part};
-use self::outgoing::{Outgoing, Stopped};
 use super::body::{BodyError, Upload, within};
+use super::input::{self, Input};
+use super::outgoing::{Outgoing, Stopped};
 use super::timer::Timer;
 
 /// A connection to a backend.
 #[derive(Debug)]
 pub struct Connection<S, B> {
     side: Side<S>,
-    /// What has been read, and is not taken yet.
-    input: Bytes,
-    /// Where more is read to, if there is much.
-    room: BytesMut,
-    /// Whether there is: the last read brought so much.
-    is_rich: bool,
+    input: Input,
     /// What is left of the request.
-    outgoing: Option<Outgoing<B>>,
+    outgoing: Option<Outgoing<Upload<B>>>,
     /// What is left of the answer.
     decoder: Decoder,
     /// Another request may be sent behind this one.
@@ -82,13 +78,7 @@ pub enum Broken {
 
 /// Bytes that are read before the head of an answer is there: as much as that may have, and as much of what only says that one will
 /// come (1xx). With a read's worth beyond, which may be of its body.
-const UNANSWERED_MAX: usize = 2 * answer::HEAD_MAX + MANY;
-
-/// Bytes that are read at once, and kept in as much memory as they need: most answers are no longer.
-const FEW: usize = 8 * 1024;
-
-/// Bytes that are read at once behind a read that was full: kept where they are read, as copying them would cost more.
-const MANY: usize = 64 * 1024;
+const UNANSWERED_MAX: usize = 2 * answer::HEAD_MAX + input::MANY;
 
 impl<S, B> Connection<S, B>
 where
@@ -100,9 +90,7 @@ where
     pub fn new(stream: S) -> Self {
         Self {
             side: Side::Whole(stream),
-            input: Bytes::new(),
-            room: BytesMut::new(),
-            is_rich: false,
+            input: Input::default(),
             outgoing: None,
             decoder: Decoder::length(0),
             stays: true,
@@ -131,8 +119,9 @@ where
     /// There is none. If nothing of the request has left this place, its body is there again.
     pub async fn send(&mut self, request: &mut Request<Option<Upload<B>>>) -> Result<Response<()>, Broken> {
         let Some(body) = request.body_mut().take() else { return Err(Broken::Reset) };
-        self.outgoing = Some(Outgoing::new(request, body));
-        (self.stays, self.is_rich) = (true, false);
+        self.outgoing = Some(request::outgoing(request, body));
+        self.stays = true;
+        self.input.begin_anew();
         let mut left = UNANSWERED_MAX;
         let answered = poll_fn(|cx| self.poll_answer(cx, request.method(), &mut left)).await;
         if answered.is_err() {
@@ -145,7 +134,7 @@ where
     /// The stream, and what was read of what comes behind the answer; `None` if the request has not been sent to its end.
     pub fn into_parts(self) -> Option<(S, Bytes)> {
         match self.side {
-            Side::Whole(stream) => Some((stream, self.input)),
+            Side::Whole(stream) => Some((stream, self.input.into_bytes())),
             Side::Reading(..) | Side::Gone => None,
         }
     }
@@ -159,7 +148,7 @@ where
     ) -> Poll<Result<Response<()>, Broken>> {
         self.poll_send(cx)?;
         loop {
-            let answer = answer::take(&mut self.input, asked).map_err(|Malformed| Broken::Reset)?;
+            let answer = answer::take(self.input.bytes(), asked).map_err(|Malformed| Broken::Reset)?;
             if let Some(Answer { head, body, stays }) = answer {
                 self.decoder = body;
                 self.stays &= stays;
@@ -167,7 +156,7 @@ where
                 self.note_end();
                 return Poll::Ready(Ok(head));
             }
-            let read = ready!(self.poll_input(cx)).map_err(|_broken| Broken::Reset)?;
+            let read = ready!(self.input.poll_more(&mut self.side, cx)).map_err(|_broken| Broken::Reset)?;
             if read == 0 || read > *left {
                 return Poll::Ready(Err(Broken::Reset));
             }
@@ -196,7 +185,7 @@ where
         let Side::Whole(stream) = mem::replace(&mut self.side, Side::Gone) else { return };
         let (reading, mut writing) = split(stream);
         let task = spawn_local(async move {
-            let (limit, awaited) = outgoing.patience();
+            let (limit, awaited) = (outgoing.body().limit(), outgoing.body().awaited());
             let rest = poll_fn(|cx| outgoing.poll_send(&mut writing, cx));
             if !matches!(within(&mut Timer::default(), limit, awaited.as_deref(), rest).await, Some(Ok(()))) {
                 // The backend is to see that this is not all.
@@ -211,30 +200,6 @@ where
         if let Side::Reading(_, rest) = &mut self.side {
             rest.outlives_answer = self.stays && self.decoder.is_over();
         }
-    }
-
-    /// Reads more, and returns how much that is.
-    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let read = if self.is_rich {
-            self.room.reserve(MANY);
-            let read = ready!(pin!(self.side.read_buf(&mut self.room)).poll(cx))?;
-            let new = mem::take(&mut self.room);
-            self.input = if self.input.is_empty() { new.freeze() } else { [&self.input[..], &new].concat().into() };
-            read
-        } else {
-            let mut room = [MaybeUninit::uninit(); FEW];
-            let mut room = ReadBuf::uninit(&mut room);
-            ready!(Pin::new(&mut self.side).poll_read(cx, &mut room))?;
-            let new = room.filled();
-            self.input = if self.input.is_empty() {
-                Bytes::copy_from_slice(new)
-            } else {
-                [&self.input[..], new].concat().into()
-            };
-            new.len()
-        };
-        self.is_rich = read >= FEW;
-        Poll::Ready(Ok(read))
     }
 }
 
@@ -262,7 +227,7 @@ where
         let malformed = |Malformed| io::Error::from(io::ErrorKind::InvalidData);
         loop {
             let this = &mut *self;
-            let part = this.decoder.next(&mut this.input).map_err(malformed)?;
+            let part = this.decoder.next(this.input.bytes()).map_err(malformed)?;
             this.note_end();
             match part {
                 Part::Content(bytes) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
@@ -270,7 +235,7 @@ where
                 Part::End => return Poll::Ready(None),
                 Part::Missing => {}
             }
-            if ready!(this.poll_input(cx))? == 0 {
+            if ready!(this.input.poll_more(&mut this.side, cx))? == 0 {
                 this.decoder.close().map_err(malformed)?;
             }
         }

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use httparse::{ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
@@ -10,6 +10,7 @@ use hyper::{Method, Response, StatusCode};
 
 use super::decoder::Decoder;
 use crate::http::headers;
+use crate::http::input::skip;
 
 /// The head of an answer, and what it says of what follows.
 #[derive(Debug)]
@@ -63,14 +64,6 @@ pub fn take(input: &mut Bytes, asked: &Method) -> Result<Option<Answer>, Malform
         return said.understand(head, asked).map(Some);
     }
     Ok(None)
-}
-
-/// Passes over so many bytes. What nobody reads any more is not kept.
-pub(super) fn skip(input: &mut Bytes, length: usize) {
-    input.advance(length);
-    if input.is_empty() {
-        *input = Bytes::new();
-    }
 }
 
 /// The head that the input begins with, its length, and what it says.

@@ -7,8 +7,9 @@ use httparse::{EMPTY_HEADER, Status};
 use hyper::body::SizeHint;
 use hyper::header::HeaderMap;
 
-use super::answer::{HEADERS_MAX, Malformed, collect, skip};
+use super::answer::{HEADERS_MAX, Malformed, collect};
 use crate::http::framing::Chunks;
+use crate::http::input::skip;
 
 /// Reads a body.
 #[derive(Debug)]

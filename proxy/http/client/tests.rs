@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, yield_now};
 use tokio::time::timeout;
@@ -367,7 +367,7 @@ async fn a_large_answer_comes_in_pieces_of_bounded_size() {
         length += piece.len();
     }
     assert_eq!(length, 500_000);
-    assert!(sizes.iter().all(|&size| size <= MANY) && sizes.contains(&MANY), "{sizes:?}");
+    assert!(sizes.iter().all(|&size| size <= input::MANY) && sizes.contains(&input::MANY), "{sizes:?}");
     assert!(connection.is_free());
 }
 

@@ -1,26 +1,20 @@
-//! A request on its way to a backend: its head, and its body piece by piece.
+//! A message on its way out: its head, and its body piece by piece, as HTTP/1.1 has them (RFC 9112).
 
-use std::cell::Cell;
 use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use hyper::body::Body;
-use hyper::header::{CONTENT_LENGTH, HeaderMap, HeaderName, TRAILER, TRANSFER_ENCODING};
-use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Request, Uri};
+use hyper::header::{HeaderMap, HeaderName, TRAILER};
 use tokio::io::AsyncWrite;
 
-use super::answer::number;
-use crate::http::body::{Awaited, BodyError, Upload};
-use crate::http::pieces;
+use super::body::BodyError;
+use super::pieces;
 
-/// What is left of a request.
+/// What is left of a message.
 #[derive(Debug)]
-pub(super) struct Outgoing<B> {
+pub struct Outgoing<B> {
     /// What goes before the piece, and how much of that is written.
     before: Vec<u8>,
     written: usize,
@@ -29,77 +23,57 @@ pub(super) struct Outgoing<B> {
     /// What goes behind it.
     after: &'static [u8],
     /// What is to come.
-    body: Upload<B>,
+    body: B,
     framing: Framing,
     is_untaken: bool,
 }
 
 /// How a body's end is told.
 #[derive(Debug)]
-enum Framing {
+pub enum Framing {
     /// By its length, of which so much is left to come.
     Length(u64),
     /// By an empty chunk, with these trailers behind it.
     Chunked(Vec<HeaderName>),
+    /// By the connection's.
+    UntilClose,
 }
 
-/// Why a request is not sent to its end.
+/// Why a message is not sent to its end.
 #[derive(Debug)]
-pub(super) enum Stopped {
+pub enum Stopped {
     /// Its body broke off.
     Body(BodyError),
-    /// The backend takes no more of it.
+    /// The other side takes no more of it.
     Refused,
 }
-
-/// What a head usually takes.
-const HEAD_USUAL: usize = 512;
 
 impl<B: Body<Data = Bytes> + Unpin> Outgoing<B>
 where
     B::Error: Into<BodyError>,
 {
-    /// A request. Where its body ends is said in the way that is followed here, whatever its headers say.
-    pub(super) fn new<T>(request: &Request<T>, body: Upload<B>) -> Self {
-        let mut before = Vec::with_capacity(HEAD_USUAL);
-        write_line(&mut before, request.method(), request.uri());
-        for (name, value) in request.headers() {
-            if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
-                write_field(&mut before, name, value.as_bytes());
-            }
-        }
-        let framing = match length_of(request.headers(), &body) {
-            Some(length) => {
-                write_field(&mut before, &CONTENT_LENGTH, length.to_string().as_bytes());
-                Framing::Length(length)
-            }
-            None if matches!(body, Upload::Empty) => Framing::Length(0),
-            None => {
-                write_field(&mut before, &TRANSFER_ENCODING, b"chunked");
-                Framing::Chunked(trailers_of(request.headers()))
-            }
-        };
-        before.extend_from_slice(b"\r\n");
-        Self { before, written: 0, piece: Bytes::new(), after: b"", body, framing, is_untaken: true }
+    /// A message with this head, which says how the body ends.
+    pub fn new(head: Vec<u8>, body: B, framing: Framing) -> Self {
+        Self { before: head, written: 0, piece: Bytes::new(), after: b"", body, framing, is_untaken: true }
     }
 
     /// Whether nothing of it has left this place.
-    pub(super) fn is_untaken(&self) -> bool {
+    pub fn is_untaken(&self) -> bool {
         self.is_untaken
     }
 
     /// Its body, if nothing of it has left this place.
-    pub(super) fn into_untaken(self) -> Option<Upload<B>> {
+    pub fn into_untaken(self) -> Option<B> {
         self.is_untaken.then_some(self.body)
     }
 
-    /// How long the backend may take none of it, and whether it is its turn.
-    pub(super) fn patience(&self) -> (Option<Duration>, Option<Rc<Cell<Awaited>>>) {
-        (self.body.limit(), self.body.awaited())
+    /// What is to come.
+    pub fn body(&self) -> &B {
+        &self.body
     }
 
     /// Sends what there is. Ready when all of it has been sent.
-    pub(super) fn poll_send<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>>
+    pub fn poll_send<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>>
     where
         S: AsyncWrite + Unpin,
     {
@@ -124,14 +98,14 @@ where
         matches!(self.framing, Framing::Length(0))
     }
 
-    /// Gets the next piece of the body, if there is room for it. Pending while the client has to send it.
+    /// Gets the next piece of the body, if there is room for it. Pending while that has to come.
     fn poll_pull(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
         if self.has_all() || !self.piece.is_empty() || !self.after.is_empty() {
             return Poll::Ready(Ok(()));
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.is_untaken = false;
-        match frame.transpose()?.map(hyper::body::Frame::into_data) {
+        match frame.transpose().map_err(Into::into)?.map(hyper::body::Frame::into_data) {
             Some(Ok(piece)) if piece.is_empty() => {}
             Some(Ok(piece)) => self.take(piece)?,
             Some(Err(frame)) => self.end(frame.into_trailers().ok())?,
@@ -147,20 +121,26 @@ where
                 write!(self.before, "{:X}\r\n", piece.len())?;
                 self.after = b"\r\n";
             }
+            Framing::UntilClose => {}
         }
         self.piece = piece;
         Ok(())
     }
 
     fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), BodyError> {
-        let Framing::Chunked(names) = &self.framing else { return Err(wrong_length()) };
-        self.before.extend_from_slice(b"0\r\n");
-        for (name, value) in trailers.iter().flatten() {
-            if names.contains(name) {
-                write_field(&mut self.before, name, value.as_bytes());
+        match &self.framing {
+            Framing::Length(_) => return Err(wrong_length()),
+            Framing::Chunked(names) => {
+                self.before.extend_from_slice(b"0\r\n");
+                for (name, value) in trailers.iter().flatten() {
+                    if names.contains(name) {
+                        write_field(&mut self.before, name, value.as_bytes());
+                    }
+                }
+                self.before.extend_from_slice(b"\r\n");
             }
+            Framing::UntilClose => {}
         }
-        self.before.extend_from_slice(b"\r\n");
         self.framing = Framing::Length(0);
         Ok(())
     }
@@ -193,30 +173,15 @@ where
     }
 }
 
-/// The body's length, if it is known: what the client said, else what it turned out to be.
-fn length_of<B: Body<Data = Bytes> + Unpin>(headers: &HeaderMap, body: &Upload<B>) -> Option<u64>
-where
-    B::Error: Into<BodyError>,
-{
-    let said = headers.get(CONTENT_LENGTH).and_then(|value| number(value.as_bytes()));
-    said.or_else(|| body.size_hint().exact().filter(|_| !matches!(body, Upload::Empty)))
-}
-
-/// The trailers that a request announces.
-fn trailers_of(headers: &HeaderMap) -> Vec<HeaderName> {
+/// The trailers that a message announces.
+pub fn trailers_of(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok());
     let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
     names.collect()
 }
 
-fn write_line(out: &mut Vec<u8>, method: &Method, target: &Uri) {
-    let target = target.path_and_query().map_or("/", PathAndQuery::as_str);
-    for part in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
-        out.extend_from_slice(part.as_bytes());
-    }
-}
-
-fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+/// Writes a header.
+pub fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
         out.extend_from_slice(part);
     }
