@@ -20,6 +20,7 @@ pub mod headers;
 pub mod input;
 pub mod io;
 pub mod line;
+pub mod lines;
 pub mod outgoing;
 pub mod patience;
 pub mod pieces;

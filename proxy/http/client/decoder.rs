@@ -10,6 +10,7 @@ use hyper::header::HeaderMap;
 use super::answer::{HEADERS_MAX, Malformed, collect};
 use crate::http::framing::Chunks;
 use crate::http::input::skip;
+use crate::http::lines::{Ambiguous, Lines};
 
 /// Reads a body.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ enum Stage {
     /// So many bytes are left.
     Length(u64),
     Chunks(Chunks),
+    /// Headers behind the last chunk.
+    Trailers(Lines),
     /// It goes on until the connection ends.
     UntilClose,
 }
@@ -86,9 +89,23 @@ impl Decoder {
             }
             Stage::UntilClose => Ok(Part::Content(mem::take(input))),
             Stage::Chunks(chunks) => match next_of(chunks, input)? {
-                None => self.trailers(input),
+                None => {
+                    self.0 = Stage::Trailers(Lines::default());
+                    self.next(input)
+                }
                 Some(part) => Ok(part),
             },
+            Stage::Trailers(lines) => {
+                let trailers = trailers_of(lines, input)?;
+                if trailers.is_some() {
+                    self.0 = Stage::Length(0);
+                }
+                Ok(match trailers {
+                    None => Part::Missing,
+                    Some(trailers) if trailers.is_empty() => Part::End,
+                    Some(trailers) => Part::Trailers(trailers),
+                })
+            }
         }
     }
 
@@ -99,24 +116,24 @@ impl Decoder {
     pub fn close(&mut self) -> Result<(), Malformed> {
         match self.0 {
             Stage::Length(0) | Stage::UntilClose => self.0 = Stage::Length(0),
-            Stage::Length(_) | Stage::Chunks(_) => return Err(Malformed),
+            Stage::Length(_) | Stage::Chunks(_) | Stage::Trailers(_) => return Err(Malformed),
         }
         Ok(())
     }
+}
 
-    fn trailers(&mut self, input: &mut Bytes) -> Result<Part, Malformed> {
-        let mut fields = [EMPTY_HEADER; HEADERS_MAX];
-        let (length, trailers) = match httparse::parse_headers(input, &mut fields) {
-            Ok(Status::Complete((length, fields))) if length <= TRAILERS_MAX => {
-                (length, collect(input, fields, |_, _| {})?)
-            }
-            Ok(Status::Partial) if input.len() < TRAILERS_MAX => return Ok(Part::Missing),
-            _ => return Err(Malformed),
-        };
-        skip(input, length);
-        self.0 = Stage::Length(0);
-        Ok(if trailers.is_empty() { Part::End } else { Part::Trailers(trailers) })
-    }
+/// What stands behind the last chunk, when all of it has come.
+fn trailers_of(lines: &mut Lines, input: &mut Bytes) -> Result<Option<HeaderMap>, Malformed> {
+    let Some(length) = lines.end(input).map_err(|Ambiguous| Malformed)? else {
+        return if input.len() < TRAILERS_MAX { Ok(None) } else { Err(Malformed) };
+    };
+    let mut fields = [EMPTY_HEADER; HEADERS_MAX];
+    let trailers = match httparse::parse_headers(&input[..length], &mut fields) {
+        Ok(Status::Complete((_, fields))) if length <= TRAILERS_MAX => collect(input, fields, |_, _| {})?,
+        _ => return Err(Malformed),
+    };
+    skip(input, length);
+    Ok(Some(trailers))
 }
 
 /// The next content of a chunk; nothing behind the last one.
