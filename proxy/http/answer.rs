@@ -118,18 +118,22 @@ impl From<Failed> for Reason {
 
 /// The answer, in JSON or in text.
 pub fn refuse(reason: Reason, wants_text: bool) -> Response<Bytes> {
-    let (words, reason_word) = (reason.words(), reason.as_str());
+    say((reason.status(), reason.words(), reason.as_str()), wants_text)
+}
+
+/// An answer of this status, in these words and this one.
+pub fn say((status, words, word): (StatusCode, &str, &str), wants_text: bool) -> Response<Bytes> {
     let (kind, body) = if wants_text {
         ("text/plain; charset=utf-8", format!("{words}\n"))
     } else {
-        ("application/json", format!("{{\"error\": \"{words}\", \"reason\": \"{reason_word}\"}}\n"))
+        ("application/json", format!("{{\"error\": \"{words}\", \"reason\": \"{word}\"}}\n"))
     };
     let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = reason.status();
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if reason.status() == StatusCode::SERVICE_UNAVAILABLE {
+    if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
     }
     response

@@ -2,16 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, UPGRADE};
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, UPGRADE};
 use hyper::http::uri::{Parts, PathAndQuery};
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::{Method, Request, Response, Uri, Version};
 use tokio::time::{Instant, sleep};
 
 use super::Near;
@@ -19,6 +18,7 @@ use super::answer::{self, Reason};
 use super::body::{Upload, Watched};
 use super::budget::Budget;
 use super::busy::Busy;
+use super::content::Content;
 use super::exchange::{Counts, Exchange, Source, Traced};
 use super::forward::{Forward, Reached};
 use super::front::{Front, Fronts, Target};
@@ -27,6 +27,7 @@ use super::headers::{self, X_REQUEST_ID};
 use super::io::Traffic;
 use super::player;
 use super::reply::{Afterwards, Reply};
+use super::server::Answered;
 use super::tunnel::Tunnel;
 use super::upgrade::{Wish, is_extended_connect};
 use super::warm::{Rule, Warm};
@@ -40,7 +41,7 @@ use crate::session::Visitor;
 /// What a worker has for all its connections that speak HTTP.
 #[derive(Debug, Default)]
 pub struct Shared {
-    warm: Rc<Warm<Incoming>>,
+    warm: Rc<Warm<Content>>,
     /// By pool.
     budgets: RefCell<BTreeMap<Name, Rc<RefCell<Budget>>>>,
 }
@@ -59,7 +60,7 @@ pub struct Handler {
     /// The worker's part.
     pub shared: Rc<Shared>,
     /// Its bytes.
-    pub traffic: Arc<Traffic>,
+    pub traffic: Rc<Traffic>,
     /// What an upgrade makes a session of.
     pub ground: Ground,
     /// What the connection has to do.
@@ -70,9 +71,6 @@ pub struct Handler {
 
 /// Often enough for times that are given in seconds.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-
-/// What the library wants to hear of a request.
-type Answered = Result<Response<Reply>, Infallible>;
 
 impl Shared {
     fn budget(&self, pool: &Pool) -> Rc<RefCell<Budget>> {
@@ -97,7 +95,7 @@ impl Shared {
 
 impl Handler {
     /// Answers a request, by a backend's words or its own. Boxed, so that an idle connection does not carry what a request takes.
-    pub fn answer(self: Rc<Self>, mut request: Request<Incoming>) -> Pin<Box<dyn Future<Output = Answered>>> {
+    pub fn answer(self: Rc<Self>, mut request: Request<Content>) -> Pin<Box<dyn Future<Output = Answered<Reply>>>> {
         Box::pin(async move {
             let front = self.fronts.newest();
             let host = host_of(&request);
@@ -112,9 +110,6 @@ impl Handler {
             if let Some(via) = &front.via {
                 via.sign(response.headers_mut(), Version::HTTP_11);
             }
-            if self.leaves_at.get().is_some() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
             Ok(response)
         })
     }
@@ -122,7 +117,7 @@ impl Handler {
     /// Where a request goes, and whose it is.
     fn admit<'a>(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<Content>,
         host: Option<&HeaderValue>,
         front: &'a Front,
     ) -> Result<(&'a Target, Who), Reason> {
@@ -143,7 +138,7 @@ impl Handler {
     /// Has a backend answer it. No `async fn`: that would hold what it is given twice.
     fn forward(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<Content>,
         (host, (target, who)): (Option<&HeaderValue>, (&Target, Who)),
         front: &Front,
         mut exchange: Exchange,
@@ -183,7 +178,7 @@ impl Handler {
     }
 
     /// The request's id: what a proxy that is believed has called it, or a new one.
-    fn identify(&self, request: &mut Request<Incoming>, front: &Front) -> HeaderValue {
+    fn identify(&self, request: &mut Request<Content>, front: &Front) -> HeaderValue {
         let trusted = front.trusts(self.visitor.client.ip());
         let given = request.headers().get(X_REQUEST_ID).filter(|id| trusted && id.to_str().is_ok());
         if let Some(given) = given.filter(|id| (1..=128).contains(&id.len())) {
@@ -197,11 +192,11 @@ impl Handler {
     /// The request as the backend gets it.
     fn outgoing(
         &self,
-        request: Request<Incoming>,
+        request: Request<Content>,
         (host, wish): (Option<&HeaderValue>, Option<&Wish>),
         front: &Front,
         pool: &Pool,
-    ) -> Request<Option<Upload<Incoming>>> {
+    ) -> Request<Option<Upload<Content>>> {
         let (mut parts, body) = request.into_parts();
         headers::strip(&mut parts.headers);
         if let Some(via) = &front.via {
@@ -229,7 +224,7 @@ impl Handler {
     fn switch(
         &self,
         (wish, player): (Wish, Option<ClientKey>),
-        reached: Reached<Incoming>,
+        reached: Reached<Content>,
         mut exchange: Exchange,
     ) -> Response<Reply> {
         let Reached { response, at, lease, pool, queue, connect } = reached;
@@ -238,10 +233,10 @@ impl Handler {
         let is_websocket = wish.is_websocket();
         let protocol = parts.headers.remove(UPGRADE);
         headers::strip(&mut parts.headers);
-        let client = wish.grant(&mut parts, protocol);
+        let stream = wish.grant(&mut parts, protocol);
         let source = Source { pool: Arc::clone(&pool), backend: Arc::clone(lease.backend()), queue, connect };
         exchange.answered(parts.status, source, at);
-        let tunnel = Tunnel { client, backend, grant: (pool, lease), connect, is_websocket, player };
+        let tunnel = Tunnel { stream, backend, grant: (pool, lease), connect, is_websocket, player };
         match self.ground.begin(tunnel, &self.busy) {
             Ok(()) => Response::from_parts(parts, Reply::own(Bytes::new(), exchange)),
             Err(_full) => own(Reason::AtCapacity, exchange),
@@ -249,7 +244,7 @@ impl Handler {
     }
 
     /// The answer as the client gets it.
-    fn pass(&self, reached: Reached<Incoming>, mut exchange: Exchange) -> Response<Reply> {
+    fn pass(&self, reached: Reached<Content>, mut exchange: Exchange) -> Response<Reply> {
         let Reached { response, at, lease, pool, queue, connect } = reached;
         let (rule, idle) = (Rule::from(pool.requests()), pool.timeouts().session.idle);
         let source = Source { pool, backend: Arc::clone(lease.backend()), queue, connect };
@@ -298,7 +293,7 @@ fn random_id() -> HeaderValue {
 }
 
 /// Whether everybody would read it in the same way, as far as the framing has not seen to that.
-fn is_sound(request: &Request<Incoming>) -> bool {
+fn is_sound(request: &Request<Content>) -> bool {
     let hosts = request.headers().get_all(HOST).iter().count();
     let target = request.uri().authority();
     let agrees = |authority: &hyper::http::uri::Authority| {

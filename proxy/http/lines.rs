@@ -1,7 +1,9 @@
 //! Where a head ends, line by line, as strictly as RFC 9112 allows. Pure.
 //!
 //! Two readers of one stream that see its boundaries in different places are how requests are smuggled. So what could be read in two
-//! ways is refused as soon as it has come: a line that ends otherwise than by CR LF, a folded one, a control character.
+//! ways is refused as soon as it has come: a line that ends otherwise than by CR LF, or a folded one.
+
+use memchr::memchr2;
 
 /// Looks for the end of a head in bytes that become more.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ impl Lines {
     /// # Errors
     /// Whatever comes, it could be read in two ways.
     pub fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Ambiguous> {
-        while let Some(ahead) = bytes[self.seen..].iter().position(|&byte| is_control(byte)) {
+        while let Some(ahead) = memchr2(b'\r', b'\n', &bytes[self.seen..]) {
             let at = self.seen + ahead;
             match &bytes[at..] {
                 [b'\r', b'\n', ..] if at == self.line => return Ok(Some(at + 2)),
@@ -42,14 +44,15 @@ impl Lines {
         self.check_begin(bytes).map(|()| None)
     }
 
+    /// Where the line begins that goes on behind what has been looked at.
+    pub fn last(&self) -> usize {
+        self.line
+    }
+
     /// A line that begins with a space would go on the one before it.
     fn check_begin(&self, bytes: &[u8]) -> Result<(), Ambiguous> {
         if matches!(bytes.get(self.line), Some(b' ' | b'\t')) { Err(Ambiguous) } else { Ok(()) }
     }
-}
-
-fn is_control(byte: u8) -> bool {
-    (byte < b' ' && byte != b'\t') || byte == 0x7f
 }
 
 #[cfg(test)]
@@ -96,7 +99,7 @@ mod tests {
 
     #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
-        let cases: [&[u8]; 13] = [
+        let cases: [&[u8]; 10] = [
             b"GET / HTTP/1.1\nHost: a\n\n",
             b"GET / HTTP/1.1\r\nHost: a\n\r\n",
             b"GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n",
@@ -104,9 +107,6 @@ mod tests {
             b"GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n",
             b"GET / HTTP/1.1\r\nX: a\r\n\tb\r\n\r\n",
             b"GET / HTTP/1.1\r\n Host: a\r\n\r\n",
-            b"GET / HTTP/1.1\r\nX: a\0b\r\n\r\n",
-            b"GET / HTTP/1.1\r\nX: \x0bchunked\r\n\r\n",
-            b"GET / HTTP/1.1\r\nX: a\x7f\r\n\r\n",
             b"\n",
             b" ",
             b"\r\r",
@@ -118,7 +118,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_verdict_does_not_depend_on_the_pieces(text in "([A-Z:]|\r\n|\r\n|\n|\r| |\t|\0){0,40}") {
+        fn a_verdict_does_not_depend_on_the_pieces(text in "([A-Z:]|\r\n|\r\n|\n|\r| |\t){0,40}") {
             let _verdict = end(text.as_bytes());
         }
     }

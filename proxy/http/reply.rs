@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http_body_util::Full;
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::body::{BodyError, Watched};
+use super::content::Content;
 use super::download::Download;
 use super::exchange::Exchange;
 use super::warm::{Rule, Warm};
@@ -20,7 +21,7 @@ pub enum Reply {
     /// This proxy's own words.
     Own(Full<Bytes>, Box<Exchange>),
     /// A backend's, and what there is to be done when it is over.
-    Passed(Watched<Download<Incoming>>, Box<Afterwards>),
+    Passed(Watched<Download<Content>>, Box<Afterwards>),
 }
 
 /// What stands for as long as an answer takes.
@@ -31,7 +32,7 @@ pub struct Afterwards {
     /// The claim on its backend.
     pub lease: Lease,
     /// Where the connection to it is kept warm.
-    pub warm: Rc<Warm<Incoming>>,
+    pub warm: Rc<Warm<Content>>,
     /// How.
     pub rule: Rule,
 }
@@ -41,7 +42,7 @@ const ENDED: &str = "the sessions of its backend were ended";
 
 impl Afterwards {
     /// The answer is over, in order.
-    fn complete(&mut self, body: &mut Download<Incoming>) {
+    fn complete(&mut self, body: &mut Download<Content>) {
         self.exchange.complete();
         if let Some(sender) = body.release() {
             self.warm.keep(self.lease.backend(), sender, self.rule, Instant::now());
@@ -51,7 +52,7 @@ impl Afterwards {
 
 impl Reply {
     /// A backend's body; one without bytes is over at once.
-    pub fn passed(mut body: Watched<Download<Incoming>>, mut afterwards: Box<Afterwards>) -> Self {
+    pub fn passed(mut body: Watched<Download<Content>>, mut afterwards: Box<Afterwards>) -> Self {
         if body.is_end_stream() {
             afterwards.complete(body.body_mut());
         }

@@ -3,27 +3,32 @@
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use hyper::Request;
 use hyper::header::HeaderValue;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::busy::Busy;
+use super::content::Content;
 use super::exchange::Counts;
 use super::executor::OnThisThread;
 use super::front::{Front, Fronts};
 use super::ground::Ground;
 use super::handle::{Handler, Shared};
 use super::io::{Client, Traffic};
-use super::patience::{Late, Phase};
+use super::line::Line;
+use super::patience::{Late, Patience};
+use super::reply::Reply;
+use super::server::{self, Answered, Server};
 use super::tunnel::Tunnel;
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::Connection;
@@ -41,8 +46,7 @@ pub struct Hosting {
     pub shared: Rc<Shared>,
 }
 
-/// Headers of a request, and bytes of its head.
-const HEADERS_MAX: usize = 100;
+/// Bytes of a request's headers.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Requests under way at once on a connection of HTTP/2.
@@ -63,14 +67,14 @@ const LAST_WORDS: Duration = Duration::from_millis(1800);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What requests made of a connection.
-enum Ended {
+enum Ended<S> {
     Closed(CloseReason),
     /// It is no more HTTP's.
-    Switched(Box<Tunnel>),
+    Switched(Line<S>, Box<Tunnel>),
 }
 
 /// Lives a session that carries requests.
-pub async fn serve<S: Connection + Send + 'static>(mut session: Session, stream: S, hosting: Hosting) {
+pub async fn serve<S: Connection + 'static>(mut session: Session, stream: S, hosting: Hosting) {
     let visitor = Rc::new(session.visitor());
     let traffic = Traffic::new(&visitor);
     let ended = match is_http2((&session, &visitor), &stream, &hosting).await {
@@ -84,7 +88,7 @@ pub async fn serve<S: Connection + Send + 'static>(mut session: Session, stream:
     session.note_served(&visitor);
     match ended {
         Ended::Closed(reason) => session.end(reason),
-        Ended::Switched(tunnel) => Box::pin(tunnel.live_on_connection::<S>(session)).await,
+        Ended::Switched(client, tunnel) => Box::pin(tunnel.live_on_connection(session, client)).await,
     }
 }
 
@@ -151,58 +155,45 @@ async fn asked(session: &Session, traffic: Option<&Traffic>) -> Asked {
 
 struct Host<'a> {
     session: &'a Session,
-    traffic: &'a Arc<Traffic>,
+    traffic: &'a Rc<Traffic>,
     visitor: Rc<Visitor>,
     hosting: Hosting,
 }
 
 impl Host<'_> {
-    async fn serve_http1<S: Connection + Send + 'static>(self, stream: S) -> Ended {
+    async fn serve_http1<S: Connection>(self, stream: S) -> Ended<S> {
         let limits = self.hosting.front.load().limits;
-        let phase = Phase::new(self.visitor.accepted_at);
-        let io = TokioIo::new(Client::new(stream, self.traffic, Some(&phase)));
+        let patience = Patience::new(self.visitor.accepted_at, limits);
+        let client = Client::new(stream, self.traffic);
         let (handler, session) = self.handler(Ground::Connection(RefCell::default()));
-        let service = service_fn(|request| Rc::clone(&handler).answer(request));
-        let mut connection = pin!(
-            http1::Builder::new()
-                .header_read_timeout(None)
-                .max_headers(HEADERS_MAX)
-                .max_buf_size(HEAD_BYTES_MAX)
-                .serve_connection(io, service)
-                .with_upgrades()
-        );
-        let mut late = pin!(phase.late(limits, &handler.busy));
         handler.leaves_at.set(leaves_at(session));
-        let mut is_leaving = false;
+        let mut serving = pin!(Server::new(client, patience, Rc::clone(&handler)).run());
         loop {
-            let leaves = handler.leaves_at.get();
+            // When that has come, who waits for a request looks at it.
+            let leaves = handler.leaves_at.get().filter(|&at| at > Instant::now());
             tokio::select! {
-                ended = connection.as_mut() => return match (ended, handler.ground.take()) {
-                    (Ok(()), Some(tunnel)) => Ended::Switched(tunnel),
-                    (ended, _) => Ended::Closed(reason_of(ended.err())),
+                biased;
+                ended = serving.as_mut() => return match (ended, handler.ground.take()) {
+                    (server::Ended::Switched(client, early), Some(tunnel)) => {
+                        Ended::Switched(Line::new(client.into_inner(), early), tunnel)
+                    }
+                    (ended, _) => Ended::Closed(reason_of(&ended)),
                 },
-                late = late.as_mut() => return Ended::Closed(match late {
-                    Late::Head => CloseReason::PrereadTimeout,
-                    Late::Silent => CloseReason::IdleTimeout,
-                }),
-                () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() && !is_leaving => {
-                    is_leaving = true;
-                    connection.as_mut().graceful_shutdown();
-                }
                 asked = asked(session, Some(&handler.traffic)) => match asked {
                     Asked::End => return Ended::Closed(session.stop_reason()),
-                    _ => handler.leaves_at.set(leaves.or_else(|| leaves_at(session))),
+                    _ => handler.leaves_at.set(handler.leaves_at.get().or_else(|| leaves_at(session))),
                 },
+                () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => {}
             }
         }
     }
 
-    async fn serve_http2<S: Connection + Send + 'static>(self, stream: S) -> CloseReason {
+    async fn serve_http2<S: Connection + 'static>(self, stream: S) -> CloseReason {
         let limits = self.hosting.front.load().limits;
-        let io = TokioIo::new(Client::new(stream, self.traffic, None));
+        let io = TokioIo::new(Client::new(stream, self.traffic));
         let offshoots = self.session.offshoots();
         let (handler, session) = self.handler(Ground::Streams(Rc::clone(&offshoots)));
-        let service = service_fn(|request| Rc::clone(&handler).answer(request));
+        let service = service_fn(|request| Rc::clone(&handler).answer(request.map(Content::Http2)));
         let mut connection = pin!(
             http2::Builder::new(OnThisThread)
                 .timer(TokioTimer::new())
@@ -219,7 +210,11 @@ impl Host<'_> {
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
-                    return if is_idle { CloseReason::IdleTimeout } else { reason_of(ended.err()) };
+                    return match ended {
+                        _ if is_idle => CloseReason::IdleTimeout,
+                        Ok(()) => CloseReason::ClientClosed,
+                        Err(_broken) => CloseReason::ClientReset,
+                    };
                 }
                 () = handler.busy.idle_for(limits.keepalive + if is_idle { LINGER } else { Duration::ZERO }) => {
                     if is_idle {
@@ -246,7 +241,7 @@ impl Host<'_> {
 impl<'a> Host<'a> {
     fn handler(self, ground: Ground) -> (Rc<Handler>, &'a Session) {
         let Self { session, visitor, traffic, hosting: Hosting { front, counts, shared } } = self;
-        let traffic = Arc::clone(traffic);
+        let traffic = Rc::clone(traffic);
         let address = HeaderValue::from_str(&visitor.client.ip().to_string());
         let address = address.unwrap_or_else(|_never| HeaderValue::from_static("unknown"));
         let (busy, leaves_at) = (Busy::new(), Cell::default());
@@ -256,12 +251,26 @@ impl<'a> Host<'a> {
     }
 }
 
-/// How a connection ended.
-fn reason_of(error: Option<hyper::Error>) -> CloseReason {
-    match error {
-        None => CloseReason::ClientClosed,
-        Some(error) if error.is_parse() => CloseReason::PrereadInvalid,
-        Some(_broken) => CloseReason::ClientReset,
+impl server::Service for Rc<Handler> {
+    type Reply = Reply;
+
+    fn answer(&self, request: Request<Content>) -> Pin<Box<dyn Future<Output = Answered<Reply>>>> {
+        Self::clone(self).answer(request)
+    }
+
+    fn leaves_at(&self) -> Option<Instant> {
+        self.leaves_at.get()
+    }
+}
+
+/// How a connection of HTTP/1.1 ended.
+fn reason_of<S>(ended: &server::Ended<S>) -> CloseReason {
+    match ended {
+        server::Ended::Closed => CloseReason::ClientClosed,
+        server::Ended::Broken | server::Ended::Switched(..) => CloseReason::ClientReset,
+        server::Ended::Invalid => CloseReason::PrereadInvalid,
+        server::Ended::Late(Late::Head) => CloseReason::PrereadTimeout,
+        server::Ended::Late(Late::Silent) => CloseReason::IdleTimeout,
     }
 }
 

@@ -5,11 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
-use super::io::Client;
 use super::line::{Line, Parting};
 use super::websocket::GOING_AWAY;
 use crate::net::client::ClientKey;
@@ -21,8 +20,8 @@ use crate::session::{CloseReason, Session, Upstream};
 /// What a client and a backend have agreed on.
 #[derive(Debug)]
 pub struct Tunnel {
-    /// The client's side.
-    pub client: OnUpgrade,
+    /// What the client's stream becomes; `None` where it is the whole connection.
+    pub stream: Option<OnUpgrade>,
     /// The backend's, and what it has said already.
     pub backend: (Upstream, Bytes),
     /// The claim on the backend.
@@ -40,16 +39,9 @@ const FRAME_PATIENCE: Duration = Duration::from_millis(700);
 
 impl Tunnel {
     /// Lives it on the client's connection, of which `session` is left.
-    pub async fn live_on_connection<S: Connection + Send + 'static>(mut self, mut session: Session) {
+    pub async fn live_on_connection<S: Connection>(self, mut session: Session, client: Line<S>) {
         let player = self.player;
-        let reason = match (&mut self.client).await.map(Upgraded::downcast::<TokioIo<Client<S>>>) {
-            Ok(Ok(parts)) => {
-                let (client, early) = parts.io.into_inner().into_inner(parts.read_buf);
-                self.connect(&mut session, Line::new(client, early)).await
-            }
-            Ok(Err(_never)) => CloseReason::Killed,
-            Err(_gone) => CloseReason::ClientReset,
-        };
+        let reason = self.connect(&mut session, client).await;
         session.note_player(player);
         session.end(reason);
     }
@@ -57,9 +49,12 @@ impl Tunnel {
     /// Lives it on a stream of the client's connection, which has become a session of its own.
     pub async fn live_on_stream(mut self, mut session: Session) {
         let player = self.player;
-        let reason = match (&mut self.client).await {
-            Ok(stream) => self.connect(&mut session, Line::new(TokioIo::new(stream), Bytes::new())).await,
-            Err(_gone) => CloseReason::ClientReset,
+        let reason = match self.stream.take() {
+            Some(stream) => match stream.await {
+                Ok(stream) => self.connect(&mut session, Line::new(TokioIo::new(stream), Bytes::new())).await,
+                Err(_gone) => CloseReason::ClientReset,
+            },
+            None => CloseReason::Killed,
         };
         session.note_player(player);
         session.end(reason);

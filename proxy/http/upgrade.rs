@@ -16,25 +16,24 @@ use super::headers;
 #[derive(Debug)]
 pub struct Wish {
     protocol: HeaderValue,
-    client: OnUpgrade,
-    /// A stream of HTTP/2, not a connection, is to be what follows.
-    is_stream: bool,
+    /// What the stream of HTTP/2 becomes that the request came on; `None` where it is the connection itself.
+    stream: Option<OnUpgrade>,
 }
 
 impl Wish {
     /// The wish of a request, if it has one that can be passed on.
     pub fn of<B: Body>(request: &mut Request<B>) -> Option<Self> {
-        let (protocol, is_stream) = match request.extensions_mut().remove::<Protocol>() {
+        let (protocol, stream) = match request.extensions_mut().remove::<Protocol>() {
             Some(protocol) => {
                 let protocol = HeaderValue::from_str(protocol.as_str()).ok()?;
                 if is_http(&protocol) {
                     return None;
                 }
-                (protocol, true)
+                (protocol, Some(upgrade::on(request)))
             }
-            None => (wanted(request)?, false),
+            None => (wanted(request)?, None),
         };
-        Some(Self { protocol, client: upgrade::on(request), is_stream })
+        Some(Self { protocol, stream })
     }
 
     /// Whether what follows are the frames of a WebSocket.
@@ -46,7 +45,7 @@ impl Wish {
     pub fn ask(&self, request: &mut request::Parts) {
         request.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         request.headers.insert(UPGRADE, self.protocol.clone());
-        if self.is_stream {
+        if self.stream.is_some() {
             request.method = Method::GET;
             if self.is_websocket() {
                 // In HTTP/2 there is none; the backend's answer to it proves nothing here that its status does not.
@@ -55,22 +54,22 @@ impl Wish {
         }
     }
 
-    /// Writes the backend's consent into the answer to the client, and returns what the client's side becomes.
-    pub fn grant(self, response: &mut response::Parts, protocol: Option<HeaderValue>) -> OnUpgrade {
+    /// Writes the backend's consent into the answer to the client, and returns what its stream becomes.
+    pub fn grant(self, response: &mut response::Parts, protocol: Option<HeaderValue>) -> Option<OnUpgrade> {
         response.headers.remove(CONTENT_LENGTH);
-        if self.is_stream {
+        if self.stream.is_some() {
             response.status = StatusCode::OK;
             response.headers.remove(SEC_WEBSOCKET_ACCEPT);
         } else {
             response.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             response.headers.insert(UPGRADE, protocol.unwrap_or(self.protocol));
         }
-        self.client
+        self.stream
     }
 
     /// Whether a client would take this status for a consent, which it is not.
     pub fn is_misled_by(&self, status: StatusCode) -> bool {
-        self.is_stream && status.is_success()
+        self.stream.is_some() && status.is_success()
     }
 }
 

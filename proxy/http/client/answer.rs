@@ -28,10 +28,10 @@ pub struct Answer {
 pub struct Malformed;
 
 /// Headers of an answer, or trailers.
-pub(super) const HEADERS_MAX: usize = 100;
+pub const HEADERS_MAX: usize = 100;
 
 /// Bytes of its head.
-pub(super) const HEAD_MAX: usize = 64 * 1024;
+pub const HEAD_MAX: usize = 64 * 1024;
 
 /// What a head says of what follows it.
 #[derive(Debug, Default)]
@@ -85,17 +85,18 @@ fn parse(input: &Bytes) -> Result<Option<(Response<()>, usize, Said)>, Malformed
         head.extensions_mut().insert(reason);
     }
     let mut said = Said { is_1_1: parsed.version == Some(1), ..Said::default() };
-    *head.headers_mut() = collect(input, parsed.headers, |name, value| said.note(name, value))?;
+    *head.headers_mut() = collect(input, parsed.headers, 0, |name, value| said.note(name, value))?;
     Ok(Some((head, length, said)))
 }
 
-/// Fields as a map, each of them noted. Their values go on standing where they were read.
-pub(super) fn collect(
+/// Fields as a map with room for more, each of them noted. Their values go on standing where they were read.
+pub fn collect(
     input: &Bytes,
     fields: &[httparse::Header<'_>],
+    room: usize,
     mut note: impl FnMut(&HeaderName, &HeaderValue),
 ) -> Result<HeaderMap, Malformed> {
-    let mut headers = HeaderMap::with_capacity(fields.len());
+    let mut headers = HeaderMap::with_capacity(fields.len() + room);
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_invalid| Malformed)?;
         let value = HeaderValue::from_maybe_shared(input.slice_ref(field.value)).map_err(|_invalid| Malformed)?;
@@ -154,7 +155,7 @@ impl Said {
 }
 
 /// A number of digits alone.
-pub(super) fn number(digits: &[u8]) -> Option<u64> {
+pub fn number(digits: &[u8]) -> Option<u64> {
     let is_plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     str::from_utf8(digits).ok().filter(|_| is_plain)?.parse().ok()
 }

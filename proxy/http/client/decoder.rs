@@ -8,7 +8,7 @@ use hyper::body::SizeHint;
 use hyper::header::HeaderMap;
 
 use super::answer::{HEADERS_MAX, Malformed, collect};
-use crate::http::framing::Chunks;
+use crate::http::chunks::Chunks;
 use crate::http::input::skip;
 use crate::http::lines::{Ambiguous, Lines};
 
@@ -129,7 +129,7 @@ fn trailers_of(lines: &mut Lines, input: &mut Bytes) -> Result<Option<HeaderMap>
     };
     let mut fields = [EMPTY_HEADER; HEADERS_MAX];
     let trailers = match httparse::parse_headers(&input[..length], &mut fields) {
-        Ok(Status::Complete((_, fields))) if length <= TRAILERS_MAX => collect(input, fields, |_, _| {})?,
+        Ok(Status::Complete((_, fields))) if length <= TRAILERS_MAX => collect(input, fields, 0, |_, _| {})?,
         _ => return Err(Malformed),
     };
     skip(input, length);

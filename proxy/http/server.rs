@@ -1,0 +1,218 @@
+//! HTTP/1.1 toward a client: one connection, on which one request is answered after the other.
+//!
+//! All of it is done in the connection's own task, and in an order that can be read from top to bottom: the head of a request, the
+//! answer to it, and the next one. Only the body of a request goes on beside its answer.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Body, Bytes};
+use hyper::{Request, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout};
+
+pub mod head;
+mod intake;
+mod response;
+
+use self::head::{Head, Heads, Refused, Terms};
+use self::intake::{Gone, Intake};
+use super::body::BodyError;
+use super::content::Content;
+use super::input::Input;
+use super::patience::{Late, Patience};
+
+/// What the library wants to hear of a request in HTTP/2, and what is said of one here: there is always an answer.
+pub type Answered<B> = Result<Response<B>, Infallible>;
+
+/// What answers requests.
+pub trait Service {
+    /// The body of an answer.
+    type Reply: Body<Data = Bytes, Error = BodyError> + Unpin;
+
+    /// Answers one.
+    fn answer(&self, request: Request<Content>) -> Pin<Box<dyn Future<Output = Answered<Self::Reply>>>>;
+
+    /// When the connection is to be closed, even without another request; `None` while it may stay.
+    fn leaves_at(&self) -> Option<Instant>;
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Server<S, A> {
+    stream: S,
+    input: Input,
+    heads: Heads,
+    patience: Patience,
+    service: A,
+}
+
+/// What has become of a connection.
+#[derive(Debug)]
+pub enum Ended<S> {
+    /// It was closed in order.
+    Closed,
+    /// The client broke off, or takes no more, or its answer broke off.
+    Broken,
+    /// What came was no request.
+    Invalid,
+    /// The client has taken too long.
+    Late(Late),
+    /// It goes on in another protocol, of which so much has been read already.
+    Switched(S, Bytes),
+}
+
+/// Why no more requests are answered.
+enum Stop {
+    Closed,
+    Broken,
+    Late(Late),
+    Refused(Refused),
+    Switched,
+}
+
+/// How long a client that still sends may take to read the last answer: closing at once would tear that away from it.
+const LINGER: Duration = Duration::from_secs(1);
+
+impl<S, A> Server<S, A>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: Service,
+{
+    /// On a connection whose first request is to come.
+    pub fn new(stream: S, patience: Patience, service: A) -> Self {
+        Self { stream, input: Input::default(), heads: Heads::default(), patience, service }
+    }
+
+    /// Answers requests, as long as they come.
+    pub async fn run(mut self) -> Ended<S> {
+        let stop = loop {
+            if let Err(stop) = self.exchange().await {
+                break stop;
+            }
+        };
+        match stop {
+            Stop::Closed => Ended::Closed,
+            Stop::Broken => Ended::Broken,
+            Stop::Late(late) => Ended::Late(late),
+            Stop::Refused(why) => {
+                self.refuse(why).await;
+                Ended::Invalid
+            }
+            Stop::Switched => Ended::Switched(self.stream, self.input.into_bytes()),
+        }
+    }
+
+    /// One request, and its answer.
+    async fn exchange(&mut self) -> Result<(), Stop> {
+        let Head { request, body, expects, terms } = self.head().await?;
+        let (mut intake, content) = Intake::new(body, expects);
+        let mut answer = self.service.answer(request.map(|()| content));
+        let Ok(response) = self.beside(&mut intake, |_, cx| answer.as_mut().poll(cx)).await?;
+        drop(answer);
+        let has_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let stays = self.send(response, terms, &mut intake).await?;
+        if has_switched {
+            return Err(Stop::Switched);
+        }
+        let is_over = poll_fn(|cx| intake.poll_rest(&mut self.input, &mut self.stream, cx)).await?;
+        if stays && is_over {
+            self.patience.rest(Instant::now());
+            return Ok(());
+        }
+        self.close(!is_over).await;
+        Err(Stop::Closed)
+    }
+
+    /// The head of the next request.
+    async fn head(&mut self) -> Result<Head, Stop> {
+        self.input.begin_anew();
+        poll_fn(|cx| {
+            loop {
+                if let Some(head) = self.heads.take(self.input.bytes()).map_err(Stop::Refused)? {
+                    return Poll::Ready(Ok(head));
+                }
+                let is_idle = self.input.is_empty();
+                if !is_idle {
+                    self.patience.begin_head();
+                } else if self.service.leaves_at().is_some_and(|at| at <= Instant::now()) {
+                    return Poll::Ready(Err(Stop::Closed));
+                }
+                match self.input.poll_more(&mut self.stream, cx) {
+                    Poll::Ready(Ok(1..)) => {}
+                    Poll::Ready(Ok(0)) if is_idle => return Poll::Ready(Err(Stop::Closed)),
+                    Poll::Ready(_) => return Poll::Ready(Err(Stop::Broken)),
+                    Poll::Pending => return self.patience.poll_late(cx).map(|late| Err(Stop::Late(late))),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Sends an answer, and returns whether another request may follow.
+    async fn send(&mut self, response: Response<A::Reply>, terms: Terms, intake: &mut Intake) -> Result<bool, Stop> {
+        intake.skip(self.input.bytes());
+        let goes_on = intake.is_over() || intake.is_wanted();
+        let stays = terms.stays && goes_on && self.service.leaves_at().is_none();
+        let (mut outgoing, stays) = response::outgoing(intake.begun(), response, Terms { stays, ..terms });
+        let sent = self.beside(intake, |stream, cx| outgoing.poll_send(stream, cx)).await?;
+        sent.map(|()| stays).map_err(|_stopped| Stop::Broken)
+    }
+
+    /// Does something while the body of the request comes, as far as it is wanted.
+    async fn beside<T>(
+        &mut self,
+        intake: &mut Intake,
+        mut work: impl FnMut(&mut S, &mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, Stop> {
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(done) = work(&mut self.stream, cx) {
+                    return Poll::Ready(Ok(done));
+                }
+                match intake.poll_give(&mut self.input, &mut self.stream, cx) {
+                    Poll::Ready(given) => given?,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Answers what is no request.
+    async fn refuse(&mut self, why: Refused) {
+        let terms = Terms { is_1_1: true, is_head: false, takes_trailers: false, stays: false };
+        let (mut outgoing, _) = response::outgoing(Vec::new(), why.answer().map(Full::new), terms);
+        let sent = timeout(LINGER, poll_fn(|cx| outgoing.poll_send(&mut self.stream, cx))).await;
+        if matches!(sent, Ok(Ok(()))) {
+            self.close(true).await;
+        }
+    }
+
+    /// Says that this was all. What a client still sends is read, as it would tear the answer away from it if it was not.
+    async fn close(&mut self, is_unread: bool) {
+        let is_unread = is_unread || !self.input.is_empty();
+        let closing = async {
+            let mut read = if self.stream.shutdown().await.is_ok() && is_unread { 1 } else { 0 };
+            // Not in the future, which every connection carries.
+            let mut nothing = vec![0; 4096];
+            while read > 0 {
+                read = self.stream.read(&mut nothing).await.unwrap_or(0);
+            }
+        };
+        _ = timeout(LINGER, closing).await;
+    }
+}
+
+impl From<Gone> for Stop {
+    fn from(Gone: Gone) -> Self {
+        Self::Broken
+    }
+}
+
+#[cfg(test)]
+mod tests;

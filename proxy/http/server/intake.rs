@@ -1,0 +1,158 @@
+//! The body of the request that is being answered: read when it is wanted.
+
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use hyper::body::{Bytes, Frame};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::http::client::answer::Malformed;
+use crate::http::client::decoder::{Decoder, Part};
+use crate::http::content::{Content, Feed, pipe};
+use crate::http::input::Input;
+
+/// What has not come of a request's body.
+#[derive(Debug)]
+pub(super) struct Intake {
+    decoder: Decoder,
+    /// Where it goes; `None` when it is over, or broken.
+    feed: Option<Feed>,
+    /// What has come is no body.
+    is_broken: bool,
+    /// What is left to be said before it comes.
+    word: &'static [u8],
+}
+
+/// The client has broken off.
+#[derive(Debug)]
+pub(super) struct Gone;
+
+/// What a client is told that waits to be asked for its body (RFC 9110, 15.2.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+impl Intake {
+    /// A body that is read so, and where it is passed on.
+    pub(super) fn new(decoder: Decoder, expects: bool) -> (Self, Content) {
+        let (feed, content) = if decoder.is_over() {
+            (None, Content::Empty)
+        } else {
+            let (feed, piped) = pipe(decoder.size_hint().exact());
+            (Some(feed), Content::Http1(piped))
+        };
+        (Self { decoder, feed, is_broken: false, word: if expects { CONTINUE } else { b"" } }, content)
+    }
+
+    /// Whether all of it has come.
+    pub(super) fn is_over(&self) -> bool {
+        self.decoder.is_over() && !self.is_broken
+    }
+
+    /// Whether somebody may want more of it.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.feed.as_ref().is_some_and(|feed| !feed.is_left())
+    }
+
+    /// What has been begun to be said before the answer.
+    pub(super) fn begun(&mut self) -> Vec<u8> {
+        let word = mem::take(&mut self.word);
+        if word.len() < CONTINUE.len() { word.to_vec() } else { Vec::new() }
+    }
+
+    /// Gives the next piece, if it is wanted and there: then whoever reads it can go on. While none is wanted, it looks whether the
+    /// client is still there.
+    pub(super) fn poll_give<S>(
+        &mut self,
+        input: &mut Input,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Gone>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Some(feed) = &self.feed else {
+            return if self.is_broken { Poll::Pending } else { poll_gone(input, stream, cx) };
+        };
+        if !ready!(feed.poll_wanted(cx)) {
+            return Poll::Pending;
+        }
+        // Who has begun to send is not waiting.
+        while input.is_empty() && !self.word.is_empty() {
+            match ready!(Pin::new(&mut *stream).poll_write(cx, self.word)) {
+                Ok(said @ 1..) => self.word = &self.word[said..],
+                Ok(0) | Err(_) => return Poll::Ready(Err(Gone)),
+            }
+        }
+        let part = loop {
+            match self.decoder.next(input.bytes()) {
+                // Who says that nothing more comes may yet read the answer.
+                Ok(Part::Missing) => match ready!(input.poll_more(stream, cx)) {
+                    Ok(0) => break Err(Malformed),
+                    Ok(_more) => {}
+                    Err(_broken) => return Poll::Ready(Err(Gone)),
+                },
+                part => break part,
+            }
+        };
+        match part {
+            Ok(Part::Content(bytes)) => feed.give(Frame::data(bytes)),
+            Ok(Part::Trailers(trailers)) if may_trail(&trailers) => feed.give(Frame::trailers(trailers)),
+            Ok(Part::End | Part::Missing) => {}
+            Ok(Part::Trailers(_)) | Err(Malformed) => self.is_broken = true,
+        }
+        if let Some(feed) = self.feed.take_if(|_| self.is_broken || self.decoder.is_over()) {
+            if self.is_broken { feed.fail(io::ErrorKind::InvalidData) } else { feed.end() }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Passes over what is there of a body that nobody wants any more.
+    pub(super) fn skip(&mut self, input: &mut Bytes) {
+        while !self.is_broken && !self.is_wanted() && !self.decoder.is_over() {
+            match self.decoder.next(input) {
+                Ok(Part::Missing) => return,
+                Ok(_) => {}
+                Err(Malformed) => self.is_broken = true,
+            }
+        }
+    }
+
+    /// Goes on when the answer is out. Ready when all of it has come, or when the rest is not worth waiting for: whether all has.
+    pub(super) fn poll_rest<S>(
+        &mut self,
+        input: &mut Input,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, Gone>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        while !self.is_over() && !self.is_broken {
+            if self.is_wanted() {
+                ready!(self.poll_give(input, stream, cx))?;
+                continue;
+            }
+            self.skip(input.bytes());
+            // What is there at once: the runtime interrupts who reads for too long.
+            if !self.is_over() && !matches!(input.poll_more(stream, cx), Poll::Ready(Ok(1..))) {
+                break;
+            }
+        }
+        Poll::Ready(Ok(self.is_over()))
+    }
+}
+
+/// Ready when the client has gone. What it sends meanwhile is kept, but no more of it than one read brings.
+fn poll_gone<S: AsyncRead + Unpin>(input: &mut Input, stream: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+    if input.is_empty() && !matches!(ready!(input.poll_more(stream, cx)), Ok(1..)) {
+        return Poll::Ready(Err(Gone));
+    }
+    Poll::Pending
+}
+
+/// Whether trailers say nothing of where the body ends.
+fn may_trail(trailers: &HeaderMap) -> bool {
+    !trailers.contains_key(CONTENT_LENGTH) && !trailers.contains_key(TRANSFER_ENCODING)
+}
