@@ -141,12 +141,12 @@ pub fn say((status, words, word): (StatusCode, &str, &str), wants_text: bool) ->
 
 /// Whether a client would rather have text: it is named, and JSON is not.
 pub fn wants_text(asked: &HeaderMap) -> bool {
-    // Most programs do not say.
-    if !asked.contains_key(ACCEPT) {
-        return false;
+    let (mut text, mut json) = (false, false);
+    for kind in asked.get_all(ACCEPT).iter().flat_map(headers::words) {
+        text |= [&b"text/plain"[..], b"text/html", b"text/*"].iter().any(|text| kind.eq_ignore_ascii_case(text));
+        json |= kind.eq_ignore_ascii_case(b"application/json");
     }
-    let accepts = |kind: &str| asked.get_all(ACCEPT).iter().any(|value| headers::lists(value, kind));
-    (accepts("text/plain") || accepts("text/html") || accepts("text/*")) && !accepts("application/json")
+    text && !json
 }
 
 /// Long enough for a server to be back, short enough for a player to wait.

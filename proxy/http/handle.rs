@@ -250,7 +250,6 @@ impl Handler {
         let source = Source { pool, backend: Arc::clone(lease.backend()), queue, connect };
         exchange.answered(response.status(), source, at);
         let (mut parts, body) = response.into_parts();
-        headers::strip(&mut parts.headers);
         parts.version = Version::HTTP_11;
         self.traffic.answers_within(idle);
         let body = Watched::new(body, idle);

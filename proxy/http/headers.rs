@@ -61,11 +61,15 @@ impl Via {
 
 /// Takes out what concerns one connection alone. That trailers are understood is kept: it is passed on.
 pub fn strip(headers: &mut HeaderMap) {
-    // Most messages have none of them, or `Connection` alone: names are looked up only where they are there.
-    let there: Vec<HeaderName> = headers.keys().filter(|name| is_of_one_connection(name)).cloned().collect();
-    let takes_trailers = there.contains(&TE) && headers.get_all(TE).iter().any(|value| lists(value, "trailers"));
-    let named = if there.contains(&CONNECTION) { named(headers) } else { Vec::new() };
-    for name in there.iter().chain(&named) {
+    let (mut found, mut takes_trailers) = (Vec::new(), false);
+    for (name, value) in headers.iter().filter(|(name, _)| is_of_one_connection(name)) {
+        takes_trailers |= name == TE && lists(value, "trailers");
+        found.push(name.clone());
+        if name == CONNECTION {
+            found.extend(words(value).filter_map(named));
+        }
+    }
+    for name in &found {
         headers.remove(name);
     }
     if takes_trailers {
@@ -73,25 +77,22 @@ pub fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether it is so whatever `Connection` names.
-fn is_of_one_connection(name: &HeaderName) -> bool {
+/// Whether a header concerns one connection alone, whatever `Connection` names.
+pub fn is_of_one_connection(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade" | "http2-settings"
     )
 }
 
-/// What `Connection` names, but for its own words.
-fn named(headers: &HeaderMap) -> Vec<HeaderName> {
-    const OWN: [&str; 3] = ["keep-alive", "close", "upgrade"];
-    let values = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let words = values.flat_map(|value| value.split(',')).map(str::trim);
-    words
-        .filter(|word| !OWN.iter().any(|own| word.eq_ignore_ascii_case(own)))
-        // What a message needs to be understood is nobody's to take out.
-        .filter_map(|name| name.parse().ok())
-        .filter(|name| ![TRAILER, HOST].contains(name) && !is_forwarding(name))
-        .collect()
+/// The header that a word of `Connection` names, if it is to be taken out with it.
+pub fn named(word: &[u8]) -> Option<HeaderName> {
+    const OWN: [&[u8]; 3] = [b"keep-alive", b"close", b"upgrade"];
+    if OWN.iter().any(|own| word.eq_ignore_ascii_case(own)) {
+        return None;
+    }
+    // What a message needs to be understood is nobody's to take out.
+    HeaderName::from_bytes(word).ok().filter(|name| ![TRAILER, HOST].contains(name) && !is_forwarding(name))
 }
 
 /// What this proxy tells a backend itself.
@@ -127,13 +128,15 @@ fn never_trails(name: &HeaderName) -> bool {
     means_something_before || is_of_one_connection(name) || is_forwarding(name)
 }
 
+/// What a header lists, without its parameters.
+pub fn words(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    let entries = value.as_bytes().split(|&byte| byte == b',');
+    entries.map(|entry| entry.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii())
+}
+
 /// Whether a header's list has this word, whatever parameters it has.
 pub fn lists(value: &HeaderValue, word: &str) -> bool {
-    let mut entries = value.as_bytes().split(|&byte| byte == b',');
-    entries.any(|entry| {
-        let name = entry.split(|&byte| byte == b';').next().unwrap_or_default();
-        name.trim_ascii().eq_ignore_ascii_case(word.as_bytes())
-    })
+    words(value).any(|listed| listed.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Tells the backend whom a request is from. What a stranger has written there is not passed on.

@@ -17,6 +17,7 @@ use super::body::{BodyError, Upload, within};
 use super::client::{self, Connection};
 use super::download::Download;
 use super::executor::OnThisThread;
+use super::headers;
 use super::pieces::Joined;
 use super::timer::Timer;
 use crate::config::model::Protocol;
@@ -65,7 +66,8 @@ where
         Some(Self::Http2(sender, scheme))
     }
 
-    /// Sends a request, and waits for the head of the answer, within the limit that the backend has.
+    /// Sends a request, and waits for the head of the answer, within the limit that the backend has. What concerns the connection
+    /// alone is not in it any more, unless it changes the protocol.
     ///
     /// # Errors
     /// There is none. If nothing of the request was taken, its body is there again.
@@ -164,7 +166,10 @@ where
 {
     let Some(body) = request.body_mut().take() else { return Err(Broken::Reset) };
     match sender.try_send_request(with_whole_target(request, &scheme).map(|()| body)).await {
-        Ok(response) => Ok(response.map(|body| Download::Http2(body, Some(Sender::Http2(sender, scheme))))),
+        Ok(mut response) => {
+            headers::strip(response.headers_mut());
+            Ok(response.map(|body| Download::Http2(body, Some(Sender::Http2(sender, scheme)))))
+        }
         Err(mut error) => {
             *request.body_mut() = error.take_message().map(Request::into_body);
             Err(Broken::of(&error.into_error()))

@@ -47,6 +47,8 @@ struct Said {
     is_malformed: bool,
     closes: bool,
     keeps_alive: bool,
+    /// What concerns this connection alone, beside what always does.
+    named: Vec<HeaderName>,
 }
 
 /// Takes the head of the answer to a request of this method, when all of it has come. Those that only say that another one will come
@@ -55,7 +57,10 @@ struct Said {
 /// # Errors
 /// It is none.
 pub fn take(input: &mut Bytes, asked: &Method) -> Result<Option<Answer>, Malformed> {
-    while let Some((head, length, said)) = parse(input)? {
+    // Nothing is there of most answers when they are first asked for.
+    while !input.is_empty()
+        && let Some((head, length, said)) = parse(input)?
+    {
         skip(input, length);
         let status = head.status();
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
@@ -85,29 +90,33 @@ fn parse(input: &Bytes) -> Result<Option<(Response<()>, usize, Said)>, Malformed
         head.extensions_mut().insert(reason);
     }
     let mut said = Said { is_1_1: parsed.version == Some(1), ..Said::default() };
-    *head.headers_mut() = collect(input, parsed.headers, 0, |name, value| said.note(name, value))?;
+    // Who goes on in another protocol wants to know which.
+    let passes_all = status == StatusCode::SWITCHING_PROTOCOLS;
+    *head.headers_mut() = collect(input, parsed.headers, 0, |name, value| said.note(name, value) || passes_all)?;
     Ok(Some((head, length, said)))
 }
 
-/// Fields as a map with room for more, each of them noted. Their values go on standing where they were read.
+/// Those fields that pass, as a map with room for more. Their values go on standing where they were read.
 pub fn collect(
     input: &Bytes,
     fields: &[httparse::Header<'_>],
     room: usize,
-    mut note: impl FnMut(&HeaderName, &HeaderValue),
+    mut passes: impl FnMut(&HeaderName, &HeaderValue) -> bool,
 ) -> Result<HeaderMap, Malformed> {
     let mut headers = HeaderMap::with_capacity(fields.len() + room);
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_invalid| Malformed)?;
         let value = HeaderValue::from_maybe_shared(input.slice_ref(field.value)).map_err(|_invalid| Malformed)?;
-        note(&name, &value);
-        headers.append(name, value);
+        if passes(&name, &value) {
+            headers.append(name, value);
+        }
     }
     Ok(headers)
 }
 
 impl Said {
-    fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+    /// Takes note of a field, and says whether it is passed on: it may concern this connection alone.
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> bool {
         if name == CONTENT_LENGTH {
             for word in value.as_bytes().split(|&byte| byte == b',') {
                 let length = number(word.trim_ascii());
@@ -119,15 +128,24 @@ impl Said {
             self.codings += 1;
             self.is_chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
         } else if name == CONNECTION {
-            self.closes |= headers::lists(value, "close");
-            self.keeps_alive |= headers::lists(value, "keep-alive");
+            for word in headers::words(value) {
+                match word {
+                    _ if word.eq_ignore_ascii_case(b"close") => self.closes = true,
+                    _ if word.eq_ignore_ascii_case(b"keep-alive") => self.keeps_alive = true,
+                    other => self.named.extend(headers::named(other)),
+                }
+            }
         }
+        !headers::is_of_one_connection(name)
     }
 
     fn understand(&self, mut head: Response<()>, asked: &Method) -> Result<Answer, Malformed> {
         let body = self.body(head.status(), asked)?;
         if let Some(length) = self.length.filter(|_| self.lengths > 1) {
             head.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        for name in &self.named {
+            head.headers_mut().remove(name);
         }
         let is_http = head.status() != StatusCode::SWITCHING_PROTOCOLS;
         let stays = is_http && body.has_end() && !self.closes && (self.is_1_1 || self.keeps_alive);
@@ -156,8 +174,9 @@ impl Said {
 
 /// A number of digits alone.
 pub fn number(digits: &[u8]) -> Option<u64> {
-    let is_plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    str::from_utf8(digits).ok().filter(|_| is_plain)?.parse().ok()
+    let digit = |byte: u8| char::from(byte).to_digit(10).map(u64::from);
+    let (&first, others) = digits.split_first()?;
+    others.iter().try_fold(digit(first)?, |number, &byte| number.checked_mul(10)?.checked_add(digit(byte)?))
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ fn trailers_of(lines: &mut Lines, input: &mut Bytes) -> Result<Option<HeaderMap>
     };
     let mut fields = [EMPTY_HEADER; HEADERS_MAX];
     let trailers = match httparse::parse_headers(&input[..length], &mut fields) {
-        Ok(Status::Complete((_, fields))) if length <= TRAILERS_MAX => collect(input, fields, 0, |_, _| {})?,
+        Ok(Status::Complete((_, fields))) if length <= TRAILERS_MAX => collect(input, fields, 0, |_, _| true)?,
         _ => return Err(Malformed),
     };
     skip(input, length);

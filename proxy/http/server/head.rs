@@ -138,7 +138,10 @@ fn parse(input: &Bytes, length: usize) -> Result<Head, Refused> {
     *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_invalid| Refused::Malformed)?;
     *request.version_mut() = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
     let mut said = Said::default();
-    let noted = collect(input, parsed.headers, ADDED, |name, value| said.note(name, value));
+    let noted = collect(input, parsed.headers, ADDED, |name, value| {
+        said.note(name, value);
+        true
+    });
     *request.headers_mut() = noted.map_err(|_invalid| Refused::Malformed)?;
     said.understand(request)
 }

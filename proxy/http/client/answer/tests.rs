@@ -120,6 +120,19 @@ fn lengths_are_said_once_and_reasons_as_they_came() {
 }
 
 #[test]
+fn what_concerns_one_connection_ends_here_unless_that_changes_its_protocol() {
+    let fields = "Link: </a>\r\nX-Secret: 1\r\nConnection: keep-alive, Upgrade, x-secret\r\nConnection: x-other, link\r\n\
+        Keep-Alive: timeout=5\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\nX-Other: 2\r\nTrailer: x-sum\r\n";
+    let names = |status: &str| {
+        let mut input = Bytes::from(format!("HTTP/1.1 {status}\r\n{fields}\r\n"));
+        let head = take(&mut input, &Method::GET).unwrap().unwrap().head;
+        head.headers().keys().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("200 OK"), ["trailer"]);
+    assert!(names("101 Switching Protocols").contains(&"upgrade".to_owned()));
+}
+
+#[test]
 fn what_could_be_read_in_two_ways_is_no_answer() {
     let many: String = (0..=HEADERS_MAX).map(|number| format!("X-{number}: 1\r\n")).collect();
     let long = format!("X: {}\r\n", "a".repeat(HEAD_MAX));
