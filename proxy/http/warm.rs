@@ -17,8 +17,8 @@ use crate::pool::Backend;
 /// The warm connections of a worker.
 #[derive(Debug)]
 pub struct Warm<B> {
-    /// By the backend's place in memory, which stays its own for as long as a connection to it is here.
-    kept: RefCell<BTreeMap<*const Backend, Vec<Kept<B>>>>,
+    /// By the backend's place in memory, which stays its own for as long as it is here.
+    kept: RefCell<BTreeMap<*const Backend, OfBackend<B>>>,
     /// Tells that there is one again.
     begun: Notify,
 }
@@ -44,11 +44,17 @@ const SURPLUS_MAX: usize = 1024;
 /// How long those beyond the rule are kept.
 const SURPLUS_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Those to one backend.
+#[derive(Debug)]
+struct OfBackend<B> {
+    /// Keeps the place in memory.
+    _backend: Arc<Backend>,
+    kept: Vec<Kept<B>>,
+}
+
 #[derive(Debug)]
 struct Kept<B> {
     sender: Sender<B>,
-    /// Keeps the place in memory.
-    _backend: Arc<Backend>,
     until: Instant,
 }
 
@@ -60,7 +66,7 @@ where
     /// The connection to this backend that was used last, if there is one that can be used now.
     pub fn take(&self, backend: &Arc<Backend>, now: Instant) -> Option<Sender<B>> {
         let mut kept = self.kept.borrow_mut();
-        let of_backend = kept.get_mut(&Arc::as_ptr(backend))?;
+        let of_backend = &mut kept.get_mut(&Arc::as_ptr(backend))?.kept;
         for at in (0..of_backend.len()).rev() {
             let Kept { sender, until, .. } = &mut of_backend[at];
             if *until <= now || sender.is_closed() {
@@ -73,13 +79,15 @@ where
         None
     }
 
-    /// Keeps a connection for later, if there is room. One that is shared is kept once.
-    pub fn keep(&self, backend: &Arc<Backend>, mut sender: Sender<B>, rule: Rule, now: Instant) {
-        if sender.is_closed() || rule.connections == 0 {
+    /// Keeps a connection for later, if there is room. One that is shared is kept once. Whether it is closed meanwhile is looked at
+    /// when it is taken.
+    pub fn keep(&self, backend: &Arc<Backend>, sender: Sender<B>, rule: Rule, now: Instant) {
+        if rule.connections == 0 {
             return;
         }
         let mut kept = self.kept.borrow_mut();
-        let of_backend = kept.entry(Arc::as_ptr(backend)).or_default();
+        let new = || OfBackend { _backend: Arc::clone(backend), kept: Vec::new() };
+        let of_backend = &mut kept.entry(Arc::as_ptr(backend)).or_insert_with(new).kept;
         if sender.share().is_some()
             && let Some(shared) =
                 of_backend.iter_mut().rev().find_map(|kept| (!kept.sender.is_closed()).then_some(kept))
@@ -91,7 +99,7 @@ where
         let timeout =
             if of_backend.len() < rule.connections { rule.timeout } else { SURPLUS_TIMEOUT.min(rule.timeout) };
         if of_backend.len() < rule.connections.max(SURPLUS_MAX) {
-            of_backend.push(Kept { sender, _backend: Arc::clone(backend), until: now + timeout });
+            of_backend.push(Kept { sender, until: now + timeout });
             self.begun.notify_one();
         }
     }
@@ -99,15 +107,15 @@ where
     /// Gives up the connection to this backend that all share, if there is one: it ends with the requests that are on it.
     pub fn forget_shared(&self, backend: &Arc<Backend>) {
         if let Some(of_backend) = self.kept.borrow_mut().get_mut(&Arc::as_ptr(backend)) {
-            of_backend.retain(|kept| kept.sender.share().is_none());
+            of_backend.kept.retain(|kept| kept.sender.share().is_none());
         }
     }
 
     /// Closes those whose time is over, or whose backends have closed them. To be called now and then.
     pub fn sweep(&self, now: Instant) {
         self.kept.borrow_mut().retain(|_, of_backend| {
-            of_backend.retain_mut(|kept| kept.until > now && !kept.sender.is_closed());
-            !of_backend.is_empty()
+            of_backend.kept.retain_mut(|kept| kept.until > now && !kept.sender.is_closed());
+            !of_backend.kept.is_empty()
         });
     }
 
@@ -120,7 +128,7 @@ where
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.kept.borrow().values().map(Vec::len).sum()
+        self.kept.borrow().values().map(|of_backend| of_backend.kept.len()).sum()
     }
 }
 
@@ -201,6 +209,17 @@ mod tests {
                 assert_eq!(warm.count(), 0);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_closed_before_it_was_kept_is_not_used() {
+        let ([one, _], warm, now) = (backends(), Warm::default(), Instant::now());
+        let (far, sender) = connection().await;
+        drop(far);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        warm.keep(&one, sender, RULE, now);
+        assert!(warm.take(&one, now).is_none());
+        assert_eq!(warm.count(), 0);
     }
 
     #[tokio::test]
