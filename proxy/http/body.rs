@@ -162,16 +162,16 @@ where
     }
 }
 
-/// Within the limit, which is the backend's: while the client is to send more of its body, that time does not run.
+/// Within the limit from now on, which is the backend's: while the client is to send more of its body, that time does not run.
 pub async fn within<T>(
     timer: &mut Timer,
-    limit: Option<Duration>,
+    (now, limit): (Instant, Option<Duration>),
     awaited: Option<&Cell<Awaited>>,
     future: impl Future<Output = T>,
 ) -> Option<T> {
     let Some(limit) = limit else { return Some(future.await) };
     let mut future = pin!(future);
-    let mut until = Instant::now() + limit;
+    let mut until = now + limit;
     poll_fn(|cx| {
         if let Poll::Ready(result) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(result));
@@ -249,10 +249,11 @@ mod tests {
             told.set(Awaited::Backend(Instant::now()));
             std::future::pending::<()>().await;
         };
-        assert_eq!(within(&mut Timer::default(), Some(limit), Some(&awaited), upload).await, None);
+        assert_eq!(within(&mut Timer::default(), (began, Some(limit)), Some(&awaited), upload).await, None);
         assert_eq!(began.elapsed(), Duration::from_secs(130));
         let began = Instant::now();
-        assert_eq!(within(&mut Timer::default(), Some(limit), None, std::future::pending::<()>()).await, None);
+        let never = std::future::pending::<()>();
+        assert_eq!(within(&mut Timer::default(), (began, Some(limit)), None, never).await, None);
         assert_eq!(began.elapsed(), limit);
     }
 
@@ -265,6 +266,6 @@ mod tests {
             }
         };
         let limit = Duration::from_millis(20);
-        assert_eq!(within(&mut Timer::default(), Some(limit), None, busy).await, None);
+        assert_eq!(within(&mut Timer::default(), (began, Some(limit)), None, busy).await, None);
     }
 }

@@ -16,6 +16,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::{Method, Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, split};
 use tokio::task::{AbortHandle, spawn_local, unconstrained};
+use tokio::time::Instant;
 
 pub mod answer;
 pub mod decoder;
@@ -187,6 +188,7 @@ where
         let task = spawn_local(async move {
             let (limit, awaited) = (outgoing.body().limit(), outgoing.body().awaited());
             let rest = poll_fn(|cx| outgoing.poll_send(&mut writing, cx));
+            let limit = (Instant::now(), limit);
             if !matches!(within(&mut Timer::default(), limit, awaited.as_deref(), rest).await, Some(Ok(()))) {
                 // The backend is to see that this is not all.
                 _ = writing.shutdown().await;

@@ -113,6 +113,7 @@ where
     ) -> Result<Reached<B>, Failed> {
         self.budget.borrow_mut().note_request(now);
         let (mut grant, queue) = self.place(pool, now).await?;
+        now += queue;
         let mut ask = pool::Request::new(self.client);
         for tried in 0.. {
             let (why, lease) = match self.attempt(grant, request, now).await {
@@ -165,7 +166,7 @@ where
         let limit = pool.timeouts().session.request;
         if let Some(sender) = self.warm.take(lease.backend(), now) {
             let is_empty = matches!(request.body(), Some(Upload::Empty));
-            match sender.send(request, limit).await.map_err(Failed::from) {
+            match sender.send(request, (now, limit)).await.map_err(Failed::from) {
                 Ok(response) => return Ok(reached(response, (pool, lease), Duration::ZERO)),
                 Err(Failed::Reset) if request.body().is_some() => {}
                 // It may be sent twice if it does nothing more the second time (RFC 9110, 9.2.2), or if nothing was done with it.
@@ -186,7 +187,7 @@ where
         let Some((sender, took)) = Box::pin(self.connect(&pool, &lease)).await else {
             return Err((Failed::Connect, lease));
         };
-        match sender.send(request, limit).await.map_err(Failed::from) {
+        match sender.send(request, (Instant::now(), limit)).await.map_err(Failed::from) {
             Ok(response) => Ok(reached(response, (pool, lease), took)),
             Err(why) => Err((blame(&lease, why), lease)),
         }

@@ -12,6 +12,7 @@ use hyper::http::uri::{Authority, PathAndQuery, Scheme};
 use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::spawn_local;
+use tokio::time::Instant;
 
 use super::body::{BodyError, Upload, within};
 use super::client::{self, Connection};
@@ -66,7 +67,7 @@ where
         Some(Self::Http2(sender, scheme))
     }
 
-    /// Sends a request, and waits for the head of the answer, within the limit that the backend has. What concerns the connection
+    /// Sends a request, and waits for the head of the answer, within the limit that the backend has from now on. What concerns the connection
     /// alone is not in it any more, unless it changes the protocol.
     ///
     /// # Errors
@@ -74,7 +75,7 @@ where
     pub async fn send(
         self,
         request: &mut Request<Option<Upload<B>>>,
-        limit: Option<Duration>,
+        limit: (Instant, Option<Duration>),
     ) -> Result<Response<Download<B>>, Broken> {
         let awaited = request.body().as_ref().and_then(Upload::awaited);
         match self {
@@ -86,7 +87,8 @@ where
                 Ok(head.map(|()| Download::Http1(Some(connection))))
             }
             Self::Http2(sender, scheme) => {
-                let answered = send_by_http2((sender, scheme), request);
+                // Boxed, as it is much that HTTP/1.1 does not need.
+                let answered = Box::pin(send_by_http2((sender, scheme), request));
                 let answered = within(&mut Timer::default(), limit, awaited.as_deref(), answered).await;
                 answered.ok_or(Broken::Timeout)?
             }
