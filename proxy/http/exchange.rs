@@ -17,6 +17,7 @@ pub use self::span::Traced;
 use super::Near;
 use super::answer::{self, Reason};
 use super::busy::Work;
+use super::headers::X_REQUEST_ID;
 use crate::config::scalar::Name;
 use crate::metrics;
 use crate::pool::{Backend, Pool};
@@ -51,10 +52,8 @@ pub struct Exchange {
     visitor: Rc<Visitor>,
     counts: Near<Counts>,
     answers: Option<Arc<Answers>>,
-    id: HeaderValue,
-    method: Method,
-    host: Option<HeaderValue>,
-    target: Uri,
+    /// `None` if nobody is told of it: most of what is known then need not be kept.
+    told: Option<Told>,
     began: Instant,
     status: Option<StatusCode>,
     /// Why this proxy answered itself, or the answer broke off.
@@ -62,11 +61,21 @@ pub struct Exchange {
     source: Option<Source>,
     first_byte: Option<Duration>,
     bytes: u64,
-    is_whole: bool,
+    /// When its answer was over.
+    ended_at: Option<Instant>,
     wants_text: bool,
     /// Its place in a trace, if that is kept.
     traced: Option<Traced>,
     _work: Work,
+}
+
+/// What a request asks for, as it is told in the log and in its trace.
+#[derive(Debug)]
+struct Told {
+    id: Option<HeaderValue>,
+    method: Method,
+    host: Option<HeaderValue>,
+    target: Uri,
 }
 
 /// Where an answer came from, and what that took.
@@ -148,33 +157,37 @@ impl Default for Answers {
 }
 
 impl Exchange {
-    /// A request has come.
+    /// A request has come. It is boxed, as it is handed on often.
     pub fn begin<B>(
         visitor: &Rc<Visitor>,
         counts: &Near<Counts>,
         work: Work,
-        (id, host, request): (HeaderValue, Option<&HeaderValue>, &Request<B>),
-    ) -> Self {
+        traced: Option<Traced>,
+        (host, request): (Option<&HeaderValue>, &Request<B>),
+    ) -> Box<Self> {
         counts.in_flight.fetch_add(1, Relaxed);
-        Self {
-            visitor: Rc::clone(visitor),
-            counts: Rc::clone(counts),
-            answers: None,
-            id,
+        let told = || Told {
+            id: request.headers().get(X_REQUEST_ID).cloned(),
             method: request.method().clone(),
             host: host.cloned(),
             target: request.uri().clone(),
+        };
+        Box::new(Self {
+            visitor: Rc::clone(visitor),
+            counts: Rc::clone(counts),
+            answers: None,
+            told: (visitor.access_log || traced.is_some()).then(told),
             began: Instant::now(),
             status: None,
             reason: None,
             source: None,
             first_byte: None,
             bytes: 0,
-            is_whole: false,
+            ended_at: None,
             wants_text: answer::wants_text(request.headers()),
-            traced: None,
+            traced,
             _work: work,
-        }
+        })
     }
 
     /// Whether the client would rather have text than JSON.
@@ -200,10 +213,10 @@ impl Exchange {
     }
 
     /// A backend has answered, at this time.
-    pub fn answered(&mut self, status: StatusCode, source: Source, at: Instant) {
+    pub fn answered(&mut self, status: StatusCode, source: impl FnOnce() -> Source, at: Instant) {
         self.status = Some(status);
         self.first_byte = Some(at - self.began);
-        self.source = Some(source);
+        self.source = self.told.is_some().then(source);
     }
 
     /// So many bytes of the answer's body have passed.
@@ -211,17 +224,14 @@ impl Exchange {
         self.bytes += bytes as u64;
     }
 
-    /// The answer is over.
-    pub fn complete(&mut self) {
-        self.is_whole = true;
+    /// The answer is over, since this time.
+    pub fn complete(&mut self, now: Instant) {
+        self.ended_at = Some(now);
     }
 
-    fn id(&self) -> &str {
-        self.id.to_str().unwrap_or_default()
-    }
-
-    fn host(&self) -> Option<&str> {
-        self.host.as_ref()?.to_str().ok()
+    /// Why there is less of an answer than there was to be.
+    fn broken_off(&self) -> Option<&'static str> {
+        self.ended_at.is_none().then_some("broken_off")
     }
 
     /// The pool that has answered, or was to.
@@ -230,25 +240,18 @@ impl Exchange {
         self.source.as_ref().map(|source| source.pool.name()).or(meant)
     }
 
-    /// As much of it as is told.
-    fn path(&self) -> &str {
-        let path = self.target.path();
-        &path[..path.floor_char_boundary(PATH_MAX)]
-    }
-
-    fn log(&self, took: Duration) {
+    fn log(&self, told: &Told, took: Duration) {
         let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
-        let broken = (!self.is_whole).then_some("broken_off");
         let source = self.source.as_ref();
         tracing::info!(
             target: "access",
-            request = self.id(),
+            request = told.id(),
             session = %self.visitor.session,
             listener = %self.visitor.tally.listener(),
             client = %self.visitor.client,
-            method = self.method.as_str(),
-            host = self.host(),
-            path = self.path(),
+            method = told.method.as_str(),
+            host = told.host(),
+            path = told.path(),
             status = self.status.map(|status| status.as_u16()),
             pool = self.pool().map(tracing::field::display),
             backend = source.map(|source| tracing::field::display(source.backend.key())),
@@ -257,19 +260,37 @@ impl Exchange {
             first_byte_ms = self.first_byte.map(millis),
             duration_ms = millis(took),
             bytes_down = self.bytes,
-            reason = self.reason.or(broken),
+            reason = self.reason.or_else(|| self.broken_off()),
         );
+    }
+}
+
+impl Told {
+    fn id(&self) -> &str {
+        self.id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default()
+    }
+
+    fn host(&self) -> Option<&str> {
+        self.host.as_ref()?.to_str().ok()
+    }
+
+    /// As much of it as is told.
+    fn path(&self) -> &str {
+        let path = self.target.path();
+        &path[..path.floor_char_boundary(PATH_MAX)]
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let took = self.began.elapsed();
+        let took = self.ended_at.unwrap_or_else(Instant::now) - self.began;
         self.counts.in_flight.fetch_sub(1, Relaxed);
         self.answers.as_ref().unwrap_or(&self.counts.nowhere).count(self.status, took);
-        self.leave_span();
-        if self.visitor.access_log {
-            self.log(took);
+        if let Some(told) = &self.told {
+            self.leave_span(told, took);
+            if self.visitor.access_log {
+                self.log(told, took);
+            }
         }
     }
 }

@@ -99,12 +99,18 @@ impl Handler {
         Box::pin(async move {
             let front = self.fronts.newest();
             let host = host_of(&request);
-            let id = self.identify(&mut request, &front);
+            self.identify(&mut request, &front);
             let traced = Traced::begin(&self.visitor, &front, request.headers_mut());
-            let asked = (id, host.as_ref(), &request);
-            let exchange = Exchange::begin(&self.visitor, &self.counts, self.busy.work(), asked).traced(traced);
+            let asked = (host.as_ref(), &request);
+            let exchange = Exchange::begin(&self.visitor, &self.counts, self.busy.work(), traced, asked);
             let mut response = match self.admit(&request, host.as_ref(), &front) {
-                Ok(admitted) => Box::pin(self.forward(request, (host.as_ref(), admitted), &front, exchange)).await,
+                Ok((target, who)) => {
+                    let wish = Wish::of(&mut request);
+                    let wish = wish.filter(|_| target.pool.requests().protocol == Protocol::Http1);
+                    let asked = (host.as_ref(), wish.as_ref());
+                    let mut outgoing = self.outgoing(request, asked, &front, &target.pool);
+                    self.forward(&mut outgoing, wish, (target, who), exchange).await
+                }
                 Err(reason) => own(reason, exchange),
             };
             if let Some(via) = &front.via {
@@ -135,58 +141,48 @@ impl Handler {
         Ok((target, who))
     }
 
-    /// Has a backend answer it. No `async fn`: that would hold what it is given twice.
-    fn forward(
+    /// Has a backend answer it.
+    async fn forward(
         &self,
-        mut request: Request<Content>,
-        (host, (target, who)): (Option<&HeaderValue>, (&Target, Who)),
-        front: &Front,
-        mut exchange: Exchange,
-    ) -> impl Future<Output = Response<Reply>> {
-        let pool = &target.pool;
+        request: &mut Request<Option<Upload<Content>>>,
+        wish: Option<Wish>,
+        (target, who): (&Target, Who),
+        mut exchange: Box<Exchange>,
+    ) -> Response<Reply> {
         exchange.goes_to(&target.counts);
-        let wish = Wish::of(&mut request).filter(|_| pool.requests().protocol == Protocol::Http1);
         // It has become none that can be passed on; the backend would take it for a tunnel to somewhere else.
-        let is_lost = wish.is_none() && request.method() == Method::CONNECT;
-        let mut outgoing = self.outgoing(request, (host, wish.as_ref()), front, pool);
-        async move {
-            if is_lost {
-                return own(Reason::NotUpgraded, exchange);
-            }
-            let (house, memory) = (&self.visitor.house, self.visitor.tally.memory());
-            let forward = Forward {
-                warm: &self.shared.warm,
-                budget: &self.shared.budget(pool),
-                client: ClientKey::of(who.address),
-                class: || house.class(memory, who, Instant::now()),
-            };
-            let reached = match forward.send(pool, &mut outgoing, exchange.began()).await {
-                Ok(reached) => reached,
-                Err(failed) => return own(failed.into(), exchange),
-            };
-            let status = reached.response.status();
-            if !(status.is_client_error() || status.is_server_error()) {
-                self.visitor.note_served(who.player);
-            }
-            match wish {
-                Some(wish) if reached.has_switched() => self.switch((wish, who.player), reached, exchange),
-                None if reached.has_switched() => own(Reason::NotUpgraded, exchange),
-                Some(wish) if wish.is_misled_by(status) => own(Reason::NotUpgraded, exchange),
-                _ => self.pass(reached, exchange),
-            }
+        if wish.is_none() && request.method() == Method::CONNECT {
+            return own(Reason::NotUpgraded, exchange);
+        }
+        let (house, memory) = (&self.visitor.house, self.visitor.tally.memory());
+        let forward = Forward {
+            warm: &self.shared.warm,
+            budget: &self.shared.budget(&target.pool),
+            client: ClientKey::of(who.address),
+            class: || house.class(memory, who, Instant::now()),
+        };
+        let reached = match forward.send(&target.pool, request, exchange.began()).await {
+            Ok(reached) => reached,
+            Err(failed) => return own(failed.into(), exchange),
+        };
+        let status = reached.response.status();
+        if !(status.is_client_error() || status.is_server_error()) {
+            self.visitor.note_served(who.player);
+        }
+        match wish {
+            Some(wish) if reached.has_switched() => self.switch((wish, who.player), reached, exchange),
+            None if reached.has_switched() => own(Reason::NotUpgraded, exchange),
+            Some(wish) if wish.is_misled_by(status) => own(Reason::NotUpgraded, exchange),
+            _ => self.pass(reached, exchange),
         }
     }
 
-    /// The request's id: what a proxy that is believed has called it, or a new one.
-    fn identify(&self, request: &mut Request<Content>, front: &Front) -> HeaderValue {
-        let trusted = front.trusts(self.visitor.client.ip());
-        let given = request.headers().get(X_REQUEST_ID).filter(|id| trusted && id.to_str().is_ok());
-        if let Some(given) = given.filter(|id| (1..=128).contains(&id.len())) {
-            return given.clone();
+    /// Gives the request an id, unless a proxy that is believed has.
+    fn identify(&self, request: &mut Request<Content>, front: &Front) {
+        let is_one = |id: &HeaderValue| id.to_str().is_ok() && (1..=128).contains(&id.len());
+        if !(front.trusts(self.visitor.client.ip()) && request.headers().get(X_REQUEST_ID).is_some_and(is_one)) {
+            request.headers_mut().insert(X_REQUEST_ID, random_id());
         }
-        let id = random_id();
-        request.headers_mut().insert(X_REQUEST_ID, id.clone());
-        id
     }
 
     /// The request as the backend gets it.
@@ -225,7 +221,7 @@ impl Handler {
         &self,
         (wish, player): (Wish, Option<ClientKey>),
         reached: Reached<Content>,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
     ) -> Response<Reply> {
         let Reached { response, at, lease, pool, queue, connect } = reached;
         let (mut parts, body) = response.into_parts();
@@ -234,7 +230,7 @@ impl Handler {
         let protocol = parts.headers.remove(UPGRADE);
         headers::strip(&mut parts.headers);
         let stream = wish.grant(&mut parts, protocol);
-        let source = Source { pool: Arc::clone(&pool), backend: Arc::clone(lease.backend()), queue, connect };
+        let source = || Source { pool: Arc::clone(&pool), backend: Arc::clone(lease.backend()), queue, connect };
         exchange.answered(parts.status, source, at);
         let tunnel = Tunnel { stream, backend, grant: (pool, lease), connect, is_websocket, player };
         match self.ground.begin(tunnel, &self.busy) {
@@ -244,22 +240,19 @@ impl Handler {
     }
 
     /// The answer as the client gets it.
-    fn pass(&self, reached: Reached<Content>, mut exchange: Exchange) -> Response<Reply> {
-        let Reached { response, at, lease, pool, queue, connect } = reached;
+    fn pass(&self, reached: Reached<Content>, mut exchange: Box<Exchange>) -> Response<Reply> {
+        let Reached { mut response, at, lease, pool, queue, connect } = reached;
         let (rule, idle) = (Rule::from(pool.requests()), pool.timeouts().session.idle);
-        let source = Source { pool, backend: Arc::clone(lease.backend()), queue, connect };
+        let source = || Source { pool, backend: Arc::clone(lease.backend()), queue, connect };
         exchange.answered(response.status(), source, at);
-        let (mut parts, body) = response.into_parts();
-        parts.version = Version::HTTP_11;
+        *response.version_mut() = Version::HTTP_11;
         self.traffic.answers_within(idle);
-        let body = Watched::new(body, idle);
-        let warm = Rc::clone(&self.shared.warm);
-        let afterwards = Afterwards { exchange, lease, warm, rule };
-        Response::from_parts(parts, Reply::passed(body, Box::new(afterwards)))
+        let afterwards = Afterwards { exchange, lease, warm: Rc::clone(&self.shared.warm), rule };
+        response.map(|body| Reply::passed(Watched::new(body, idle), afterwards))
     }
 }
 
-fn own(reason: Reason, mut exchange: Exchange) -> Response<Reply> {
+fn own(reason: Reason, mut exchange: Box<Exchange>) -> Response<Reply> {
     exchange.refused(reason);
     answer::refuse(reason, exchange.wants_text()).map(|words| Reply::own(words, exchange))
 }
@@ -293,7 +286,12 @@ fn random_id() -> HeaderValue {
 
 /// Whether everybody would read it in the same way, as far as the framing has not seen to that.
 fn is_sound(request: &Request<Content>) -> bool {
-    let hosts = request.headers().get_all(HOST).iter().count();
+    // Counted in passing: most requests have so few headers that this takes less than to look them up.
+    let (mut hosts, mut lengths) = (0, 0);
+    for (name, _) in request.headers() {
+        hosts += usize::from(name == HOST);
+        lengths += usize::from(name == CONTENT_LENGTH);
+    }
     let target = request.uri().authority();
     let agrees = |authority: &hyper::http::uri::Authority| {
         request
@@ -307,7 +305,6 @@ fn is_sound(request: &Request<Content>) -> bool {
     let enough = hosts == 1 || (request.version() == Version::HTTP_2 && target.is_some());
     // The library takes a word without a slash for an authority.
     let has_path = request.uri().path().starts_with('/') || request.uri().path() == "*";
-    let lengths = request.headers().get_all(CONTENT_LENGTH).iter().count();
     hosts <= 1 && lengths <= 1 && enough && has_path && target.is_none_or(agrees) && !has_user && is_served
 }
 

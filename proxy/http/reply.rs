@@ -21,14 +21,14 @@ pub enum Reply {
     /// This proxy's own words.
     Own(Full<Bytes>, Box<Exchange>),
     /// A backend's, and what there is to be done when it is over.
-    Passed(Watched<Download<Content>>, Box<Afterwards>),
+    Passed(Watched<Download<Content>>, Afterwards),
 }
 
 /// What stands for as long as an answer takes.
 #[derive(Debug)]
 pub struct Afterwards {
     /// The request that is answered.
-    pub exchange: Exchange,
+    pub exchange: Box<Exchange>,
     /// The claim on its backend.
     pub lease: Lease,
     /// Where the connection to it is kept warm.
@@ -43,16 +43,17 @@ const ENDED: &str = "the sessions of its backend were ended";
 impl Afterwards {
     /// The answer is over, in order.
     fn complete(&mut self, body: &mut Download<Content>) {
-        self.exchange.complete();
+        let now = Instant::now();
+        self.exchange.complete(now);
         if let Some(sender) = body.release() {
-            self.warm.keep(self.lease.backend(), sender, self.rule, Instant::now());
+            self.warm.keep(self.lease.backend(), sender, self.rule, now);
         }
     }
 }
 
 impl Reply {
     /// A backend's body; one without bytes is over at once.
-    pub fn passed(mut body: Watched<Download<Content>>, mut afterwards: Box<Afterwards>) -> Self {
+    pub fn passed(mut body: Watched<Download<Content>>, mut afterwards: Afterwards) -> Self {
         if body.is_end_stream() {
             afterwards.complete(body.body_mut());
         }
@@ -60,10 +61,10 @@ impl Reply {
     }
 
     /// This proxy's own words.
-    pub fn own(words: Bytes, mut exchange: Exchange) -> Self {
+    pub fn own(words: Bytes, mut exchange: Box<Exchange>) -> Self {
         exchange.passed(words.len());
-        exchange.complete();
-        Self::Own(Full::new(words), Box::new(exchange))
+        exchange.complete(Instant::now());
+        Self::Own(Full::new(words), exchange)
     }
 }
 
@@ -77,13 +78,11 @@ impl Body for Reply {
             Self::Passed(_, afterwards) if afterwards.lease.is_ended() => Poll::Ready(Some(Err(ENDED.into()))),
             Self::Passed(body, afterwards) => {
                 let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
-                match &frame {
-                    Some(Ok(frame)) => afterwards.exchange.passed(frame.data_ref().map_or(0, Bytes::len)),
-                    None => afterwards.complete(body.body_mut()),
-                    Some(Err(_broken)) => {}
+                if let Some(Ok(frame)) = &frame {
+                    afterwards.exchange.passed(frame.data_ref().map_or(0, Bytes::len));
                 }
                 // The library does not ask again when it knows that there is no more.
-                if body.is_end_stream() {
+                if frame.is_none() || body.is_end_stream() {
                     afterwards.complete(body.body_mut());
                 }
                 Poll::Ready(frame)

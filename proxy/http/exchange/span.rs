@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderValue};
 
-use super::Exchange;
+use super::{Exchange, Told};
 use crate::http::front::Front;
 use crate::http::headers::{TRACEPARENT, TRACESTATE};
 use crate::session::Visitor;
@@ -52,29 +52,23 @@ fn told(headers: &HeaderMap) -> Option<Context> {
 }
 
 impl Exchange {
-    /// The same, with its place in a trace.
-    pub fn traced(mut self, traced: Option<Traced>) -> Self {
-        self.traced = traced;
-        self
-    }
-
     /// Hands on the request's span, now that it is over.
-    pub(super) fn leave_span(&self) {
+    pub(super) fn leave_span(&self, told: &Told, took: Duration) {
         let Some((Traced { context, parent }, tracer)) = self.traced.zip(self.visitor.tally.tracer()) else { return };
-        let (method, name) = known(&self.method);
-        let mut span = Span::ended(context, parent, name, self.began.elapsed());
+        let (method, name) = known(&told.method);
+        let mut span = Span::ended(context, parent, name, took);
         span.tell("http.request.method", method);
         if method == OTHER {
-            span.tell("http.request.method_original", self.method.as_str().to_owned());
+            span.tell("http.request.method_original", told.method.as_str().to_owned());
         }
-        span.tell("url.path", self.path().to_owned());
+        span.tell("url.path", told.path().to_owned());
         span.tell("url.scheme", if self.visitor.is_encrypted { "https" } else { "http" });
-        if let Some((host, port)) = self.host().map(host_and_port) {
+        if let Some((host, port)) = told.host().map(host_and_port) {
             span.tell("server.address", host.to_owned());
             span.tell_if("server.port", port);
         }
         span.tell("client.address", self.visitor.client.ip());
-        span.tell("portti.request_id", self.id().to_owned());
+        span.tell("portti.request_id", told.id().to_owned());
         span.tell("portti.session", self.visitor.session.to_string());
         span.tell("portti.listener", self.visitor.tally.listener().clone());
         let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
@@ -92,7 +86,7 @@ impl Exchange {
 
     fn tell_outcome(&self, span: &mut Span) {
         span.tell_if("http.response.status_code", self.status.map(|status| status.as_u16()));
-        span.tell_if("portti.reason", self.reason.or_else(|| (!self.is_whole).then_some("broken_off")));
+        span.tell_if("portti.reason", self.reason.or_else(|| self.broken_off()));
         // What a client asks wrongly is no error of who is asked.
         if let Some(status) = self.status.filter(hyper::StatusCode::is_server_error) {
             span.is_error = true;
