@@ -38,8 +38,10 @@ mod requests;
 mod routes;
 mod sni;
 mod state;
+mod strict;
 mod timeouts;
 mod tls;
 #[cfg(feature = "otlp")]
 mod tracing;
 mod websocket;
+mod wire;
