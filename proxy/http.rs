@@ -7,7 +7,6 @@ pub mod answer;
 pub mod body;
 pub mod budget;
 pub mod busy;
-pub mod chunks;
 pub mod client;
 pub mod content;
 pub mod download;
@@ -18,13 +17,9 @@ pub mod front;
 pub mod ground;
 pub mod handle;
 pub mod headers;
-pub mod input;
 pub mod io;
 pub mod line;
-pub mod lines;
-pub mod outgoing;
 pub mod patience;
-pub mod pieces;
 pub mod player;
 pub mod reply;
 pub mod sender;
@@ -35,6 +30,7 @@ pub mod tunnel;
 pub mod upgrade;
 pub mod warm;
 pub mod websocket;
+pub mod wire;
 
 /// A connection's handle on something that all workers share. Its clones, one for each request, do not touch the count that the
 /// other workers touch.

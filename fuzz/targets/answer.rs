@@ -5,8 +5,9 @@
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method};
 use libfuzzer_sys::fuzz_target;
-use portti::http::client::answer::{self, Answer, Malformed};
-use portti::http::client::decoder::Part;
+use portti::http::client::answer::{self, Answer};
+use portti::http::wire::decoder::Part;
+use portti::http::wire::fields::Malformed;
 
 /// What an answer comes to.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 use hyper::HeaderMap;
 use hyper::body::Bytes;
 use libfuzzer_sys::fuzz_target;
-use portti::http::client::decoder::Part;
 use portti::http::server::head::{Head, Heads, Refused, Terms};
 use portti::http::websocket::Frames;
+use portti::http::wire::decoder::Part;
 
 /// What a request comes to.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,8 +21,7 @@ struct Seen {
 
 /// Reads the requests of a stream that comes in pieces of this size: what they come to, why that was all, and how much is left.
 fn read(bytes: &[u8], size: usize) -> (Vec<Seen>, Option<Refused>, usize) {
-    let (mut input, mut pieces, mut heads, mut seen) =
-        (Bytes::new(), bytes.chunks(size), Heads::default(), Vec::new());
+    let (mut input, mut pieces, mut heads, mut seen) = (Bytes::new(), bytes.chunks(size), Heads::default(), Vec::new());
     let mut more = |input: &mut Bytes| {
         let piece = pieces.next();
         *input = [&input[..], piece.unwrap_or_default()].concat().into();

@@ -19,15 +19,15 @@ use tokio::task::{AbortHandle, spawn_local, unconstrained};
 use tokio::time::Instant;
 
 pub mod answer;
-pub mod decoder;
 mod request;
 
-use self::answer::{Answer, Malformed};
-use self::decoder::{Decoder, Part};
+use self::answer::Answer;
 use super::body::{BodyError, Upload, within};
-use super::input::{self, Input};
-use super::outgoing::{Outgoing, Stopped};
 use super::timer::Timer;
+use super::wire::decoder::{Decoder, Part};
+use super::wire::fields::{HEAD_MAX, Malformed};
+use super::wire::input::{self, Input};
+use super::wire::outgoing::{Outgoing, Stopped};
 
 /// A connection to a backend.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub enum Broken {
 
 /// Bytes that are read before the head of an answer is there: as much as that may have, and as much of what only says that one will
 /// come (1xx). With a read's worth beyond, which may be of its body.
-const UNANSWERED_MAX: usize = 2 * answer::HEAD_MAX + input::MANY;
+const UNANSWERED_MAX: usize = 2 * HEAD_MAX + input::MANY;
 
 impl<S, B> Connection<S, B>
 where

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::pieces;
+use super::wire::pieces;
 use crate::relay::Direction;
 use crate::session::{Tally, Visitor};
 

@@ -19,8 +19,8 @@ use super::client::{self, Connection};
 use super::download::Download;
 use super::executor::OnThisThread;
 use super::headers;
-use super::pieces::Joined;
 use super::timer::Timer;
+use super::wire::pieces::Joined;
 use crate::config::model::Protocol;
 use crate::session::Upstream;
 

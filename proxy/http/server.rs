@@ -23,8 +23,8 @@ use self::head::{Head, Heads, Refused, Terms};
 use self::intake::{Gone, Intake};
 use super::body::BodyError;
 use super::content::Content;
-use super::input::Input;
 use super::patience::{Late, Patience};
+use super::wire::input::Input;
 
 /// What the library wants to hear of a request in HTTP/2, and what is said of one here: there is always an answer.
 pub type Answered<B> = Result<Response<B>, Infallible>;

@@ -5,12 +5,13 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 use httparse::{ParserConfig, Status};
 use hyper::ext::ReasonPhrase;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, Response, StatusCode};
 
-use super::decoder::Decoder;
 use crate::http::headers;
-use crate::http::input::skip;
+use crate::http::wire::decoder::Decoder;
+use crate::http::wire::fields::{HEAD_MAX, HEADERS_MAX, Malformed, collect, number};
+use crate::http::wire::input::skip;
 
 /// The head of an answer, and what it says of what follows.
 #[derive(Debug)]
@@ -22,16 +23,6 @@ pub struct Answer {
     /// Whether the connection stays open behind it.
     pub stays: bool,
 }
-
-/// No answer that HTTP/1.1 knows, or one that could be read in two ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Malformed;
-
-/// Headers of an answer, or trailers.
-pub const HEADERS_MAX: usize = 100;
-
-/// Bytes of its head.
-pub const HEAD_MAX: usize = 64 * 1024;
 
 /// What a head says of what follows it.
 #[derive(Debug, Default)]
@@ -96,24 +87,6 @@ fn parse(input: &Bytes) -> Result<Option<(Response<()>, usize, Said)>, Malformed
     Ok(Some((head, length, said)))
 }
 
-/// Those fields that pass, as a map with room for more. Their values go on standing where they were read.
-pub fn collect(
-    input: &Bytes,
-    fields: &[httparse::Header<'_>],
-    room: usize,
-    mut passes: impl FnMut(&HeaderName, &HeaderValue) -> bool,
-) -> Result<HeaderMap, Malformed> {
-    let mut headers = HeaderMap::with_capacity(fields.len() + room);
-    for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_invalid| Malformed)?;
-        let value = HeaderValue::from_maybe_shared(input.slice_ref(field.value)).map_err(|_invalid| Malformed)?;
-        if passes(&name, &value) {
-            headers.append(name, value);
-        }
-    }
-    Ok(headers)
-}
-
 impl Said {
     /// Takes note of a field, and says whether it is passed on: it may concern this connection alone.
     fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> bool {
@@ -170,13 +143,6 @@ impl Said {
             _ => Err(Malformed),
         }
     }
-}
-
-/// A number of digits alone.
-pub fn number(digits: &[u8]) -> Option<u64> {
-    let digit = |byte: u8| char::from(byte).to_digit(10).map(u64::from);
-    let (&first, others) = digits.split_first()?;
-    others.iter().try_fold(digit(first)?, |number, &byte| number.checked_mul(10)?.checked_add(digit(byte)?))
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Uri};
 
-use super::answer::number;
 use crate::http::body::{BodyError, Upload};
-use crate::http::outgoing::{Framing, Outgoing, trailers_of, write_field};
+use crate::http::wire::fields::number;
+use crate::http::wire::outgoing::{Framing, Outgoing, trailers_of, write_field};
 
 /// What a head usually takes.
 const HEAD_USUAL: usize = 512;

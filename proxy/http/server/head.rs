@@ -8,11 +8,11 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue,
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::http::answer::{self, Reason};
-use crate::http::client::answer::{HEAD_MAX, HEADERS_MAX, collect, number};
-use crate::http::client::decoder::Decoder;
 use crate::http::headers;
-use crate::http::input::skip;
-use crate::http::lines::{Ambiguous, Lines};
+use crate::http::wire::decoder::Decoder;
+use crate::http::wire::fields::{HEAD_MAX, HEADERS_MAX, Malformed, collect, number};
+use crate::http::wire::input::skip;
+use crate::http::wire::lines::Lines;
 
 /// The head of a request, and what it says of what follows.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Heads {
         while input.starts_with(b"\r\n") {
             skip(input, 2);
         }
-        match self.lines.end(input).map_err(|Ambiguous| Refused::Malformed)? {
+        match self.lines.end(input)? {
             Some(length) if length <= HEAD_MAX => {
                 let head = parse(input, length)?;
                 *self = Self::default();
@@ -131,23 +131,24 @@ fn parse(input: &Bytes, length: usize) -> Result<Head, Refused> {
         Err(httparse::Error::TooManyHeaders) => return Err(Refused::TooLarge),
         _ => return Err(Refused::Malformed),
     }
-    let malformed = || Refused::Malformed;
-    let target = parsed.path.map(|target| input.slice_ref(target.as_bytes())).ok_or_else(malformed)?;
+    let (Some(method), Some(target)) = (parsed.method, parsed.path) else { return Err(Refused::Malformed) };
+    let target = input.slice_ref(target.as_bytes());
     let mut request = Request::new(());
-    *request.method_mut() = method(parsed.method.unwrap_or_default())?;
-    *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_invalid| Refused::Malformed)?;
+    *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_invalid| Malformed)?;
+    *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_invalid| Malformed)?;
     *request.version_mut() = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
     let mut said = Said::default();
-    let noted = collect(input, parsed.headers, ADDED, |name, value| {
+    *request.headers_mut() = collect(input, parsed.headers, ADDED, |name, value| {
         said.note(name, value);
         true
-    });
-    *request.headers_mut() = noted.map_err(|_invalid| Refused::Malformed)?;
+    })?;
     said.understand(request)
 }
 
-fn method(word: &str) -> Result<Method, Refused> {
-    Method::from_bytes(word.as_bytes()).map_err(|_invalid| Refused::Malformed)
+impl From<Malformed> for Refused {
+    fn from(Malformed: Malformed) -> Self {
+        Self::Malformed
+    }
 }
 
 impl Said {

@@ -9,10 +9,10 @@ use hyper::body::{Bytes, Frame};
 use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::http::client::answer::Malformed;
-use crate::http::client::decoder::{Decoder, Part};
 use crate::http::content::{Content, Feed, pipe};
-use crate::http::input::Input;
+use crate::http::wire::decoder::{Decoder, Part};
+use crate::http::wire::fields::Malformed;
+use crate::http::wire::input::Input;
 
 /// What has not come of a request's body.
 #[derive(Debug)]

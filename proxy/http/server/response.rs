@@ -12,8 +12,8 @@ use hyper::{Response, StatusCode};
 
 use super::head::Terms;
 use crate::http::body::BodyError;
-use crate::http::client::answer::number;
-use crate::http::outgoing::{Framing, Outgoing, trailers_of, write_field};
+use crate::http::wire::fields::number;
+use crate::http::wire::outgoing::{Framing, Outgoing, trailers_of, write_field};
 
 /// What a head usually takes.
 const HEAD_USUAL: usize = 512;

@@ -1,8 +1,8 @@
-use hyper::header::HeaderName;
+use hyper::header::{HeaderMap, HeaderName};
 use proptest::prelude::*;
 
 use super::*;
-use crate::http::client::decoder::Part;
+use crate::http::wire::decoder::Part;
 
 /// What an answer comes to, with what stands behind it.
 #[derive(Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use hyper::header::HeaderMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::http::client::decoder::Part;
+use crate::http::wire::decoder::Part;
 
 /// A request with its body.
 #[derive(Debug, PartialEq, Eq)]

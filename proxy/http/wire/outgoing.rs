@@ -9,8 +9,8 @@ use hyper::body::Body;
 use hyper::header::{HeaderMap, HeaderName, TRAILER};
 use tokio::io::AsyncWrite;
 
-use super::body::BodyError;
 use super::pieces;
+use crate::http::body::BodyError;
 
 /// What is left of a message.
 #[derive(Debug)]

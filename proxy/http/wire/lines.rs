@@ -5,6 +5,8 @@
 
 use memchr::memchr2;
 
+use super::fields::Malformed;
+
 /// Looks for the end of a head in bytes that become more.
 #[derive(Debug, Default)]
 pub struct Lines {
@@ -14,17 +16,13 @@ pub struct Lines {
     line: usize,
 }
 
-/// Something that could be read in two ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ambiguous;
-
 impl Lines {
     /// The length of the head that these bytes begin with, with the empty line behind it; `None` while that has not come. They are
     /// those of before, and more.
     ///
     /// # Errors
     /// Whatever comes, it could be read in two ways.
-    pub fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Ambiguous> {
+    pub fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
         while let Some(ahead) = memchr2(b'\r', b'\n', &bytes[self.seen..]) {
             let at = self.seen + ahead;
             match &bytes[at..] {
@@ -37,7 +35,7 @@ impl Lines {
                     self.seen = at;
                     return self.check_begin(bytes).map(|()| None);
                 }
-                _ => return Err(Ambiguous),
+                _ => return Err(Malformed),
             }
         }
         self.seen = bytes.len();
@@ -50,8 +48,8 @@ impl Lines {
     }
 
     /// A line that begins with a space would go on the one before it.
-    fn check_begin(&self, bytes: &[u8]) -> Result<(), Ambiguous> {
-        if matches!(bytes.get(self.line), Some(b' ' | b'\t')) { Err(Ambiguous) } else { Ok(()) }
+    fn check_begin(&self, bytes: &[u8]) -> Result<(), Malformed> {
+        if matches!(bytes.get(self.line), Some(b' ' | b'\t')) { Err(Malformed) } else { Ok(()) }
     }
 }
 
@@ -62,10 +60,10 @@ mod tests {
     use super::*;
 
     /// The verdict, and after how many bytes it stands.
-    type Verdict = (Option<Result<usize, Ambiguous>>, usize);
+    type Verdict = (Option<Result<usize, Malformed>>, usize);
 
     /// Where it ends, whatever pieces it comes in.
-    fn end(text: &[u8]) -> Result<Option<usize>, Ambiguous> {
+    fn end(text: &[u8]) -> Result<Option<usize>, Malformed> {
         let (whole, _) = verdict(text, text.len().max(1));
         let (bytewise, at) = verdict(text, 1);
         assert_eq!(whole, bytewise, "{}", text.escape_ascii());
@@ -112,7 +110,7 @@ mod tests {
             b"\r\r",
         ];
         for text in cases {
-            assert_eq!(end(text), Err(Ambiguous), "{}", text.escape_ascii());
+            assert_eq!(end(text), Err(Malformed), "{}", text.escape_ascii());
         }
     }
 

@@ -7,10 +7,10 @@ use httparse::{EMPTY_HEADER, Status};
 use hyper::body::SizeHint;
 use hyper::header::HeaderMap;
 
-use super::answer::{HEADERS_MAX, Malformed, collect};
-use crate::http::chunks::Chunks;
-use crate::http::input::skip;
-use crate::http::lines::{Ambiguous, Lines};
+use super::chunks::Chunks;
+use super::fields::{HEADERS_MAX, Malformed, collect};
+use super::input::skip;
+use super::lines::Lines;
 
 /// Reads a body.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Decoder {
 
 /// What stands behind the last chunk, when all of it has come.
 fn trailers_of(lines: &mut Lines, input: &mut Bytes) -> Result<Option<HeaderMap>, Malformed> {
-    let Some(length) = lines.end(input).map_err(|Ambiguous| Malformed)? else {
+    let Some(length) = lines.end(input)? else {
         return if input.len() < TRAILERS_MAX { Ok(None) } else { Err(Malformed) };
     };
     let mut fields = [EMPTY_HEADER; HEADERS_MAX];
