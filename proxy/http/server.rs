@@ -25,6 +25,7 @@ use super::body::BodyError;
 use super::content::Content;
 use super::patience::{Late, Patience};
 use super::wire::input::Input;
+use super::wire::outgoing::Outgoing;
 
 /// What the library wants to hear of a request in HTTP/2, and what is said of one here: there is always an answer.
 pub type Answered<B> = Result<Response<B>, Infallible>;
@@ -115,7 +116,11 @@ where
         let Ok(response) = self.beside(&mut intake, |_, cx| answer.as_mut().poll(cx)).await?;
         drop(answer);
         let has_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let stays = self.send(response, terms, &mut intake).await?;
+        let (mut outgoing, stays) = self.outgoing(response, terms, &mut intake);
+        let sent = self.beside(&mut intake, |stream, cx| outgoing.poll_send(stream, cx)).await?;
+        // What stands for as long as the answer takes ends with it.
+        drop(outgoing);
+        sent.map_err(|_stopped| Stop::Broken)?;
         if has_switched {
             return Err(Stop::Switched);
         }
@@ -153,14 +158,17 @@ where
         .await
     }
 
-    /// Sends an answer, and returns whether another request may follow.
-    async fn send(&mut self, response: Response<A::Reply>, terms: Terms, intake: &mut Intake) -> Result<bool, Stop> {
+    /// An answer on its way, and whether another request may follow.
+    fn outgoing(
+        &mut self,
+        response: Response<A::Reply>,
+        terms: Terms,
+        intake: &mut Intake,
+    ) -> (Outgoing<A::Reply>, bool) {
         intake.skip(self.input.bytes());
         let goes_on = intake.is_over() || intake.is_wanted();
         let stays = terms.stays && goes_on && self.service.leaves_at().is_none();
-        let (mut outgoing, stays) = response::outgoing(intake.begun(), response, Terms { stays, ..terms });
-        let sent = self.beside(intake, |stream, cx| outgoing.poll_send(stream, cx)).await?;
-        sent.map(|()| stays).map_err(|_stopped| Stop::Broken)
+        response::outgoing(intake.begun(), response, Terms { stays, ..terms })
     }
 
     /// Does something while the body of the request comes, as far as it is wanted.
