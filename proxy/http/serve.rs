@@ -143,7 +143,7 @@ fn has_preface(bytes: &[u8]) -> Option<bool> {
 async fn asked(session: &Session, traffic: Option<&Traffic>) -> Asked {
     poll_fn(|cx| match session.stop().poll(cx) {
         Asked::Nothing => Poll::Pending,
-        // The connection is the library's, so that nobody can ask the kernel about it.
+        // The connection is with whoever serves it, so that nobody here can ask the kernel about it.
         Asked::Measure => {
             traffic.inspect(|traffic| session.note_bytes(traffic.bytes()));
             Poll::Pending

@@ -111,7 +111,7 @@ where
     /// One request, and its answer.
     async fn exchange(&mut self) -> Result<(), Stop> {
         let Head { request, body, expects, terms } = self.head().await?;
-        let (mut intake, content) = Intake::new(body, expects);
+        let (mut intake, content) = Intake::new(body, expects, self.input.bytes());
         let mut answer = self.service.answer(request.map(|()| content));
         let Ok(response) = self.beside(&mut intake, |_, cx| answer.as_mut().poll(cx)).await?;
         drop(answer);

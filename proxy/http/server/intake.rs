@@ -34,15 +34,19 @@ pub(super) struct Gone;
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl Intake {
-    /// A body that is read so, and where it is passed on.
-    pub(super) fn new(decoder: Decoder, expects: bool) -> (Self, Content) {
-        let (feed, content) = if decoder.is_over() {
-            (None, Content::Empty)
-        } else {
-            let (feed, piped) = pipe(decoder.size_hint().exact());
-            (Some(feed), Content::Http1(piped))
-        };
-        (Self { decoder, feed, is_broken: false, word: if expects { CONTINUE } else { b"" } }, content)
+    /// A body that is read so, and where it is passed on. What has come with the head is given at once: it goes on with the head, too.
+    pub(super) fn new(decoder: Decoder, expects: bool, input: &mut Bytes) -> (Self, Content) {
+        if decoder.is_over() {
+            return (Self { decoder, feed: None, is_broken: false, word: b"" }, Content::Empty);
+        }
+        let (feed, piped) = pipe(decoder.size_hint().exact());
+        // Who has begun to send does not wait.
+        let word = if expects && input.is_empty() { CONTINUE } else { b"" };
+        let mut intake = Self { decoder, feed: Some(feed), is_broken: false, word };
+        if !input.is_empty() {
+            intake.give(input);
+        }
+        (intake, Content::Http1(piped))
     }
 
     /// Whether all of it has come.
@@ -78,34 +82,45 @@ impl Intake {
         if !ready!(feed.poll_wanted(cx)) {
             return Poll::Pending;
         }
-        // Who has begun to send is not waiting.
         while input.is_empty() && !self.word.is_empty() {
             match ready!(Pin::new(&mut *stream).poll_write(cx, self.word)) {
                 Ok(said @ 1..) => self.word = &self.word[said..],
                 Ok(0) | Err(_) => return Poll::Ready(Err(Gone)),
             }
         }
-        let part = loop {
-            match self.decoder.next(input.bytes()) {
+        while !self.give(input.bytes()) {
+            match ready!(input.poll_more(stream, cx)) {
                 // Who says that nothing more comes may yet read the answer.
-                Ok(Part::Missing) => match ready!(input.poll_more(stream, cx)) {
-                    Ok(0) => break Err(Malformed),
-                    Ok(_more) => {}
-                    Err(_broken) => return Poll::Ready(Err(Gone)),
-                },
-                part => break part,
+                Ok(0) => {
+                    self.is_broken = true;
+                    self.note_end();
+                    break;
+                }
+                Ok(_more) => {}
+                Err(_broken) => return Poll::Ready(Err(Gone)),
             }
-        };
-        match part {
-            Ok(Part::Content(bytes)) => feed.give(Frame::data(bytes)),
-            Ok(Part::Trailers(trailers)) if may_trail(&trailers) => feed.give(Frame::trailers(trailers)),
-            Ok(Part::End | Part::Missing) => {}
-            Ok(Part::Trailers(_)) | Err(Malformed) => self.is_broken = true,
-        }
-        if let Some(feed) = self.feed.take_if(|_| self.is_broken || self.decoder.is_over()) {
-            if self.is_broken { feed.fail(io::ErrorKind::InvalidData) } else { feed.end() }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Gives the next piece, if it has come; whether it has.
+    fn give(&mut self, input: &mut Bytes) -> bool {
+        let Some(feed) = &self.feed else { return true };
+        match self.decoder.next(input) {
+            Ok(Part::Missing) => return false,
+            Ok(Part::Content(bytes)) => feed.give(Frame::data(bytes)),
+            Ok(Part::Trailers(trailers)) if may_trail(&trailers) => feed.give(Frame::trailers(trailers)),
+            Ok(Part::End) => {}
+            Ok(Part::Trailers(_)) | Err(Malformed) => self.is_broken = true,
+        }
+        self.note_end();
+        true
+    }
+
+    /// It may be over now.
+    fn note_end(&mut self) {
+        let Some(feed) = self.feed.take_if(|_| self.is_broken || self.decoder.is_over()) else { return };
+        if self.is_broken { feed.fail(io::ErrorKind::InvalidData) } else { feed.end() }
     }
 
     /// Passes over what is there of a body that nobody wants any more.

@@ -2,6 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
+use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::{LocalSet, spawn_local, yield_now};
@@ -140,6 +141,26 @@ async fn a_word_that_has_been_begun_is_said_to_its_end() {
         assert!(seen.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), "{seen}");
     };
     tokio::join!(serving, client);
+}
+
+#[tokio::test]
+async fn what_came_with_the_head_is_there_at_once() {
+    for head in [
+        "PUT / HTTP/1.1\r\nContent-Length: 5\r\n\r\nbegun",
+        "PUT / HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\nbegun",
+        "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nbegun",
+    ] {
+        let (mut far, serving) = serve(1000, |request| {
+            let piece = request.into_body().frame().now_or_never().flatten().unwrap().unwrap();
+            let is_there = piece.data_ref().is_some_and(|piece| piece == "begun");
+            Box::pin(async move { ok(if is_there { "yes" } else { "no" }) })
+        });
+        let client = async move {
+            let seen = answered(&mut far, head.as_bytes()).await;
+            assert!(seen.starts_with("HTTP/1.1 200 OK\r\n") && seen.ends_with("\r\n\r\nyes"), "{seen}");
+        };
+        tokio::join!(serving, client);
+    }
 }
 
 #[tokio::test(start_paused = true)]
