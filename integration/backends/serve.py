@@ -6,6 +6,9 @@ import os
 import socket
 
 
+BACKLOG = 4096  # clients that may wait to be accepted
+
+
 def arguments(**options):
     """Parses the options every backend has, and those of one: name=default."""
     parser = argparse.ArgumentParser()
@@ -17,7 +20,7 @@ def arguments(**options):
     return parser.parse_args()
 
 
-def listen(args, backlog=4096):
+def listen(args, backlog=BACKLOG):
     """Binds and listens; a backend that was killed can come back on its port at once."""
     listener = socket.socket(socket.AF_INET6 if ":" in args.host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -47,7 +50,8 @@ def run(args, session):
 
     async def main():
         listener = listen(args)
-        server = await asyncio.start_server(guarded, sock=listener, limit=1 << 20)
+        # It listens once more; without a number for 100.
+        server = await asyncio.start_server(guarded, sock=listener, limit=1 << 20, backlog=BACKLOG)
         announce(args, listener)
         await server.serve_forever()
 
