@@ -111,9 +111,10 @@ impl Heads {
     fn check_begin(&mut self, input: &[u8]) -> Result<(), Refused> {
         let (lines, is_known) = (self.lines.last(), self.has_line);
         self.has_line = lines > 0;
+        // What stands behind it is looked at when all has come: the verdict is not to depend on the pieces.
         let is_line = || {
-            let found = httparse::Request::new(&mut []).parse(&input[..lines]);
-            matches!(found, Ok(_) | Err(httparse::Error::TooManyHeaders))
+            let line = input[..lines].split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
+            httparse::Request::new(&mut []).parse(line).is_ok()
         };
         let is_word = |&byte: &u8| byte == b'\r' || byte.is_ascii_graphic();
         let is_sound = if self.has_line { is_known || is_line() } else { input.first().is_none_or(is_word) };

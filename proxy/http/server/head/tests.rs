@@ -165,6 +165,15 @@ fn what_could_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
+fn a_bad_header_is_told_when_the_head_is_whole() {
+    for lines in [&b"\x0e"[..], b"Hos\0: a\r\nHost: a", b"X"] {
+        let begun = [b"GET / HTTP/1.1\r\n", lines, b"\r\n"].concat();
+        assert_eq!(requests(&begun), Ok(Vec::new()));
+        assert_eq!(requests(&[&begun[..], b"\r\n"].concat()), Err(Refused::Malformed));
+    }
+}
+
+#[test]
 fn chunks_are_exact() {
     const HEAD: &[u8] = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
     let long_extension = format!("1;{}\r\n", "x".repeat(300));
