@@ -25,6 +25,7 @@ pub mod reply;
 pub mod sender;
 pub mod serve;
 pub mod server;
+pub mod sound;
 pub mod timer;
 pub mod tunnel;
 pub mod upgrade;

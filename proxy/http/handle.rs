@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue, UPGRADE};
+use hyper::header::{HOST, HeaderValue, UPGRADE};
 use hyper::http::uri::{Parts, PathAndQuery};
 use hyper::{Method, Request, Response, Uri, Version};
 use tokio::time::{Instant, sleep};
@@ -28,8 +28,9 @@ use super::io::Traffic;
 use super::player;
 use super::reply::{Afterwards, Reply};
 use super::server::Answered;
+use super::sound::is_sound;
 use super::tunnel::Tunnel;
-use super::upgrade::{Wish, is_extended_connect};
+use super::upgrade::Wish;
 use super::warm::{Rule, Warm};
 use crate::admission::Who;
 use crate::config::model::Protocol;
@@ -282,30 +283,6 @@ fn random_id() -> HeaderValue {
     let digit = |at: usize| b"0123456789abcdef"[usize::from(random[at / 2] >> (at % 2 * 4) & 15)];
     let id: [u8; 32] = std::array::from_fn(digit);
     HeaderValue::from_bytes(&id).unwrap_or_else(|_never| HeaderValue::from_static("none"))
-}
-
-/// Whether everybody would read it in the same way, as far as the framing has not seen to that.
-fn is_sound(request: &Request<Content>) -> bool {
-    // Counted in passing: most requests have so few headers that this takes less than to look them up.
-    let (mut hosts, mut lengths) = (0, 0);
-    for (name, _) in request.headers() {
-        hosts += usize::from(name == HOST);
-        lengths += usize::from(name == CONTENT_LENGTH);
-    }
-    let target = request.uri().authority();
-    let agrees = |authority: &hyper::http::uri::Authority| {
-        request
-            .headers()
-            .get(HOST)
-            .is_none_or(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()))
-    };
-    let is_served = request.method() != Method::CONNECT || is_extended_connect(request);
-    let has_user = target.is_some_and(|authority| authority.as_str().contains('@'));
-    // RFC 9112, 3.2: one, and only one; in HTTP/2 the target may have it instead. Backends are told by HTTP/1.1.
-    let enough = hosts == 1 || (request.version() == Version::HTTP_2 && target.is_some());
-    // The library takes a word without a slash for an authority.
-    let has_path = request.uri().path().starts_with('/') || request.uri().path() == "*";
-    hosts <= 1 && lengths <= 1 && enough && has_path && target.is_none_or(agrees) && !has_user && is_served
 }
 
 #[cfg(test)]

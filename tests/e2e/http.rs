@@ -236,7 +236,7 @@ async fn what_goes_wrong_behind_is_said_in_its_own_words() {
 async fn what_could_be_read_in_two_ways_is_refused_and_reaches_nobody() {
     let (backend, requests) = echo();
     let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
-    let cases: [&[u8]; 13] = [
+    let cases: [&[u8]; 17] = [
         b"GET / HTTP/1.1\nHost: a\n\n",
         b"GET / HTTP/1.1\r\nHost: a\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n c\r\n\r\n",
@@ -246,6 +246,10 @@ async fn what_could_be_read_in_two_ways_is_refused_and_reaches_nobody() {
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 5\r\n\r\nhello",
         b"GET / HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+        b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET http://a@b/ HTTP/1.1\r\nHost: a@b\r\n\r\n",
         b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
