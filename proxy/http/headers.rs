@@ -22,6 +22,10 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// What this proxy tells backends itself.
+const FORWARDING: [HeaderName; 7] =
+    [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, FORWARDED, X_REQUEST_ID, TRACEPARENT, TRACESTATE];
+
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
@@ -62,7 +66,7 @@ impl Via {
 /// Takes out what concerns one connection alone. That trailers are understood is kept: it is passed on.
 pub fn strip(headers: &mut HeaderMap) {
     let (mut found, mut takes_trailers) = (Vec::new(), false);
-    for (name, value) in headers.iter().filter(|(name, _)| is_of_one_connection(name)) {
+    for (name, value) in headers.iter().filter(|(name, _)| is_of_one_connection(name) || is_alias(name)) {
         takes_trailers |= name == TE && lists(value, "trailers");
         found.push(name.clone());
         if name == CONNECTION {
@@ -97,8 +101,14 @@ pub fn named(word: &[u8]) -> Option<HeaderName> {
 
 /// What this proxy tells a backend itself.
 fn is_forwarding(name: &HeaderName) -> bool {
-    let own = [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, FORWARDED, X_REQUEST_ID, TRACEPARENT, TRACESTATE];
-    own.contains(name)
+    FORWARDING.contains(name)
+}
+
+/// Whether applications behind a gateway (CGI, WSGI, Rack, PHP) would take a header for one of those: to them, `_` and `-` are the same
+/// (RFC 3875, 4.1.18).
+fn is_alias(name: &HeaderName) -> bool {
+    let folded = || name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+    name.as_str().contains('_') && FORWARDING.iter().any(|own| own.as_str().bytes().eq(folded()))
 }
 
 /// Takes out of a client's trailers what is none: what means something before the body comes, or not at all (RFC 9110, 6.5.1), and
@@ -125,7 +135,7 @@ fn never_trails(name: &HeaderName) -> bool {
             | "set-cookie"
             | "trailer"
     );
-    means_something_before || is_of_one_connection(name) || is_forwarding(name)
+    means_something_before || is_of_one_connection(name) || is_forwarding(name) || is_alias(name)
 }
 
 /// What a header lists, without its parameters.
@@ -222,6 +232,7 @@ mod tests {
             ("x-forwarded-for", "192.0.2.9"),
             ("forwarded", "for=192.0.2.9"),
             ("x-request-id", "1"),
+            ("x_forwarded-for", "192.0.2.9"),
         ]);
         strip_trailers(&mut trailers);
         assert_eq!(trailers, headers(&[("x-sum", "1")]));
@@ -244,6 +255,18 @@ mod tests {
         ];
         assert_eq!(stripped(&list), headers(&[("host", "a"), ("trailer", "x-sum")]));
         assert_eq!(stripped(&[("te", "gzip, Trailers;q=1")]), headers(&[("te", "trailers")]));
+    }
+
+    #[test]
+    fn what_this_proxy_says_itself_has_no_second_name() {
+        let list = [
+            ("x_forwarded_for", "192.0.2.9"),
+            ("x-forwarded_host", "b"),
+            ("x_request-id", "1"),
+            ("x_own", "2"),
+            ("x-forwarded-for", "3"),
+        ];
+        assert_eq!(stripped(&list), headers(&list[3..]));
     }
 
     #[test]

@@ -73,7 +73,8 @@ pub(crate) fn get(path: &str, headers: &str) -> Vec<u8> {
 async fn requests_reach_the_backend_with_who_they_are_from() {
     let (backend, _) = echo();
     let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
-    let headers = "X-Forwarded-For: 192.0.2.9\r\nX-Own: 1\r\nTE: trailers\r\nKeep-Alive: 5\r\n";
+    let headers =
+        "X-Forwarded-For: 192.0.2.9\r\nX-Own: 1\r\nTE: trailers\r\nKeep-Alive: 5\r\nX_Forwarded_For: 192.0.2.9\r\n";
     let answer = said(proxy.address(), &get("/rooms?x=1", headers)).await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("x-server: echo") && !answer.contains("keep-alive: x"), "{answer}");
