@@ -81,11 +81,19 @@ pub fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a header concerns one connection alone, whatever `Connection` names.
+/// Whether a header concerns one connection alone, whatever `Connection` names. `Expect` does here: a client is told to go on by this
+/// proxy, which does not wait for its backend's word, and one that believes to be waited for would take the body for a request.
 pub fn is_of_one_connection(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding" | "upgrade" | "http2-settings"
+        "connection"
+            | "expect"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
     )
 }
 
@@ -233,6 +241,7 @@ mod tests {
             ("forwarded", "for=192.0.2.9"),
             ("x-request-id", "1"),
             ("x_forwarded-for", "192.0.2.9"),
+            ("expect", "100-continue"),
         ]);
         strip_trailers(&mut trailers);
         assert_eq!(trailers, headers(&[("x-sum", "1")]));
@@ -267,6 +276,11 @@ mod tests {
             ("x-forwarded-for", "3"),
         ];
         assert_eq!(stripped(&list), headers(&list[3..]));
+    }
+
+    #[test]
+    fn nobody_is_asked_whether_a_body_may_come() {
+        assert_eq!(stripped(&[("expect", "100-continue"), ("host", "a")]), headers(&[("host", "a")]));
     }
 
     #[test]
