@@ -167,24 +167,18 @@ impl Host<'_> {
         let client = Client::new(stream, self.traffic);
         let (handler, session) = self.handler(Ground::Connection(RefCell::default()));
         handler.leaves_at.set(leaves_at(session));
-        let mut serving = pin!(Server::new(client, patience, Rc::clone(&handler)).run());
-        loop {
-            // When that has come, who waits for a request looks at it.
-            let leaves = handler.leaves_at.get().filter(|&at| at > Instant::now());
-            tokio::select! {
-                biased;
-                ended = serving.as_mut() => return match (ended, handler.ground.take()) {
-                    (server::Ended::Switched(client, early), Some(tunnel)) => {
-                        Ended::Switched(Line::new(client.into_inner(), early), tunnel)
-                    }
-                    (ended, _) => Ended::Closed(reason_of(&ended)),
-                },
-                asked = asked(session, Some(&handler.traffic)) => match asked {
-                    Asked::End => return Ended::Closed(session.stop_reason()),
-                    _ => handler.leaves_at.set(handler.leaves_at.get().or_else(|| leaves_at(session))),
-                },
-                () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => {}
-            }
+        let mut server = Server::new(client, patience, Rc::clone(&handler));
+        let ended = serve_until_asked(&mut server, &handler, session).await;
+        let is_cut = server.is_cut();
+        let (client, early) = server.into_parts();
+        let client = client.into_inner();
+        if is_cut {
+            client.break_off();
+        }
+        match (ended, handler.ground.take()) {
+            (Ok(server::Ended::Switched), Some(tunnel)) => Ended::Switched(Line::new(client, early), tunnel),
+            (Ok(ended), _) => Ended::Closed(reason_of(&ended)),
+            (Err(reason), _) => Ended::Closed(reason),
         }
     }
 
@@ -251,6 +245,31 @@ impl<'a> Host<'a> {
     }
 }
 
+/// Answers requests until the connection ends.
+///
+/// # Errors
+/// It is to end, for this reason.
+async fn serve_until_asked<S: Connection>(
+    server: &mut Server<Client<S>, Rc<Handler>>,
+    handler: &Handler,
+    session: &Session,
+) -> Result<server::Ended, CloseReason> {
+    let mut serving = pin!(server.run());
+    loop {
+        // When that has come, who waits for a request looks at it.
+        let leaves = handler.leaves_at.get().filter(|&at| at > Instant::now());
+        tokio::select! {
+            biased;
+            ended = serving.as_mut() => return Ok(ended),
+            asked = asked(session, Some(&handler.traffic)) => match asked {
+                Asked::End => return Err(session.stop_reason()),
+                _ => handler.leaves_at.set(handler.leaves_at.get().or_else(|| leaves_at(session))),
+            },
+            () = sleep_until(leaves.unwrap_or_else(Instant::now)), if leaves.is_some() => {}
+        }
+    }
+}
+
 impl server::Service for Rc<Handler> {
     type Reply = Reply;
 
@@ -264,10 +283,10 @@ impl server::Service for Rc<Handler> {
 }
 
 /// How a connection of HTTP/1.1 ended.
-fn reason_of<S>(ended: &server::Ended<S>) -> CloseReason {
+fn reason_of(ended: &server::Ended) -> CloseReason {
     match ended {
         server::Ended::Closed => CloseReason::ClientClosed,
-        server::Ended::Broken | server::Ended::Switched(..) => CloseReason::ClientReset,
+        server::Ended::Broken | server::Ended::Switched => CloseReason::ClientReset,
         server::Ended::Invalid => CloseReason::PrereadInvalid,
         server::Ended::Late(Late::Head) => CloseReason::PrereadTimeout,
         server::Ended::Late(Late::Silent) => CloseReason::IdleTimeout,

@@ -50,11 +50,13 @@ pub struct Server<S, A> {
     heads: Heads,
     patience: Patience,
     service: A,
+    /// What is being sent ends with the connection, and has not ended yet.
+    is_cut: bool,
 }
 
 /// What has become of a connection.
 #[derive(Debug)]
-pub enum Ended<S> {
+pub enum Ended {
     /// It was closed in order.
     Closed,
     /// The client broke off, or takes no more, or its answer broke off.
@@ -63,8 +65,8 @@ pub enum Ended<S> {
     Invalid,
     /// The client has taken too long.
     Late(Late),
-    /// It goes on in another protocol, of which so much has been read already.
-    Switched(S, Bytes),
+    /// It goes on in another protocol.
+    Switched,
 }
 
 /// Why no more requests are answered.
@@ -86,11 +88,11 @@ where
 {
     /// On a connection whose first request is to come.
     pub fn new(stream: S, patience: Patience, service: A) -> Self {
-        Self { stream, input: Input::default(), heads: Heads::default(), patience, service }
+        Self { stream, input: Input::default(), heads: Heads::default(), patience, service, is_cut: false }
     }
 
     /// Answers requests, as long as they come.
-    pub async fn run(mut self) -> Ended<S> {
+    pub async fn run(&mut self) -> Ended {
         let stop = loop {
             if let Err(stop) = self.exchange().await {
                 break stop;
@@ -104,8 +106,18 @@ where
                 self.refuse(why).await;
                 Ended::Invalid
             }
-            Stop::Switched => Ended::Switched(self.stream, self.input.into_bytes()),
+            Stop::Switched => Ended::Switched,
         }
+    }
+
+    /// Whether a part of an answer would be taken for all of it, were the connection closed in order.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// The connection, and what has been read of what comes next on it.
+    pub fn into_parts(self) -> (S, Bytes) {
+        (self.stream, self.input.into_bytes())
     }
 
     /// One request, and its answer.
@@ -117,10 +129,12 @@ where
         drop(answer);
         let has_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let (mut outgoing, stays) = self.outgoing(response, terms, &mut intake);
+        self.is_cut = outgoing.ends_with_connection();
         let sent = self.beside(&mut intake, |stream, cx| outgoing.poll_send(stream, cx)).await?;
         // What stands for as long as the answer takes ends with it.
         drop(outgoing);
         sent.map_err(|_stopped| Stop::Broken)?;
+        self.is_cut = false;
         if has_switched {
             return Err(Stop::Switched);
         }

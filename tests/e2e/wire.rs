@@ -10,8 +10,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::http::{config, echo, get, said};
+use crate::support::admin::ask_with;
+
 use crate::support::proxy::pool;
-use crate::support::{Backend, Proxy, eventually, soon};
+use crate::support::{Backend, Ending, Proxy, eventually, soon};
 
 const CLOSE: &str = "Connection: close\r\n";
 
@@ -204,6 +206,32 @@ async fn an_answer_that_breaks_off_is_seen_to() {
         // Neither the end of this answer nor another one.
         assert!(!rest.contains("0\r\n\r\n") && !rest.contains("HTTP/1.1"), "{answer}: {rest}");
         assert_eq!(backend.backend.accepted(), 1, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_its_connection_ends_is_cut_by_a_reset() {
+    let mut backend = Backend::by_hand();
+    let proxy = before(&backend.backend);
+    for (is_killed, request) in [(false, "GET / HTTP/1.0"), (true, "GET / HTTP/1.0"), (false, "GET / HTTP/1.1")] {
+        let mut client = proxy.connect().await;
+        client.send(ask(request, "").as_bytes()).await;
+        let mut server = backend.next().await;
+        assert!(has_head(&mut server.0).await);
+        server.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+        assert!(has_head(&mut client.0).await);
+        let is_told = request.ends_with("1.1");
+        client.expect(if is_told { b"5\r\nhello\r\n" } else { b"hello" }).await;
+        if is_killed {
+            let list = proxy.get("/api/v1/sessions").await.json();
+            let id = list["sessions"][0]["id"].as_str().unwrap();
+            ask_with(proxy.admin(), "DELETE", &format!("/api/v1/sessions/{id}"), &[], "").await;
+        } else {
+            drop(server);
+        }
+        let expected = if is_told { Ending::Closed } else { Ending::Reset };
+        assert_eq!(client.ending().await.0, expected, "{request}, killed: {is_killed}");
+        proxy.expect_empty().await;
     }
 }
 

@@ -48,10 +48,19 @@ const LIMITS: Limits = Limits { header: Duration::from_secs(10), keepalive: Dura
 fn serve(
     room: usize,
     script: impl Fn(Request<Content>) -> Answer + 'static,
-) -> (DuplexStream, impl Future<Output = Ended<DuplexStream>>) {
+) -> (DuplexStream, impl Future<Output = Ended>) {
+    let (far, mut server) = server(room, script);
+    (far, async move { server.run().await })
+}
+
+/// The same, not running.
+fn server<F: Fn(Request<Content>) -> Answer>(
+    room: usize,
+    script: F,
+) -> (DuplexStream, Server<DuplexStream, Scripted<F>>) {
     let (far, near) = duplex(room);
     let service = Scripted { script, leaves_at: Rc::default() };
-    (far, Server::new(near, Patience::new(Instant::now(), LIMITS), service).run())
+    (far, Server::new(near, Patience::new(Instant::now(), LIMITS), service))
 }
 
 /// Answers with what the request has as its body.
@@ -287,15 +296,16 @@ async fn what_is_no_request_is_answered_and_ends_the_connection() {
 
 #[tokio::test]
 async fn another_protocol_goes_on_with_what_was_sent_early() {
-    let (mut far, serving) = serve(1000, |_| {
+    let (mut far, mut server) = server(1000, |_| {
         let switching = Response::builder().status(101).header("upgrade", "echo").header("date", "now");
         Box::pin(async { Ok(switching.body(text("")).unwrap()) })
     });
     let expected = "HTTP/1.1 101 Switching Protocols\r\nupgrade: echo\r\ndate: now\r\n\r\n";
     let upgrade = b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n\x82\x03\n\n\n\x82\x01x";
-    let (ended, seen) = tokio::join!(serving, answered(&mut far, upgrade));
+    let (ended, seen) = tokio::join!(server.run(), answered(&mut far, upgrade));
     assert_eq!(seen, expected);
-    let Ended::Switched(mut near, early) = ended else { panic!("{ended:?}") };
+    assert!(matches!(ended, Ended::Switched), "{ended:?}");
+    let (mut near, early) = server.into_parts();
     assert_eq!(early, b"\x82\x03\n\n\n\x82\x01x"[..]);
     near.write_all(b"hello").await.unwrap();
     assert_eq!(answered(&mut far, b"").await, "hello");
@@ -329,7 +339,8 @@ async fn when_it_is_to_leave_it_answers_what_has_come() {
     let (mut far, near) = duplex(1000);
     let leaves_at = Rc::new(Cell::new(None));
     let service = Scripted { script: echo, leaves_at: Rc::clone(&leaves_at) };
-    let mut serving = Box::pin(Server::new(near, Patience::new(Instant::now(), LIMITS), service).run());
+    let mut server = Server::new(near, Patience::new(Instant::now(), LIMITS), service);
+    let mut serving = Box::pin(server.run());
     let turn = Duration::from_millis(1);
     far.write_all(b"GET / HTTP/1.1\r\n\r\nGET / HT").await.unwrap();
     timeout(turn, serving.as_mut()).await.unwrap_err();
@@ -344,7 +355,8 @@ async fn when_it_is_to_leave_it_answers_what_has_come() {
     let (_far, near) = duplex(1000);
     let began = Instant::now();
     let service = Scripted { script: echo, leaves_at: Rc::new(Cell::new(Some(began + turn))) };
-    let mut serving = Box::pin(Server::new(near, Patience::new(began, LIMITS), service).run());
+    let mut server = Server::new(near, Patience::new(began, LIMITS), service);
+    let mut serving = Box::pin(server.run());
     assert!(matches!(timeout(turn * 2, serving.as_mut()).await, Ok(Ended::Closed)), "it looks when it is woken");
 }
 

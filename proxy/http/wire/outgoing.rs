@@ -62,6 +62,11 @@ where
         self.is_untaken
     }
 
+    /// Whether only the connection's end tells that of the body.
+    pub fn ends_with_connection(&self) -> bool {
+        matches!(self.framing, Framing::UntilClose)
+    }
+
     /// Its body, if nothing of it has left this place.
     pub fn into_untaken(self) -> Option<B> {
         self.is_untaken.then_some(self.body)
