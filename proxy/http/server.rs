@@ -180,6 +180,9 @@ where
         intake: &mut Intake,
     ) -> (Outgoing<A::Reply>, bool) {
         intake.skip(self.input.bytes());
+        if self.input.is_empty() {
+            intake.leave_unasked();
+        }
         let goes_on = intake.is_over() || intake.is_wanted();
         let stays = terms.stays && goes_on && self.service.leaves_at().is_none();
         response::outgoing(intake.begun(), response, Terms { stays, ..terms })

@@ -59,10 +59,24 @@ impl Intake {
         self.feed.as_ref().is_some_and(|feed| !feed.is_left())
     }
 
+    /// The answer comes, and nothing of the body has. Who waits to be asked for it, and has not been, need not send it any more: what it
+    /// sends may be another request.
+    pub(super) fn leave_unasked(&mut self) {
+        if self.is_unasked() && !self.is_over() {
+            self.is_broken = true;
+            self.feed = None;
+        }
+    }
+
+    fn is_unasked(&self) -> bool {
+        self.word.len() == CONTINUE.len()
+    }
+
     /// What has been begun to be said before the answer.
     pub(super) fn begun(&mut self) -> Vec<u8> {
+        let is_unasked = self.is_unasked();
         let word = mem::take(&mut self.word);
-        if word.len() < CONTINUE.len() { word.to_vec() } else { Vec::new() }
+        if is_unasked { Vec::new() } else { word.to_vec() }
     }
 
     /// Gives the next piece, if it is wanted and there: then whoever reads it can go on. While none is wanted, it looks whether the
@@ -99,6 +113,10 @@ impl Intake {
                 Ok(_more) => {}
                 Err(_broken) => return Poll::Ready(Err(Gone)),
             }
+        }
+        if self.is_unasked() {
+            // It has not waited.
+            self.word = b"";
         }
         Poll::Ready(Ok(()))
     }

@@ -172,6 +172,33 @@ async fn what_came_with_the_head_is_there_at_once() {
     }
 }
 
+#[tokio::test]
+async fn who_has_not_been_asked_for_a_body_need_not_send_it() {
+    // The body is wanted beyond the answer, and there has been no room to say so.
+    let kept = Rc::new(RefCell::new(None));
+    let (mut far, serving) = serve(4, move |request| {
+        let kept = Rc::clone(&kept);
+        Box::pin(async move {
+            let mut body = request.into_body();
+            tokio::select! { biased; _ = body.frame() => {}, () = yield_now() => {} }
+            kept.replace(Some(body));
+            ok("no")
+        })
+    });
+    let client = async move {
+        far.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        far.read_exact(&mut vec![0; reply("no").len() - 4]).await.unwrap();
+        far.write_all(b"PUT / HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n").await.unwrap();
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        let seen = heard(far, b"").await;
+        assert!(seen.ends_with("\r\nconnection: close\r\n\r\nno"), "what comes next may be another request: {seen}");
+    };
+    let (ended, ()) = tokio::join!(serving, client);
+    assert!(matches!(ended, Ended::Closed), "{ended:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_is_read_that_nobody_wants() {
     let (mut far, serving) = serve(1000, |request| {
