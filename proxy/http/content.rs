@@ -120,9 +120,11 @@ impl Piped {
         if let Some(end) = self.0.end.get() {
             return Poll::Ready(end.err().map(|why| Err(why.into())));
         }
-        self.0.is_wanted.set(true);
         self.0.reader.replace(Some(cx.waker().clone()));
-        wake(&self.0.feeder);
+        // Once is enough: both ends may be of one task, which would wake itself for ever.
+        if !self.0.is_wanted.replace(true) {
+            wake(&self.0.feeder);
+        }
         Poll::Pending
     }
 
@@ -175,6 +177,10 @@ impl Body for Content {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::task::Wake;
 
     use http_body_util::BodyExt as _;
 
@@ -241,5 +247,32 @@ mod tests {
         let left =
             poll_fn(|cx| if feed.poll_wanted(cx) == Poll::Ready(false) { Poll::Ready(()) } else { Poll::Pending });
         tokio::join!(left, async { drop(piped) });
+    }
+
+    /// Counts how often a task was woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_task_that_has_both_ends_is_at_rest_while_nothing_comes() {
+        let (feed, piped) = pipe(None);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = &mut Context::from_waker(&waker);
+        for _ in 0..10 {
+            assert!(piped.poll_piece(cx).is_pending());
+            assert_eq!(feed.poll_wanted(cx), Poll::Ready(true));
+        }
+        assert_eq!(woken.0.load(Relaxed), 0, "it looks at one end behind the other anyway");
+        feed.give(piece("x"));
+        assert_eq!(woken.0.load(Relaxed), 1);
+        assert!(piped.poll_piece(cx).is_ready() && piped.poll_piece(cx).is_pending());
+        assert_eq!(woken.0.load(Relaxed), 2, "the next one is wanted");
     }
 }
