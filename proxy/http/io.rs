@@ -65,20 +65,23 @@ impl<S> Client<S> {
         Self { stream, traffic: Rc::clone(traffic), stalled: None }
     }
 
-    /// What a write came to. One that has waited for too long fails: the library asks for no more of an answer meanwhile, so that
+    /// What a write or a flush came to. One that has waited for too long fails: no more is asked for of an answer meanwhile, so that
     /// nobody else would notice.
-    fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let Poll::Ready(result) = result else {
-            let Some(limit) = self.traffic.patience.get() else { return Poll::Pending };
+    fn awaited<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.stalled = None;
+        } else if let Some(limit) = self.traffic.patience.get() {
             let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
             ready!(timer.as_mut().poll(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        };
-        self.stalled = None;
-        if let Ok(taken) = result {
-            self.traffic.passed(Direction::Down, taken);
         }
-        Poll::Ready(result)
+        result
+    }
+
+    fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let taken = ready!(self.awaited(cx, result))?;
+        self.traffic.passed(Direction::Down, taken);
+        Poll::Ready(Ok(taken))
     }
 
     /// The connection itself.
@@ -116,7 +119,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // With TLS this is where the last of an answer waits.
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        self.awaited(cx, result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -170,5 +175,33 @@ mod tests {
             written = client.write_all(&[0; 100]) => assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut),
         }
         assert_eq!(began.elapsed(), Duration::from_secs(12 + 5));
+    }
+
+    /// Takes all that is written, and passes none of it on.
+    struct Hoard;
+
+    impl AsyncWrite for Hoard {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nor_is_who_leaves_the_last_of_it_lying_in_front_of_the_kernel() {
+        let traffic = traffic();
+        let mut client = Client::new(Hoard, &traffic);
+        traffic.answers_within(Some(Duration::from_secs(5)));
+        let began = Instant::now();
+        client.write_all(&[0; 100]).await.unwrap();
+        assert_eq!(client.flush().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed(), Duration::from_secs(5));
     }
 }

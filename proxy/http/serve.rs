@@ -77,6 +77,8 @@ enum Ended<S> {
 pub async fn serve<S: Connection + 'static>(mut session: Session, stream: S, hosting: Hosting) {
     let visitor = Rc::new(session.visitor());
     let traffic = Traffic::new(&visitor);
+    // Of what this proxy says itself; a pool says how long its own answers may wait.
+    traffic.answers_within(Some(hosting.front.load().limits.keepalive));
     let ended = match is_http2((&session, &visitor), &stream, &hosting).await {
         Ok(is_http2) => {
             let host = Host { session: &session, traffic: &traffic, visitor: Rc::clone(&visitor), hosting };

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::net::TcpStream;
 
 use crate::http::{config, echo, get, said};
 use crate::support::admin::ask_with;
 
 use crate::support::proxy::pool;
-use crate::support::{Backend, Ending, Proxy, eventually, soon};
+use crate::support::tls::{AUTHORITY, client, connect};
+use crate::support::{Backend, Ending, Peer, Proxy, eventually, soon};
 
 const CLOSE: &str = "Connection: close\r\n";
 
@@ -309,4 +310,27 @@ async fn the_last_answer_of_a_drain_says_so_and_no_request_is_begun_behind_it() 
     let answered = statuses(&answers).len();
     assert!(answered < 100 && answered == requests.load(Ordering::Relaxed), "the rest are the client's to send again");
     proxy.ended().await;
+}
+
+/// Asks again and again, and takes nothing, until the other side has enough of it.
+async fn hoard<S: AsyncRead + AsyncWrite>(client: Peer<S>) {
+    let (_unread, mut asking) = split(client.0);
+    let ask = ask("GET / HTTP/1.1", "").repeat(1000);
+    while soon("an end", asking.write_all(ask.as_bytes())).await.is_ok() {}
+}
+
+#[tokio::test]
+async fn who_takes_none_of_many_answers_is_not_kept() {
+    let backend = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false);
+    let folder = tempfile::tempdir().unwrap();
+    AUTHORITY.issue(&["a.example"]).write(folder.path(), "web");
+    let nowhere = "keepalive_timeout = \"300ms\"\n[[listeners.game.routes]]\nhost = \"b\"\npool = \"game\"";
+    let tls = "[listeners.tls]\nbind = \"127.0.0.1:0\"\nmode = \"http\"\npool = \"game\"\n\
+        [listeners.tls.tls]\ncertificates = [{ cert = \"web.pem\", key = \"web.key\" }]\n";
+    let pool = pool(&[&backend], "idle_timeout = \"300ms\"\n");
+    let proxy = Proxy::in_folder(folder, &(config(nowhere, tls) + &pool)).unwrap();
+    // Of this proxy's own words, and of a backend's.
+    hoard(proxy.connect().await).await;
+    hoard(connect(proxy.address_of("tls"), "a.example", &client(&["http/1.1"])).await.unwrap()).await;
+    proxy.expect_empty().await;
 }
