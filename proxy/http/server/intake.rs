@@ -33,6 +33,9 @@ pub(super) struct Gone;
 /// What a client is told that waits to be asked for its body (RFC 9110, 15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// Bytes that are read before they are wanted, or one read's worth: a client that has sent more is not seen to go away.
+const AHEAD_MAX: usize = 8 * 1024;
+
 impl Intake {
     /// A body that is read so, and where it is passed on. What has come with the head is given at once: it goes on with the head, too.
     pub(super) fn new(decoder: Decoder, expects: bool, input: &mut Bytes) -> (Self, Content) {
@@ -90,12 +93,18 @@ impl Intake {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Some(feed) = &self.feed else {
-            return if self.is_broken { Poll::Pending } else { poll_gone(input, stream, cx) };
-        };
-        if !ready!(feed.poll_wanted(cx)) {
-            return Poll::Pending;
+        match self.feed.as_ref().map(|feed| feed.poll_wanted(cx)) {
+            Some(Poll::Ready(true)) => self.poll_piece(input, stream, cx),
+            _ if self.is_broken => Poll::Pending,
+            _ => self.poll_gone(input, stream, cx),
         }
+    }
+
+    /// Gives the next piece, which is wanted, when it is there.
+    fn poll_piece<S>(&mut self, input: &mut Input, stream: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         while input.is_empty() && !self.word.is_empty() {
             match ready!(Pin::new(&mut *stream).poll_write(cx, self.word)) {
                 Ok(said @ 1..) => self.word = &self.word[said..],
@@ -141,6 +150,30 @@ impl Intake {
         if self.is_broken { feed.fail(io::ErrorKind::InvalidData) } else { feed.end() }
     }
 
+    /// Ready when the client has gone: it has broken off, or closed its side behind this request. What it sends meanwhile is kept, but
+    /// not much of it.
+    fn poll_gone<S: AsyncRead + Unpin>(
+        &self,
+        input: &mut Input,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Gone>> {
+        while input.bytes().len() < AHEAD_MAX {
+            match ready!(input.poll_more(stream, cx)) {
+                Ok(1..) => {}
+                Ok(0) if !self.is_last(input) => break,
+                Ok(0) | Err(_) => return Poll::Ready(Err(Gone)),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Whether what has come ends with this request, as far as is known. Who breaks off in the middle may yet read what is said of
+    /// that, and who has sent others behind it may read their answers.
+    fn is_last(&self, input: &mut Input) -> bool {
+        self.decoder.size_hint().exact() == Some(input.bytes().len() as u64)
+    }
+
     /// Passes over what is there of a body that nobody wants any more.
     pub(super) fn skip(&mut self, input: &mut Bytes) {
         while !self.is_broken && !self.is_wanted() && !self.decoder.is_over() {
@@ -163,8 +196,11 @@ impl Intake {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         while !self.is_over() && !self.is_broken {
-            if self.is_wanted() {
-                ready!(self.poll_give(input, stream, cx))?;
+            // Whoever still reads it gets all that came, also of a client that has its answer and is gone.
+            if let Some(feed) = self.feed.as_ref().filter(|feed| !feed.is_left()) {
+                if ready!(feed.poll_wanted(cx)) {
+                    ready!(self.poll_piece(input, stream, cx))?;
+                }
                 continue;
             }
             self.skip(input.bytes());
@@ -175,14 +211,6 @@ impl Intake {
         }
         Poll::Ready(Ok(self.is_over()))
     }
-}
-
-/// Ready when the client has gone. What it sends meanwhile is kept, but no more of it than one read brings.
-fn poll_gone<S: AsyncRead + Unpin>(input: &mut Input, stream: &mut S, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-    if input.is_empty() && !matches!(ready!(input.poll_more(stream, cx)), Ok(1..)) {
-        return Poll::Ready(Err(Gone));
-    }
-    Poll::Pending
 }
 
 /// Whether trailers say nothing of where the body ends.

@@ -200,7 +200,7 @@ async fn who_has_not_been_asked_for_a_body_need_not_send_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_read_that_nobody_wants() {
+async fn little_is_read_that_nobody_wants() {
     let (mut far, serving) = serve(1000, |request| {
         Box::pin(async move {
             sleep(Duration::from_millis(50)).await;
@@ -214,7 +214,8 @@ async fn nothing_is_read_that_nobody_wants() {
         while let Ok(written) = timeout(Duration::from_millis(10), far.write(&[7; 1000])).await {
             sent += written.unwrap();
         }
-        assert!(sent <= 2000, "{sent} bytes have gone");
+        // One read's worth, which tells whether the client is there, and what is under way.
+        assert!(sent <= 12_000, "{sent} bytes have gone");
         far.write_all(&vec![7; 300_000 - sent]).await.unwrap();
         assert_eq!(answered(&mut far, b"").await, reply("all"));
     };
@@ -423,4 +424,54 @@ impl Body for Pieces {
     fn size_hint(&self) -> hyper::body::SizeHint {
         self.length.map_or_else(Default::default, hyper::body::SizeHint::with_exact)
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_away_is_not_served_also_where_nobody_has_wanted_the_body_yet() {
+    const TURN: Duration = Duration::from_secs(60);
+    let waiting = |request| -> Answer {
+        Box::pin(async move {
+            sleep(TURN).await;
+            echo(request).await
+        })
+    };
+    for (body, is_served) in [("", false), ("hello", false), ("hel", true)] {
+        for goes_at_once in [true, false] {
+            let (mut far, serving) = serve(10_000, waiting);
+            let asked = Instant::now();
+            let client = async move {
+                let head = format!("PUT / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", if body.is_empty() { 0 } else { 5 });
+                far.write_all(head.as_bytes()).await.unwrap();
+                // What comes with the head is given at once.
+                sleep(Duration::from_millis(1)).await;
+                far.write_all(body.as_bytes()).await.unwrap();
+                if !goes_at_once {
+                    sleep(TURN / 2).await;
+                }
+                far.shutdown().await.unwrap();
+                let mut seen = String::new();
+                far.read_to_string(&mut seen).await.unwrap();
+                seen
+            };
+            let (ended, seen) = tokio::join!(serving, client);
+            // Who has broken off in the middle is told so when it is its turn.
+            assert_eq!(seen.starts_with("HTTP/1.1 400 "), is_served, "{body:?}: {seen}");
+            assert_eq!(matches!(ended, Ended::Broken), !is_served, "{body:?}: {ended:?}");
+            assert_eq!(asked.elapsed() >= TURN, is_served, "{body:?}: {:?}", asked.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_closes_its_side_behind_several_requests_reads_their_answers() {
+    let (far, serving) = serve(10_000, |request| {
+        Box::pin(async move {
+            sleep(Duration::from_millis(1)).await;
+            echo(request).await
+        })
+    });
+    let ten = "GET / HTTP/1.1\r\n\r\n".repeat(10);
+    let (_, seen) = tokio::join!(serving, heard(far, ten.as_bytes()));
+    // The last one has none behind it, and looks as if its client was gone.
+    assert_eq!(seen, reply("").repeat(9));
 }
