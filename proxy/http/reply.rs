@@ -81,8 +81,9 @@ impl Body for Reply {
                 if let Some(Ok(frame)) = &frame {
                     afterwards.exchange.passed(frame.data_ref().map_or(0, Bytes::len));
                 }
-                // The library does not ask again when it knows that there is no more.
-                if frame.is_none() || body.is_end_stream() {
+                // Nobody asks again who knows that there is no more, be it only from the length: HTTP/2 may tell the end apart.
+                let has_all = matches!(&frame, Some(Ok(_))) && body.size_hint().exact() == Some(0);
+                if has_all || frame.is_none() || body.is_end_stream() {
                     afterwards.complete(body.body_mut());
                 }
                 Poll::Ready(frame)

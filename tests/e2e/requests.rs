@@ -1,11 +1,15 @@
 //! Requests on their way to pools: who is served, and how backends are spoken to.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::StreamBody;
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::http::{config, echo, get, said, told};
 use crate::support::proxy::pool;
 use crate::support::tls::AUTHORITY;
-use crate::support::{Backend, Proxy, eventually, free_address, soon};
+use crate::support::{Backend, Process, Proxy, eventually, free_address, soon};
 
 /// The status of the answer to one request on a connection of its own, from this address.
 async fn status(proxy: &Proxy, from: [u8; 4], request: &[u8]) -> String {
@@ -323,4 +327,24 @@ async fn who_takes_nothing_of_an_answer_gives_its_place_back() {
     eventually("it is served", async || proxy.backend(backend.address).await["sessions_active"] == 1).await;
     eventually("it is not any more", async || proxy.backend(backend.address).await["sessions_active"] == 0).await;
     proxy.expect_empty().await;
+}
+
+#[tokio::test]
+async fn an_answer_of_http2_whose_end_is_told_apart_is_whole() {
+    let backend = Backend::serving(async |stream| {
+        let service = service_fn(async |_: Request<Incoming>| {
+            let pieces = [&b"he"[..], b"llo"].map(|piece| Ok::<_, Infallible>(Frame::data(Bytes::from_static(piece))));
+            let body = StreamBody::new(futures_util::stream::iter(pieces));
+            Response::builder().header("content-length", 5).body(body)
+        });
+        let _ended = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+    });
+    let pool = pool(&[&backend], "protocol = \"h2\"");
+    let address = free_address();
+    let web = format!("[listeners.web]\nbind = \"{address}\"\nmode = \"http\"\npool = \"game\"\n");
+    let process = Process::with(&(web + &pool)).await;
+    let answer = said(address, &get("/", "")).await;
+    assert!(answer.ends_with("\r\n\r\nhello"), "{answer}");
+    let line = process.line("the request's line", |line| line["request"].is_string()).await;
+    assert_eq!((&line["status"], line.get("reason")), (&200.into(), None), "{line}");
 }
