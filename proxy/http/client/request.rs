@@ -31,7 +31,12 @@ where
             write_field(&mut head, &CONTENT_LENGTH, length.to_string().as_bytes());
             Framing::Length(length)
         }
-        None if matches!(body, Upload::Empty) => Framing::Length(0),
+        None if matches!(body, Upload::Empty) => {
+            if usually_has_body(request.method()) {
+                write_field(&mut head, &CONTENT_LENGTH, b"0");
+            }
+            Framing::Length(0)
+        }
         None => {
             write_field(&mut head, &TRANSFER_ENCODING, b"chunked");
             Framing::Chunked(trailers_of(request.headers()))
@@ -48,6 +53,11 @@ where
 {
     let said = headers.get(CONTENT_LENGTH).and_then(|value| number(value.as_bytes()));
     said.or_else(|| body.size_hint().exact().filter(|_| !matches!(body, Upload::Empty)))
+}
+
+/// Whether servers want to be told that there is none (RFC 9110, 8.6; 411).
+fn usually_has_body(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
 }
 
 fn write_line(out: &mut Vec<u8>, method: &Method, target: &Uri) {

@@ -82,7 +82,7 @@ async fn a_body_is_as_long_as_its_head_says() {
         (Upload::new(Full::from("hello"), None), &[], "content-length: 5\r\n\r\nhello"),
         (Upload::new(Full::from("hello"), None), &[("transfer-encoding", "gzip")], "content-length: 5\r\n\r\nhello"),
         (Upload::Empty, &[("content-length", "0")], "content-length: 0\r\n\r\n"),
-        (Upload::Empty, &[("transfer-encoding", "chunked")], "\r\n"),
+        (Upload::Empty, &[("transfer-encoding", "chunked")], "content-length: 0\r\n\r\n"),
     ] {
         let (mut far, mut connection) = pair(1000);
         let builder = headers.iter().fold(Request::post("/"), |builder, (name, value)| builder.header(*name, *value));
