@@ -45,11 +45,12 @@ impl Patience {
         (self.awaited, self.until) = (Late::Silent, since + self.limits.keepalive);
     }
 
-    /// Some of a head has come.
-    pub fn begin_head(&mut self) {
+    /// Some of a head has come, the rest of which must be there by that time, too.
+    pub fn begin_head(&mut self, by: Option<Instant>) {
         if self.awaited == Late::Silent {
             (self.awaited, self.until) = (Late::Head, Instant::now() + self.limits.header);
         }
+        self.until = by.map_or(self.until, |by| by.min(self.until));
     }
 
     /// Ready when the client has taken too long.
@@ -77,7 +78,7 @@ mod tests {
         let accepted = Instant::now();
         sleep(Duration::from_secs(3)).await;
         let mut patience = Patience::new(accepted, LIMITS);
-        patience.begin_head();
+        patience.begin_head(None);
         assert_eq!(late(&mut patience).await, (Late::Head, accepted + LIMITS.header));
         let answered = Instant::now();
         patience.rest(answered);
@@ -90,12 +91,22 @@ mod tests {
         patience.rest(Instant::now());
         sleep(Duration::from_secs(70)).await;
         let begun = Instant::now();
-        patience.begin_head();
+        patience.begin_head(None);
         // Further bytes of the same head do not put it off.
         for _ in 0..3 {
             sleep(Duration::from_secs(3)).await;
-            patience.begin_head();
+            patience.begin_head(None);
         }
         assert_eq!(late(&mut patience).await, (Late::Head, begun + LIMITS.header));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_may_be_waited_for_less_long() {
+        let now = Instant::now();
+        let mut patience = Patience::new(now, LIMITS);
+        let soon = now + Duration::from_secs(1);
+        patience.begin_head(Some(soon));
+        patience.begin_head(Some(soon + LIMITS.header));
+        assert_eq!(late(&mut patience).await, (Late::Head, soon));
     }
 }

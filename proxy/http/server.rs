@@ -78,6 +78,9 @@ enum Stop {
     Switched,
 }
 
+/// Bytes that a client may still send while it is to read its last answer. Whoever sends more does not read.
+const UNREAD_MAX: usize = 4 * 1024 * 1024;
+
 /// How long a client that still sends may take to read the last answer: closing at once would tear that away from it.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -155,16 +158,17 @@ where
                 if let Some(head) = self.heads.take(self.input.bytes()).map_err(Stop::Refused)? {
                     return Poll::Ready(Ok(head));
                 }
-                let is_idle = self.input.is_empty();
+                let (is_idle, leaves_at) = (self.input.is_empty(), self.service.leaves_at());
                 if !is_idle {
-                    self.patience.begin_head();
-                } else if self.service.leaves_at().is_some_and(|at| at <= Instant::now()) {
-                    return Poll::Ready(Err(Stop::Closed));
+                    self.patience.begin_head(leaves_at.map(|at| at + LINGER));
                 }
                 match self.input.poll_more(&mut self.stream, cx) {
                     Poll::Ready(Ok(1..)) => {}
                     Poll::Ready(Ok(0)) if is_idle => return Poll::Ready(Err(Stop::Closed)),
                     Poll::Ready(_) => return Poll::Ready(Err(Stop::Broken)),
+                    Poll::Pending if is_idle && leaves_at.is_some_and(|at| at <= Instant::now()) => {
+                        return Poll::Ready(Err(Stop::Closed));
+                    }
                     Poll::Pending => return self.patience.poll_late(cx).map(|late| Err(Stop::Late(late))),
                 }
             }
@@ -222,11 +226,15 @@ where
     async fn close(&mut self, is_unread: bool) {
         let is_unread = is_unread || !self.input.is_empty();
         let closing = async {
-            let mut read = if self.stream.shutdown().await.is_ok() && is_unread { 1 } else { 0 };
+            if self.stream.shutdown().await.is_err() || !is_unread {
+                return;
+            }
             // Not in the future, which every connection carries.
-            let mut nothing = vec![0; 4096];
-            while read > 0 {
-                read = self.stream.read(&mut nothing).await.unwrap_or(0);
+            let (mut nothing, mut left) = (vec![0; UNREAD_MAX / 1024], UNREAD_MAX);
+            while let Ok(read @ 1..) = self.stream.read(&mut nothing).await
+                && read <= left
+            {
+                left -= read;
             }
         };
         _ = timeout(LINGER, closing).await;

@@ -262,7 +262,7 @@ async fn the_rest_of_a_body_is_skipped_if_it_is_there() {
         let expected = "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno";
         assert_eq!(answered(&mut far, unfinished).await, expected);
         assert_eq!(far.read(&mut [0]).await.unwrap(), 0, "it says that this was all");
-        far.write_all(&[7; 20_000]).await.expect("and reads for a while");
+        far.write_all(&vec![7; 1_000_000]).await.expect("and reads for a while");
         sleep(LINGER).await;
         assert!(far.write_all(&[7; 20_000]).await.is_err());
     };
@@ -379,6 +379,13 @@ async fn when_it_is_to_leave_it_answers_what_has_come() {
     assert!(matches!(serving.await, Ended::Closed));
     let expected = "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     assert_eq!(heard(far, b"").await, expected);
+    // The rest of a head is waited for, but not for long.
+    let (mut far, near) = duplex(1000);
+    let began = Instant::now();
+    let service = Scripted { script: echo, leaves_at: Rc::new(Cell::new(Some(began))) };
+    far.write_all(b"GET / HT").await.unwrap();
+    let ended = Server::new(near, Patience::new(began, LIMITS), service).run().await;
+    assert!(matches!(ended, Ended::Late(Late::Head)) && began.elapsed() == LINGER, "{ended:?}");
     // Without any of a request, it goes when its time has come.
     let (_far, near) = duplex(1000);
     let began = Instant::now();
