@@ -248,7 +248,7 @@ impl Handler {
         exchange.answered(response.status(), source, at);
         *response.version_mut() = Version::HTTP_11;
         self.traffic.answers_within(idle);
-        let afterwards = Afterwards { exchange, lease, warm: Rc::clone(&self.shared.warm), rule };
+        let afterwards = Afterwards { exchange, lease: Some(lease), warm: Rc::clone(&self.shared.warm), rule };
         response.map(|body| Reply::passed(Watched::new(body, idle), afterwards))
     }
 }

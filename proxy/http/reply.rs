@@ -29,8 +29,8 @@ pub enum Reply {
 pub struct Afterwards {
     /// The request that is answered.
     pub exchange: Box<Exchange>,
-    /// The claim on its backend.
-    pub lease: Lease,
+    /// The claim on its backend, until that has said all.
+    pub lease: Option<Lease>,
     /// Where the connection to it is kept warm.
     pub warm: Rc<Warm<Content>>,
     /// How.
@@ -41,12 +41,18 @@ pub struct Afterwards {
 const ENDED: &str = "the sessions of its backend were ended";
 
 impl Afterwards {
-    /// The answer is over, in order.
+    /// Whether the sessions of its backend were ended, and its own with them.
+    fn is_ended(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::is_ended)
+    }
+
+    /// The answer is over, in order: the client may take its time with the last of it.
     fn complete(&mut self, body: &mut Download<Content>) {
         let now = Instant::now();
         self.exchange.complete(now);
+        let Some(lease) = self.lease.take() else { return };
         if let Some(sender) = body.release() {
-            self.warm.keep(self.lease.backend(), sender, self.rule, now);
+            self.warm.keep(lease.backend(), sender, self.rule, now);
         }
     }
 }
@@ -75,7 +81,7 @@ impl Body for Reply {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Own(words, _) => Pin::new(words).poll_frame(cx).map_err(|never| match never {}),
-            Self::Passed(_, afterwards) if afterwards.lease.is_ended() => Poll::Ready(Some(Err(ENDED.into()))),
+            Self::Passed(_, afterwards) if afterwards.is_ended() => Poll::Ready(Some(Err(ENDED.into()))),
             Self::Passed(body, afterwards) => {
                 let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
                 if let Some(Ok(frame)) = &frame {

@@ -13,7 +13,7 @@ use crate::http::{config, echo, get, said};
 use crate::support::admin::ask_with;
 
 use crate::support::proxy::pool;
-use crate::support::tls::{AUTHORITY, client, connect};
+use crate::support::tls::{AUTHORITY, client, secure};
 use crate::support::{Backend, Ending, Peer, Proxy, eventually, soon};
 
 const CLOSE: &str = "Connection: close\r\n";
@@ -315,13 +315,14 @@ async fn the_last_answer_of_a_drain_says_so_and_no_request_is_begun_behind_it() 
 /// Asks again and again, and takes nothing, until the other side has enough of it.
 async fn hoard<S: AsyncRead + AsyncWrite>(client: Peer<S>) {
     let (_unread, mut asking) = split(client.0);
-    let ask = ask("GET / HTTP/1.1", "").repeat(1000);
+    let ask = ask("GET / HTTP/1.1", "").repeat(100);
     while soon("an end", asking.write_all(ask.as_bytes())).await.is_ok() {}
 }
 
 #[tokio::test]
 async fn who_takes_none_of_many_answers_is_not_kept() {
-    let backend = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false);
+    let page = "x".repeat(100_000).leak();
+    let backend = answering(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len()).leak(), false);
     let folder = tempfile::tempdir().unwrap();
     AUTHORITY.issue(&["a.example"]).write(folder.path(), "web");
     let nowhere = "keepalive_timeout = \"300ms\"\n[[listeners.game.routes]]\nhost = \"b\"\npool = \"game\"";
@@ -330,7 +331,11 @@ async fn who_takes_none_of_many_answers_is_not_kept() {
     let pool = pool(&[&backend], "idle_timeout = \"300ms\"\n");
     let proxy = Proxy::in_folder(folder, &(config(nowhere, tls) + &pool)).unwrap();
     // Of this proxy's own words, and of a backend's.
-    hoard(proxy.connect().await).await;
-    hoard(connect(proxy.address_of("tls"), "a.example", &client(&["http/1.1"])).await.unwrap()).await;
+    let plain = proxy.connect().await;
+    plain.narrow();
+    hoard(plain).await;
+    let plain = Peer::connect(proxy.address_of("tls")).await;
+    plain.narrow();
+    hoard(secure(plain, "a.example", &client(&["http/1.1"])).await.unwrap()).await;
     proxy.expect_empty().await;
 }

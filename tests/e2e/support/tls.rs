@@ -94,10 +94,14 @@ pub(crate) fn client(protocols: &[&str]) -> ClientConfig {
 
 /// Connects, and asks for a host.
 pub(crate) async fn connect(address: SocketAddr, host: &str, config: &ClientConfig) -> io::Result<Secure> {
-    let stream = Peer::connect(address).await.0;
+    secure(Peer::connect(address).await, host, config).await
+}
+
+/// The same, on a connection that stands.
+pub(crate) async fn secure(peer: Peer<TcpStream>, host: &str, config: &ClientConfig) -> io::Result<Secure> {
     let host = ServerName::try_from(host.to_owned()).unwrap();
     let connector = TlsConnector::from(Arc::new(config.clone()));
-    soon("a TLS handshake", connector.connect(host, stream)).await.map(Peer)
+    soon("a TLS handshake", connector.connect(host, peer.0)).await.map(Peer)
 }
 
 /// The first message of a client that asks for a host.
