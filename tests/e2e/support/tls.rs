@@ -94,7 +94,8 @@ pub(crate) fn client(protocols: &[&str]) -> ClientConfig {
 
 /// Connects, and asks for a host.
 pub(crate) async fn connect(address: SocketAddr, host: &str, config: &ClientConfig) -> io::Result<Secure> {
-    secure(Peer::connect(address).await, host, config).await
+    let peer = Peer::connect(address).await;
+    Box::pin(secure(peer, host, config)).await
 }
 
 /// The same, on a connection that stands.
