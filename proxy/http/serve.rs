@@ -30,6 +30,7 @@ use super::patience::{Late, Patience};
 use super::reply::Reply;
 use super::server::{self, Answered, Server};
 use super::tunnel::Tunnel;
+use super::wire::fields::HEAD_MAX;
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::Connection;
 use crate::relay::Asked;
@@ -45,9 +46,6 @@ pub struct Hosting {
     /// The worker's part.
     pub shared: Rc<Shared>,
 }
-
-/// Bytes of a request's headers.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Requests under way at once on a connection of HTTP/2.
 const STREAMS_MAX: u32 = 128;
@@ -194,7 +192,7 @@ impl Host<'_> {
             http2::Builder::new(OnThisThread)
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(STREAMS_MAX)
-                .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+                .max_header_list_size(u32::try_from(HEAD_MAX).unwrap_or(u32::MAX))
                 .max_send_buf_size(STREAM_BUFFER_MAX)
                 .enable_connect_protocol()
                 .serve_connection(io, service)
@@ -289,7 +287,7 @@ fn reason_of(ended: &server::Ended) -> CloseReason {
     match ended {
         server::Ended::Closed => CloseReason::ClientClosed,
         server::Ended::Broken | server::Ended::Switched => CloseReason::ClientReset,
-        server::Ended::Invalid => CloseReason::PrereadInvalid,
+        server::Ended::Invalid(_) => CloseReason::PrereadInvalid,
         server::Ended::Late(Late::Head) => CloseReason::PrereadTimeout,
         server::Ended::Late(Late::Silent) => CloseReason::IdleTimeout,
     }

@@ -61,20 +61,11 @@ pub enum Ended {
     Closed,
     /// The client broke off, or takes no more, or its answer broke off.
     Broken,
-    /// What came was no request.
-    Invalid,
+    /// What came was no request, and is answered so.
+    Invalid(Refused),
     /// The client has taken too long.
     Late(Late),
     /// It goes on in another protocol.
-    Switched,
-}
-
-/// Why no more requests are answered.
-enum Stop {
-    Closed,
-    Broken,
-    Late(Late),
-    Refused(Refused),
     Switched,
 }
 
@@ -96,21 +87,15 @@ where
 
     /// Answers requests, as long as they come.
     pub async fn run(&mut self) -> Ended {
-        let stop = loop {
-            if let Err(stop) = self.exchange().await {
-                break stop;
+        let ended = loop {
+            if let Err(ended) = self.exchange().await {
+                break ended;
             }
         };
-        match stop {
-            Stop::Closed => Ended::Closed,
-            Stop::Broken => Ended::Broken,
-            Stop::Late(late) => Ended::Late(late),
-            Stop::Refused(why) => {
-                self.refuse(why).await;
-                Ended::Invalid
-            }
-            Stop::Switched => Ended::Switched,
+        if let Ended::Invalid(why) = ended {
+            self.refuse(why).await;
         }
+        ended
     }
 
     /// Whether a part of an answer would be taken for all of it, were the connection closed in order.
@@ -124,7 +109,7 @@ where
     }
 
     /// One request, and its answer.
-    async fn exchange(&mut self) -> Result<(), Stop> {
+    async fn exchange(&mut self) -> Result<(), Ended> {
         let Head { request, body, expects, terms } = self.head().await?;
         let (mut intake, content) = Intake::new(body, expects, self.input.bytes());
         let mut answer = self.service.answer(request.map(|()| content));
@@ -136,10 +121,10 @@ where
         let sent = self.beside(&mut intake, |stream, cx| outgoing.poll_send(stream, cx)).await?;
         // What stands for as long as the answer takes ends with it.
         drop(outgoing);
-        sent.map_err(|_stopped| Stop::Broken)?;
+        sent.map_err(|_stopped| Ended::Broken)?;
         self.is_cut = false;
         if has_switched {
-            return Err(Stop::Switched);
+            return Err(Ended::Switched);
         }
         let is_over = poll_fn(|cx| intake.poll_rest(&mut self.input, &mut self.stream, cx)).await?;
         if stays && is_over {
@@ -147,15 +132,15 @@ where
             return Ok(());
         }
         self.close(!is_over).await;
-        Err(Stop::Closed)
+        Err(Ended::Closed)
     }
 
     /// The head of the next request.
-    async fn head(&mut self) -> Result<Head, Stop> {
+    async fn head(&mut self) -> Result<Head, Ended> {
         self.input.begin_anew();
         poll_fn(|cx| {
             loop {
-                if let Some(head) = self.heads.take(self.input.bytes()).map_err(Stop::Refused)? {
+                if let Some(head) = self.heads.take(self.input.bytes()).map_err(Ended::Invalid)? {
                     return Poll::Ready(Ok(head));
                 }
                 let (is_idle, leaves_at) = (self.input.is_empty(), self.service.leaves_at());
@@ -164,12 +149,12 @@ where
                 }
                 match self.input.poll_more(&mut self.stream, cx) {
                     Poll::Ready(Ok(1..)) => {}
-                    Poll::Ready(Ok(0)) if is_idle => return Poll::Ready(Err(Stop::Closed)),
-                    Poll::Ready(_) => return Poll::Ready(Err(Stop::Broken)),
+                    Poll::Ready(Ok(0)) if is_idle => return Poll::Ready(Err(Ended::Closed)),
+                    Poll::Ready(_) => return Poll::Ready(Err(Ended::Broken)),
                     Poll::Pending if is_idle && leaves_at.is_some_and(|at| at <= Instant::now()) => {
-                        return Poll::Ready(Err(Stop::Closed));
+                        return Poll::Ready(Err(Ended::Closed));
                     }
-                    Poll::Pending => return self.patience.poll_late(cx).map(|late| Err(Stop::Late(late))),
+                    Poll::Pending => return self.patience.poll_late(cx).map(|late| Err(Ended::Late(late))),
                 }
             }
         })
@@ -197,7 +182,7 @@ where
         &mut self,
         intake: &mut Intake,
         mut work: impl FnMut(&mut S, &mut Context<'_>) -> Poll<T>,
-    ) -> Result<T, Stop> {
+    ) -> Result<T, Ended> {
         poll_fn(|cx| {
             loop {
                 if let Poll::Ready(done) = work(&mut self.stream, cx) {
@@ -230,7 +215,7 @@ where
                 return;
             }
             // Not in the future, which every connection carries.
-            let (mut nothing, mut left) = (vec![0; UNREAD_MAX / 1024], UNREAD_MAX);
+            let (mut nothing, mut left) = (vec![0; 4096], UNREAD_MAX);
             while let Ok(read @ 1..) = self.stream.read(&mut nothing).await
                 && read <= left
             {
@@ -241,7 +226,7 @@ where
     }
 }
 
-impl From<Gone> for Stop {
+impl From<Gone> for Ended {
     fn from(Gone: Gone) -> Self {
         Self::Broken
     }

@@ -310,7 +310,7 @@ async fn what_is_no_request_is_answered_and_ends_the_connection() {
             seen
         };
         let (ended, seen) = tokio::join!(serving, client);
-        assert!(matches!(ended, Ended::Invalid), "{ended:?}");
+        assert!(matches!(ended, Ended::Invalid(_)), "{ended:?}");
         assert!(seen.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{seen}");
         assert!(seen.contains("\r\nconnection: close\r\n") && seen.contains("\"reason\": "), "{seen}");
     }
