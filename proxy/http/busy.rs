@@ -30,7 +30,7 @@ impl Busy {
     }
 
     /// Since when there is nothing to do; `None` while there is something.
-    pub fn idle_since(&self) -> Option<Instant> {
+    fn idle_since(&self) -> Option<Instant> {
         (self.working.get() == 0).then(|| self.since.get())
     }
 

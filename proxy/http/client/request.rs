@@ -8,10 +8,7 @@ use hyper::{Method, Request, Uri};
 
 use crate::http::body::{BodyError, Upload};
 use crate::http::wire::fields::number;
-use crate::http::wire::outgoing::{Framing, Outgoing, trailers_of, write_field};
-
-/// What a head usually takes.
-const HEAD_USUAL: usize = 512;
+use crate::http::wire::outgoing::{Framing, HEAD_USUAL, Outgoing, trailers_of, write_field, write_length};
 
 /// A request. Where its body ends is said in the way that is followed here, whatever its headers say.
 pub(super) fn outgoing<T, B>(request: &Request<T>, body: Upload<B>) -> Outgoing<Upload<B>>
@@ -28,12 +25,12 @@ where
     }
     let framing = match length_of(request.headers(), &body) {
         Some(length) => {
-            write_field(&mut head, &CONTENT_LENGTH, length.to_string().as_bytes());
+            write_length(&mut head, length);
             Framing::Length(length)
         }
         None if matches!(body, Upload::Empty) => {
             if usually_has_body(request.method()) {
-                write_field(&mut head, &CONTENT_LENGTH, b"0");
+                write_length(&mut head, 0);
             }
             Framing::Length(0)
         }

@@ -13,10 +13,7 @@ use hyper::{Response, StatusCode};
 use super::head::Terms;
 use crate::http::body::BodyError;
 use crate::http::wire::fields::number;
-use crate::http::wire::outgoing::{Framing, Outgoing, trailers_of, write_field};
-
-/// What a head usually takes.
-const HEAD_USUAL: usize = 512;
+use crate::http::wire::outgoing::{Framing, HEAD_USUAL, Outgoing, trailers_of, write_field, write_length};
 
 /// An answer, behind what has been begun before it, and whether the connection stays. Where its body ends is said in the way that is
 /// followed here, whatever its headers say.
@@ -115,7 +112,7 @@ fn write_headers(head: &mut Vec<u8>, parts: &Parts, length: Length) {
     if let Length::Known(length) = length
         && !has_length
     {
-        _ = write!(head, "content-length: {length}\r\n");
+        write_length(head, length);
     }
     if !has_date {
         _ = write!(head, "date: {}\r\n", httpdate::HttpDate::from(SystemTime::now()));

@@ -12,6 +12,9 @@ use tokio::io::AsyncWrite;
 use super::pieces;
 use crate::http::body::BodyError;
 
+/// Bytes that a head usually takes.
+pub const HEAD_USUAL: usize = 512;
+
 /// What is left of a message.
 #[derive(Debug)]
 pub struct Outgoing<B> {
@@ -183,6 +186,11 @@ pub fn trailers_of(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(TRAILER).iter().filter_map(|value| value.to_str().ok());
     let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
     names.collect()
+}
+
+/// Writes how long the body is.
+pub fn write_length(out: &mut Vec<u8>, length: u64) {
+    _ = write!(out, "content-length: {length}\r\n");
 }
 
 /// Writes a header.
