@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{HOST, LATE, folder, listener, since};
 use crate::support::admin::ask_with;
+use crate::support::backend::ByHand;
 use crate::support::proxy::pool;
 use crate::support::tls::{AUTHORITY, Authority, client, connect, server, server_at, server_with};
 use crate::support::{Backend, Proxy, assert_took, eventually};
@@ -25,6 +26,17 @@ fn trusting() -> tempfile::TempDir {
 /// The pool `game` with this backend, which is spoken to by TLS.
 fn encrypted(backend: &Backend, pool_keys: &str, tls: &str) -> String {
     pool(&[backend], pool_keys) + "[pools.game.tls]\n" + tls + "\n"
+}
+
+/// A backend that speaks TLS as a test says, what it accepts with, and a proxy in front of it.
+fn by_hand() -> (ByHand, TlsAcceptor, Proxy) {
+    let by_hand = Backend::by_hand();
+    let identity = AUTHORITY.issue(&["game.internal"]);
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(identity.chain(), identity.private_key()).unwrap());
+    let tls = "ca = \"ca.pem\"\nserver_name = \"game.internal\"";
+    let proxy = Proxy::in_folder(trusting(), &encrypted(&by_hand.backend, "", tls)).unwrap();
+    (by_hand, config.into(), proxy)
 }
 
 #[tokio::test]
@@ -166,14 +178,9 @@ async fn both_sides_may_be_encrypted() {
 
 #[tokio::test]
 async fn a_backend_that_is_cut_off_has_not_ended() {
-    let mut by_hand = Backend::by_hand();
-    let identity = AUTHORITY.issue(&["game.internal"]);
-    let config = ServerConfig::builder().with_no_client_auth();
-    let config = Arc::new(config.with_single_cert(identity.chain(), identity.private_key()).unwrap());
-    let tls = "ca = \"ca.pem\"\nserver_name = \"game.internal\"";
-    let proxy = Proxy::in_folder(trusting(), &encrypted(&by_hand.backend, "", tls)).unwrap();
+    let (mut by_hand, acceptor, proxy) = by_hand();
     let mut client = proxy.connect().await;
-    let mut server = TlsAcceptor::from(config).accept(by_hand.next().await.0).await.unwrap();
+    let mut server = acceptor.accept(by_hand.next().await.0).await.unwrap();
     server.write_all(b"welcome").await.unwrap();
     client.expect(b"welcome").await;
     server.get_mut().0.shutdown().await.unwrap();
@@ -183,12 +190,7 @@ async fn a_backend_that_is_cut_off_has_not_ended() {
 
 #[tokio::test]
 async fn who_is_only_connecting_when_sessions_are_ended_ends_too() {
-    let mut by_hand = Backend::by_hand();
-    let identity = AUTHORITY.issue(&["game.internal"]);
-    let config = ServerConfig::builder().with_no_client_auth();
-    let config = Arc::new(config.with_single_cert(identity.chain(), identity.private_key()).unwrap());
-    let tls = "ca = \"ca.pem\"\nserver_name = \"game.internal\"";
-    let proxy = Proxy::in_folder(trusting(), &encrypted(&by_hand.backend, "", tls)).unwrap();
+    let (mut by_hand, acceptor, proxy) = by_hand();
     let mut client = proxy.connect().await;
     let begun = by_hand.next().await.0;
     let path = format!("/api/v1/pools/game/backends/{}/state", by_hand.backend.address);
@@ -196,7 +198,7 @@ async fn who_is_only_connecting_when_sessions_are_ended_ends_too() {
     let order = r#"{"state": "drain", "close": true}"#;
     assert_eq!(ask_with(proxy.admin(), "POST", &path, &json, order).await.status, 200);
     // It takes the connection all the same.
-    let _server = TlsAcceptor::from(config).accept(begun).await.unwrap();
+    let _server = acceptor.accept(begun).await.unwrap();
     client.expect_end().await;
     proxy.expect_ended("killed", 1).await;
 }
