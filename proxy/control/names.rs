@@ -12,34 +12,19 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep, timeout_at};
 
+mod answer;
 mod resolver;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::answer::Failure;
+use self::answer::{Answer, Memory, Taken};
 use crate::config::model::{Config, Dns};
 use crate::config::scalar::Address;
 use crate::pool::discovery::{Answers, Found};
 
-/// An answer of the resolver.
-#[derive(Debug)]
-struct Answer {
-    /// At least one.
-    found: Vec<Found>,
-    /// How long it holds.
-    ttl: Duration,
-    /// There may be more, which could not be found out now: why.
-    missing: Option<String>,
-}
-
-impl Answer {
-    /// A whole one.
-    fn new(found: Vec<Found>, ttl: Duration) -> Self {
-        Self { found, ttl, missing: None }
-    }
-}
-
 /// Looks a name up; says why it could not.
-type Lookup = Rc<dyn Fn(Address) -> Pin<Box<dyn Future<Output = Result<Answer, String>>>>>;
+type Lookup = Rc<dyn Fn(Address) -> Pin<Box<dyn Future<Output = Result<Answer, Failure>>>>>;
 
 /// The least time between two lookups of a name, whatever its TTL says.
 const TTL_MIN: Duration = Duration::from_secs(1);
@@ -69,8 +54,10 @@ pub struct Names {
 #[derive(Debug)]
 struct Known {
     answers: RefCell<Answers>,
-    /// Why the newest lookup has failed.
-    failing: RefCell<BTreeMap<Address, String>>,
+    /// What the answers were made from.
+    memories: RefCell<BTreeMap<Address, Memory>>,
+    /// Why the newest lookup has failed, as a whole or in part.
+    failing: RefCell<BTreeMap<Address, Failure>>,
     /// Names that have neither an answer nor a failure yet.
     open: Cell<usize>,
     settled: Notify,
@@ -97,6 +84,7 @@ impl Names {
     fn with(dns: &Dns, lookup: Lookup) -> Self {
         let known = Known {
             answers: RefCell::default(),
+            memories: RefCell::default(),
             failing: RefCell::default(),
             open: Cell::new(0),
             settled: Notify::new(),
@@ -159,9 +147,9 @@ impl Names {
         self.known.changed.notified().await;
     }
 
-    /// Names whose newest lookup has failed, and why.
+    /// Names whose newest lookup has failed, as a whole or in part, and why.
     pub fn failing(&self) -> Vec<(Address, String)> {
-        self.known.failing.borrow().iter().map(|(name, why)| (name.clone(), why.clone())).collect()
+        self.known.failing.borrow().iter().map(|(name, failure)| (name.clone(), failure.why.clone())).collect()
     }
 }
 
@@ -184,51 +172,40 @@ async fn keep(name: Address, lookup: Lookup, known: Rc<Known>, open: Open) {
             let Ok(_slot) = known.slots.acquire().await else { return };
             lookup(name.clone()).await
         };
-        let result = match result {
-            Ok(Answer { found, missing: Some(why), .. }) => {
-                known.note_part(&name, found);
-                Err(why)
-            }
-            Ok(Answer { found, ttl, missing: None }) => {
-                known.note_answer(&name, found);
-                Ok(ttl)
-            }
-            Err(why) => Err(why),
-        };
-        let wait = match result {
-            Ok(ttl) => {
-                retry = RETRY;
-                ttl.clamp(TTL_MIN, TTL_MAX)
-            }
-            Err(why) => {
-                known.note_failure(&name, why);
-                let wait = retry;
-                retry = (retry * 2).min(RETRY_MAX);
-                wait
-            }
-        };
+        let wait =
+            match result.and_then(|answer| known.note_answer(&name, &answer).map(|missing| (answer.ttl, missing))) {
+                Ok((ttl, missing)) => {
+                    let ttl = ttl.clamp(TTL_MIN, TTL_MAX);
+                    let wait = if missing { retry.min(ttl) } else { ttl };
+                    retry = if missing { (retry * 2).min(RETRY_MAX) } else { RETRY };
+                    wait
+                }
+                Err(failure) => {
+                    known.note_failure(&name, failure);
+                    let wait = retry;
+                    retry = (retry * 2).min(RETRY_MAX);
+                    wait
+                }
+            };
         drop(open.take());
         sleep(wait).await;
     }
 }
 
 impl Known {
-    /// Takes an answer over. The log hears of each change once.
-    fn note_answer(&self, name: &Address, found: Vec<Found>) {
-        let recovered = self.failing.borrow_mut().remove(name).is_some();
-        if !self.take_over(name, found) && recovered {
-            let to = self.answers.borrow().0.get(name).map(|found| shown(found)).unwrap_or_default();
+    /// Takes an answer over; whether part of it could not be found out. The log hears of each change once.
+    fn note_answer(&self, name: &Address, answer: &Answer) -> Result<bool, Failure> {
+        let Taken { found, missing } = self.memories.borrow_mut().entry(name.clone()).or_default().take(answer)?;
+        let changed = self.take_over(name, found);
+        if let Some(why) = missing {
+            self.note_failure(name, Failure { why, is_denial: false });
+            return Ok(true);
+        }
+        if self.failing.borrow_mut().remove(name).is_some() && !changed {
+            let to = self.shown(name);
             tracing::info!(%name, to, "host name can be resolved again");
         }
-    }
-
-    /// Takes part of an answer over: what is not in it is kept.
-    fn note_part(&self, name: &Address, mut found: Vec<Found>) {
-        let before = self.answers.borrow().0.get(name).cloned().unwrap_or_default();
-        let is_new = |kept: &Found| found.iter().all(|found| found.address != kept.address);
-        let kept: Vec<_> = before.into_iter().filter(is_new).collect();
-        found.extend(kept);
-        self.take_over(name, found);
+        Ok(false)
     }
 
     /// Whether this is a change.
@@ -246,17 +223,22 @@ impl Known {
         true
     }
 
-    /// Keeps what was known. The log hears of it once.
-    fn note_failure(&self, name: &Address, error: String) {
+    /// Notes that what was known stands. The log hears of it once.
+    fn note_failure(&self, name: &Address, failure: Failure) {
         if !self.failing.borrow().contains_key(name) {
-            let kept = self.answers.borrow().0.get(name).map(|found| shown(found)).unwrap_or_default();
+            let (error, kept) = (&failure.why, self.shown(name));
             tracing::warn!(%name, error, kept, "host name could not be resolved");
         }
-        self.failing.borrow_mut().insert(name.clone(), error);
+        self.failing.borrow_mut().insert(name.clone(), failure);
+    }
+
+    fn shown(&self, name: &Address) -> String {
+        self.answers.borrow().0.get(name).map(|found| shown(found)).unwrap_or_default()
     }
 
     fn forget_all_but(&self, keepers: &BTreeMap<Address, Keeper>) {
         self.answers.borrow_mut().0.retain(|name, _| keepers.contains_key(name));
+        self.memories.borrow_mut().retain(|name, _| keepers.contains_key(name));
         self.failing.borrow_mut().retain(|name, _| keepers.contains_key(name));
     }
 }

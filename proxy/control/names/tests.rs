@@ -2,14 +2,19 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use super::answer::{Addresses, Denial, Family, Server};
 use super::*;
 use crate::config;
+
+/// One answer; `None` is silence.
+type Line = Option<Result<Answer, Failure>>;
 
 /// What the resolver is to say next, and how often it was asked.
 #[derive(Default)]
 struct Script {
-    lines: RefCell<VecDeque<Option<Result<Answer, String>>>>,
+    lines: RefCell<VecDeque<Line>>,
     asked: Cell<usize>,
 }
 
@@ -17,16 +22,37 @@ fn at(last: u8) -> Found {
     Found { address: SocketAddr::from(([192, 0, 2, last], 1)), weight: None, backup: false }
 }
 
-fn answer(found: &[Found], ttl: u64) -> Option<Result<Answer, String>> {
-    Some(Ok(Answer::new(found.to_vec(), Duration::from_secs(ttl))))
+/// A service's answer, or a host's: each server is a host of its own, with one address or none that could be found out.
+fn servers(found: &[(Found, bool)], ttl: u64) -> Line {
+    let host = |index: usize| Arc::<str>::from(format!("host-{index}.test."));
+    let server = |(index, (found, _)): (usize, &(Found, bool))| Server {
+        host: host(index),
+        port: found.address.port(),
+        weight: found.weight,
+        backup: found.backup,
+    };
+    let addresses = |(index, (found, is_known)): (usize, &(Found, bool))| {
+        let addresses = match is_known {
+            true => Addresses::Found(vec![found.address.ip()]),
+            false => Addresses::Failed("no answer".to_owned()),
+        };
+        ((host(index), Family::V4), addresses)
+    };
+    let (servers, hosts) =
+        (found.iter().enumerate().map(server).collect(), found.iter().enumerate().map(addresses).collect());
+    Some(Ok(Answer { servers, hosts, ttl: Duration::from_secs(ttl) }))
 }
 
-fn failure() -> Option<Result<Answer, String>> {
-    Some(Err("NXDOMAIN".to_owned()))
+fn answer(found: &[Found], ttl: u64) -> Line {
+    servers(&found.iter().map(|&found| (found, true)).collect::<Vec<_>>(), ttl)
+}
+
+fn failure() -> Line {
+    Some(Err(Denial::NoName.into()))
 }
 
 /// The names of a file with one host name, and their resolver. `None` in the script is silence, and so is its end.
-fn names(lines: impl IntoIterator<Item = Option<Result<Answer, String>>>) -> (Names, Rc<Script>, Config) {
+fn names(lines: impl IntoIterator<Item = Line>) -> (Names, Rc<Script>, Config) {
     let text = "[listeners.game]\nbind = \"127.0.0.1:1\"\npool = \"game\"\n[pools.game]\nbackends = [\"game.test:1\"]";
     let config = config::parse(text).unwrap().config;
     let script = Rc::new(Script { lines: RefCell::new(lines.into_iter().collect()), asked: Cell::new(0) });
@@ -91,19 +117,29 @@ async fn a_failure_keeps_the_last_answer_and_is_retried_ever_more_seldom() {
 #[tokio::test]
 async fn what_part_of_an_answer_does_not_have_is_kept() {
     run(async {
-        let part = Answer {
-            missing: Some("broken.test.: no answer".to_owned()),
-            ..Answer::new(vec![at(1), at(3)], Duration::from_secs(60))
-        };
-        let (names, script, config) = names([answer(&[at(1), at(2)], 1), Some(Ok(part)), answer(&[at(3)], 60)]);
+        let part = servers(&[(at(9), false), (at(3), true)], 60);
+        let (names, script, config) = names([answer(&[at(1), at(2)], 1), part, answer(&[at(3)], 60)]);
         names.follow(&config);
         names.settled(Duration::from_secs(5)).await;
         sleep(Duration::from_millis(1500)).await;
-        assert_eq!((known(&names), script.asked.get()), (vec![at(1), at(2), at(3)], 2));
-        assert_eq!(names.failing()[0].1, "broken.test.: no answer");
+        assert_eq!((known(&names), script.asked.get()), (vec![at(1), at(3)], 2));
+        assert_eq!(names.failing()[0].1, "A: no answer");
         sleep(Duration::from_secs(1)).await;
         assert_eq!((known(&names), script.asked.get()), (vec![at(3)], 3), "it is retried soon, whatever its TTL");
         assert!(names.failing().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_part_that_fails_for_ever_does_not_put_off_the_others() {
+    run(async {
+        let part = |last| servers(&[(at(1), true), (at(last), false)], 2);
+        let (names, script, config) = names((0..40).map(|_| part(9)));
+        names.follow(&config);
+        sleep(Duration::from_secs(60)).await;
+        assert!(script.asked.get() >= 30, "its TTL is 2 s: {}", script.asked.get());
+        assert_eq!(known(&names), [at(1)]);
     })
     .await;
 }

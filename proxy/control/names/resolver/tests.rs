@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
+use crate::control::names::answer::{Memory, Taken};
+use crate::pool::discovery::Found;
 
 #[derive(Clone)]
 enum Reply {
@@ -108,9 +110,24 @@ async fn run(test: impl Future<Output = ()>) {
     tokio::task::LocalSet::new().run_until(test).await;
 }
 
+/// An answer as it is taken in where nothing was known before.
+struct Told {
+    found: Vec<Found>,
+    missing: Option<String>,
+    ttl: Duration,
+}
+
+impl Told {
+    fn of(answer: Result<Answer, Failure>) -> Result<Self, String> {
+        let answer = answer.map_err(|failure| failure.why)?;
+        let Taken { found, missing } = Memory::default().take(&answer).map_err(|failure| failure.why)?;
+        Ok(Self { found, missing, ttl: answer.ttl })
+    }
+}
+
 /// What was found, as text, by address.
-fn shown(answer: &Answer) -> Vec<String> {
-    let mut found = answer.found.clone();
+fn shown(told: &Told) -> Vec<String> {
+    let mut found = told.found.clone();
     found.sort_unstable();
     let word = |found: &Found| match (found.weight, found.backup) {
         (None, _) => found.address.to_string(),
@@ -120,26 +137,43 @@ fn shown(answer: &Answer) -> Vec<String> {
 }
 
 /// Without a hosts file.
-async fn ask(dns: &Dns, name: &str) -> Result<Answer, String> {
-    lookup_with(dns, Hosts::default)(name.parse().unwrap()).await
+async fn ask(dns: &Dns, name: &str) -> Result<Told, String> {
+    Told::of(lookup_with(dns, Hosts::default)(name.parse().unwrap()).await)
 }
 
 const SERVER_FAILURE: Reply = Reply::Code(ResponseCode::ServFail);
 
 #[tokio::test]
-async fn both_families_are_found_and_the_failure_of_one_is_none() {
+async fn both_families_are_found_and_the_failure_of_one_is_told() {
     run(async {
         let zone = Zone::from([
             (("both.test.", RecordType::A), Reply::Records(vec![v4(1), v4(2)])),
             (("both.test.", RecordType::AAAA), Reply::Records(vec![v6(1)])),
             (("half.test.", RecordType::A), SERVER_FAILURE),
             (("half.test.", RecordType::AAAA), Reply::Records(vec![v6(2)])),
+            (("refused.test.", RecordType::A), Reply::Code(ResponseCode::Refused)),
+            (("refused.test.", RecordType::AAAA), Reply::Records(vec![v6(2)])),
+            (("quiet.test.", RecordType::A), Reply::Silence),
+            (("quiet.test.", RecordType::AAAA), Reply::Records(vec![v6(2)])),
+            (("one.test.", RecordType::A), Reply::Records(vec![v4(1)])),
+            (("one.test.", RecordType::AAAA), Reply::Records(Vec::new())),
         ]);
         let (dns, _) = serve(zone).await;
         let both = ask(&dns, "both.test:9").await.unwrap();
         assert_eq!(shown(&both), ["192.0.2.1:9", "192.0.2.2:9", "[2001:db8::1]:9"]);
         assert!((6..=7).contains(&both.ttl.as_secs()), "{:?}", both.ttl);
-        assert_eq!(shown(&ask(&dns, "half.test:9").await.unwrap()), ["[2001:db8::2]:9"]);
+        assert_eq!(both.missing, None);
+        for (name, why) in [("half", "A: "), ("refused", "A: "), ("quiet", "A: no answer")] {
+            let half = ask(&dns, &format!("{name}.test:9")).await.unwrap();
+            assert_eq!(shown(&half), ["[2001:db8::2]:9"]);
+            assert!(half.missing.unwrap().starts_with(why), "{name}");
+        }
+        let one = ask(&dns, "one.test:9").await.unwrap();
+        assert_eq!(
+            (shown(&one), one.missing),
+            (vec!["192.0.2.1:9".to_owned()], None),
+            "NXDOMAIN and NODATA are answers"
+        );
     })
     .await;
 }
@@ -156,11 +190,11 @@ async fn failures_are_told_in_words_and_one_packet_may_be_lost() {
             (("quiet.test.", RecordType::AAAA), Reply::Silence),
         ]);
         let (dns, asked) = serve(zone).await;
-        assert_eq!(ask(&dns, "none.test:1").await.unwrap_err(), "NXDOMAIN");
-        assert_eq!(ask(&dns, "empty.test:1").await.unwrap_err(), "no records");
-        assert!(ask(&dns, "broken.test:1").await.unwrap_err().contains("Server Failure"));
+        assert_eq!(ask(&dns, "none.test:1").await.err().unwrap(), "NXDOMAIN");
+        assert_eq!(ask(&dns, "empty.test:1").await.err().unwrap(), "no records");
+        assert!(ask(&dns, "broken.test:1").await.err().unwrap().contains("Server Failure"));
         asked.borrow_mut().clear();
-        assert_eq!(ask(&dns, "quiet.test:1").await.unwrap_err(), "no answer");
+        assert_eq!(ask(&dns, "quiet.test:1").await.err().unwrap(), "no answer");
         let tries = asked.borrow().iter().filter(|(_, family)| *family == RecordType::A).count();
         assert_eq!(tries, 2);
     })
@@ -190,7 +224,7 @@ async fn a_name_in_the_hosts_file_is_not_asked_for() {
         for (name, expected) in
             [("game.test:1", "10.0.0.5:1"), ("localhost:1", "127.0.0.1:1"), ("six.test:1", "[::1]:1")]
         {
-            let answer = lookup_with(&dns, read_hosts)(name.parse().unwrap()).await.unwrap();
+            let answer = Told::of(lookup_with(&dns, read_hosts)(name.parse().unwrap()).await).unwrap();
             assert_eq!(shown(&answer), [expected]);
             assert_eq!(answer.ttl, LIFE, "a change of the file is followed");
         }
@@ -203,10 +237,11 @@ async fn a_name_in_the_hosts_file_is_not_asked_for() {
 async fn the_hosts_file_is_there_without_name_servers() {
     let mut hosts = Hosts::default();
     hosts.read_hosts_conf(&b"10.0.0.5 game.test"[..]).unwrap();
-    let ways = Ways { hosts: Rc::new(hosts), resolver: Err("no nameservers found in config".into()) };
-    assert_eq!(shown(&by_host(&ways, "game.test", 1).await.unwrap()), ["10.0.0.5:1"]);
-    assert!(by_host(&ways, "other.test", 1).await.unwrap_err().contains("no nameservers"));
-    assert!(by_service(&ways, "_game._tcp.test").await.unwrap_err().contains("no nameservers"));
+    let ways = Ways { hosts: Rc::new(hosts), way: Err("no nameservers found in config".into()) };
+    let of_host = async |host| Told::of(Ok(by_host(&ways, host, 1).await));
+    assert_eq!(shown(&of_host("game.test").await.unwrap()), ["10.0.0.5:1"]);
+    assert!(of_host("other.test").await.err().unwrap().contains("no nameservers"));
+    assert!(by_service(&ways, "_game._tcp.test").await.unwrap_err().why.contains("no nameservers"));
 }
 
 #[tokio::test]
@@ -248,7 +283,7 @@ async fn a_target_that_cannot_be_looked_up_is_missing() {
         let answer = ask(&dns, "srv:_game._tcp.test").await.unwrap();
         assert_eq!(shown(&answer), ["192.0.2.1:1 x1"]);
         assert!(answer.missing.unwrap().starts_with("broken.test.: "));
-        assert!(ask(&dns, "srv:_all._tcp.test").await.unwrap_err().starts_with("broken.test.: "));
+        assert!(ask(&dns, "srv:_all._tcp.test").await.err().unwrap().starts_with("broken.test.: "));
     })
     .await;
 }
@@ -269,4 +304,23 @@ async fn a_service_of_very_many_records_is_cut() {
         assert_eq!(main[0].address.port(), 300, "the first priority is not cut");
     })
     .await;
+}
+
+#[test]
+fn names_are_completed_as_the_search_list_says() {
+    let resolver = |servers| {
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).build().unwrap()
+    };
+    let server = vec![name_server(&SocketAddr::from(([127, 0, 0, 1], 53)))];
+    let search = ["ns.svc.cluster.local.", "cluster.local."].map(|domain| domain.parse().unwrap());
+    let way = Way { resolver: resolver(server), search: search.into(), ndots: 2 };
+    let names = |host| way.names(host).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(names("game.test."), ["game.test."]);
+    assert_eq!(names("game"), ["game.ns.svc.cluster.local.", "game.cluster.local.", "game."]);
+    assert_eq!(
+        names("a.game.test"),
+        ["a.game.test.", "a.game.test.ns.svc.cluster.local.", "a.game.test.cluster.local."]
+    );
+    assert_eq!(names("localhost")[0], "localhost.");
 }
