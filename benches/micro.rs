@@ -17,7 +17,7 @@ use portti::config;
 use portti::net::client::ClientKey;
 use portti::pool::balance::{Balancer, Candidate, Strategy};
 use portti::pool::discovery::{self, Answers};
-use portti::pool::{Pool, Request};
+use portti::pool::{BackendRegistry, Pool, PoolOrigin, Request};
 use portti::relay::{self, Buffer, Direction, Limits, Observe, Stop};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
 use tokio::time::Instant;
@@ -43,7 +43,9 @@ fn config_of(pools: usize, backends: usize, balance: &str) -> String {
 fn lease(bencher: Bencher<'_, '_>, backends: usize, balance: &str) {
     let parsed = config::parse(&config_of(1, backends, balance)).expect("the text above is a config");
     let config = &parsed.config.pools[0];
-    let pool = Pool::new(config, discovery::expand(&config.backends, &Answers::default()), None, None, false);
+    let registry = BackendRegistry::default();
+    let origin = PoolOrigin { before: None, registry: &registry, cold: false };
+    let pool = Pool::new(config, discovery::expand(&config.backends, &Answers::default()), None, &origin);
     let (request, now) = (Request::new(ClientKey::of([192, 0, 2, 1].into())), Instant::now());
     bencher.bench_local(|| pool.lease(&request, now));
 }

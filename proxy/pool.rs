@@ -20,6 +20,7 @@ pub mod health;
 mod lease;
 mod ramp;
 mod recent;
+mod registry;
 pub mod rollout;
 mod shared;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use self::discovery::Entry;
 pub use self::discovery::Key;
 pub use self::lease::Lease;
 pub use self::recent::{Digest, Recent};
+pub use self::registry::BackendRegistry;
 use self::shared::Shared;
 use crate::config::model;
 use crate::config::scalar::{Name, Share};
@@ -71,6 +73,17 @@ pub struct Member {
     pub backup: bool,
 }
 
+/// What a version of a pool goes on from.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolOrigin<'a> {
+    /// The version before.
+    pub before: Option<&'a Arc<Pool>>,
+    /// Backends that were in it at some time.
+    pub registry: &'a BackendRegistry,
+    /// Whether backends that join without a session take on their weight slowly.
+    pub cold: bool,
+}
+
 /// How long a pool's sessions may take for what.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
@@ -101,23 +114,24 @@ pub enum NoQueue {
 
 impl Pool {
     /// Makes the pool of this config, with the backends that its entries stand for now, and the pool that stands in for it.
-    /// Backends that the version before had too pass over with all they carry; where nothing has changed, the version
-    /// before is the one that is returned. With `cold`, backends that were not there before take on their weight slowly.
+    /// Backends that are known already pass over with all they carry; where nothing has changed, the version before is the
+    /// one that is returned.
     pub fn new(
         config: &model::Pool,
         entries: Vec<Entry>,
         fallback: Option<Arc<Self>>,
-        before: Option<&Arc<Self>>,
-        cold: bool,
+        origin: &PoolOrigin<'_>,
     ) -> Arc<Self> {
+        let before = origin.before;
         if let Some(before) = before
             && before.is_same(config, &entries, fallback.as_ref())
         {
             return Arc::clone(before);
         }
-        let shared =
-            before.map_or_else(|| Arc::new(Shared::new(config.name.clone())), |before| Arc::clone(&before.shared));
-        let members = members(config, &entries, before, cold, &shared);
+        // A pool that was gone for a while is the same one as long as sessions are on its backends.
+        let shared = before.map(|before| Arc::clone(&before.shared)).or_else(|| origin.registry.shared(&config.name));
+        let shared = shared.unwrap_or_else(|| Arc::new(Shared::new(config.name.clone())));
+        let members = members(config, &entries, origin, &shared);
         let pool = Arc::new(Self {
             balancer: balancer(config.strategy, &members),
             timeouts: Timeouts::new(config),
@@ -274,24 +288,20 @@ impl Pool {
     }
 }
 
-fn members(
-    config: &model::Pool,
-    entries: &[Entry],
-    before: Option<&Arc<Pool>>,
-    cold: bool,
-    shared: &Arc<Shared>,
-) -> Box<[Member]> {
-    let known: BTreeMap<&Key, &Arc<Backend>> =
-        before.iter().flat_map(|pool| pool.members()).map(|member| (member.backend.key(), &member.backend)).collect();
-    let make = |key: &Key| {
-        let backend = Backend::new(key.clone(), Arc::clone(shared), config.breaker);
-        if cold {
+fn members(config: &model::Pool, entries: &[Entry], origin: &PoolOrigin<'_>, shared: &Arc<Shared>) -> Box<[Member]> {
+    let before = origin.before.iter().flat_map(|pool| pool.members()).map(|member| &member.backend);
+    let before: BTreeMap<&Key, &Arc<Backend>> = before.map(|backend| (backend.key(), backend)).collect();
+    let joins = |key: &Key| {
+        let known = origin.registry.find(&config.name, key);
+        let is_cold = origin.cold && known.as_ref().is_none_or(|known| known.active() == 0);
+        let backend = known.unwrap_or_else(|| Arc::new(Backend::new(key.clone(), Arc::clone(shared), config.breaker)));
+        if is_cold {
             backend.came_up(Instant::now());
         }
-        Arc::new(backend)
+        backend
     };
     let member = |entry: &Entry| {
-        let backend = known.get(&entry.key).map_or_else(|| make(&entry.key), |known| Arc::clone(known));
+        let backend = before.get(&entry.key).map_or_else(|| joins(&entry.key), |known| Arc::clone(known));
         backend.circuit().set_rule(config.breaker);
         if config.health.is_none() {
             backend.forget_checks();

@@ -25,9 +25,9 @@ use crate::http::exchange;
 use crate::http::front::{Front, Route, Target};
 use crate::http::headers::Via;
 use crate::http::patience::Limits;
-use crate::pool::Pool;
 use crate::pool::discovery::{self, Answers};
 use crate::pool::rollout::Rollout;
+use crate::pool::{BackendRegistry, Pool, PoolOrigin};
 use crate::session::{Edge, Tally, Terminator};
 use crate::trace::Tracer;
 
@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub listeners: BTreeMap<Name, Arc<Listener>>,
     /// By name.
     pub pools: BTreeMap<Name, Arc<Pool>>,
+    /// The backends that sessions may be on, the same in every snapshot.
+    pub backends: Arc<BackendRegistry>,
     /// The door, the same in every snapshot.
     pub admission: Arc<Admission>,
     /// Takes spans, the same in every snapshot.
@@ -117,7 +119,9 @@ impl Snapshot {
         hand: &Hand,
         before: Option<&Self>,
     ) -> Self {
-        let pools = pools(config, (answers, hand), before);
+        let backends = before.map_or_else(Arc::default, |before| Arc::clone(&before.backends));
+        let pools = pools(config, (answers, hand), before, &backends);
+        backends.follow(pools.values(), |pool, key| hand.backend(pool, &key.to_string()).admin, Instant::now());
         let tracer = before.map_or_else(Arc::default, |before| Arc::clone(&before.tracer));
         tracer.follow(&config.tracing);
         let listener = |config: &model::Listener, workers| {
@@ -152,7 +156,7 @@ impl Snapshot {
             |before| Arc::clone(&before.admission),
         );
         admission.set_capacity(server.max_connections, server.levels, server.reconnect);
-        Self { listeners, pools, admission, tracer, access_log: config.log.access }
+        Self { listeners, pools, backends, admission, tracer, access_log: config.log.access }
     }
 
     /// Whether any listener has something to say when the process shuts down.
@@ -237,7 +241,12 @@ fn policy(config: &model::Listener, hand: &Hand) -> Policy {
 }
 
 /// The pools of a config, each after the one that stands in for it.
-fn pools(config: &Config, (answers, hand): (&Answers, &Hand), before: Option<&Snapshot>) -> BTreeMap<Name, Arc<Pool>> {
+fn pools(
+    config: &Config,
+    (answers, hand): (&Answers, &Hand),
+    before: Option<&Snapshot>,
+    registry: &BackendRegistry,
+) -> BTreeMap<Name, Arc<Pool>> {
     let by_name: BTreeMap<&Name, &model::Pool> = config.pools.iter().map(|pool| (&pool.name, pool)).collect();
     let mut made: BTreeMap<Name, Arc<Pool>> = BTreeMap::new();
     for pool in &config.pools {
@@ -249,7 +258,8 @@ fn pools(config: &Config, (answers, hand): (&Answers, &Hand), before: Option<&Sn
             hand.mark(&pool.name, &mut entries);
             let fallback = pool.fallback.as_ref().and_then(|name| made.get(name)).map(Arc::clone);
             let earlier = before.and_then(|before| before.pools.get(&pool.name));
-            made.insert(pool.name.clone(), Pool::new(pool, entries, fallback, earlier, before.is_some()));
+            let origin = PoolOrigin { before: earlier, registry, cold: before.is_some() };
+            made.insert(pool.name.clone(), Pool::new(pool, entries, fallback, &origin));
         }
     }
     made

@@ -82,6 +82,9 @@ pub(super) fn words(backend: &Backend, now: &Value) -> String {
         (Some("maintenance"), _) => {
             format!("{backend} is in maintenance: it takes nobody new, and is not checked; it has {sessions}")
         }
+        _ if now["removed"] == true => {
+            format!("{backend} is no longer in its pool: it takes nobody new; it has {sessions}")
+        }
         (_, Some(true)) => format!("{backend} takes sessions; it has {sessions}"),
         (_, _) => format!("{backend} is ready, but takes nobody yet: portti status says why; it has {sessions}"),
     }
@@ -121,6 +124,10 @@ mod tests {
             (
                 json!({"admin": "ready", "eligible": true, "sessions_active": 2}),
                 "[::1]:7 of pool game takes sessions; it has 2 sessions",
+            ),
+            (
+                json!({"admin": "ready", "eligible": false, "removed": true, "sessions_active": 2}),
+                "is no longer in its pool: it takes nobody new; it has 2 sessions",
             ),
             (
                 json!({"admin": "ready", "eligible": false}),

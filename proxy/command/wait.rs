@@ -75,7 +75,7 @@ impl<'a> Wait<'a> {
             let left = now["sessions_active"].as_u64().unwrap_or_default();
             course.note(left);
             // First: who takes sessions again is empty only for the moment.
-            if now["admin"] == "ready" {
+            if now["admin"] == "ready" && now["removed"] != true {
                 return Ok(End::Ready);
             }
             if left == 0 {

@@ -181,8 +181,9 @@ impl Reloader {
     /// Replaces the snapshot. Sessions that live keep theirs; what is counted passes over.
     fn store(&mut self, config: &Config, bound: &BTreeMap<Name, Vec<SocketAddr>>) {
         let (answers, state) = (self.names.answers(), Rc::clone(&self.state));
-        state.hand_mut().keep(config);
-        let snapshot = Snapshot::new(config, bound, &answers, &state.hand(), Some(&self.snapshot.load()));
+        let before = self.snapshot.load_full();
+        state.hand_mut().keep(config, |pool, key| before.backends.has_sessions(pool, key));
+        let snapshot = Snapshot::new(config, bound, &answers, &state.hand(), Some(&before));
         let snapshot = Arc::new(snapshot);
         self.snapshot.store(Arc::clone(&snapshot));
         self.checkers.follow(&snapshot);

@@ -146,40 +146,63 @@ fn certificates(exposition: &mut Exposition, snapshot: &Snapshot) {
 
 fn backends(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
     // One text per backend and scrape, not one per series.
-    let members: Vec<(&Name, String, &Member)> = snapshot
-        .pools
-        .values()
-        .flat_map(|pool| pool.members().iter().map(|member| (pool.name(), member)))
-        .map(|(pool, member)| (pool, member.backend.key().to_string(), member))
-        .collect();
-    let backends = || members.iter().map(|(pool, address, member)| (pool, address, &*member.backend));
-    let mut plain = |definition: Definition, value: &dyn Fn(&Backend) -> u64| {
+    let members = snapshot.pools.values().flat_map(|pool| pool.members());
+    let members: Vec<_> = members.map(|member| (Labels::of(&member.backend), member)).collect();
+    let removed = snapshot.backends.removed();
+    let removed: Vec<_> = removed.iter().map(|backend| (Labels::of(backend), backend)).collect();
+
+    // What is counted of backends that have left goes on until their last session has gone.
+    let counted = || {
+        let in_pools = members.iter().map(|(labels, member)| (labels, &member.backend));
+        in_pools.chain(removed.iter().map(|(labels, backend)| (labels, *backend)))
+    };
+    let mut active = exposition.family(names::BACKEND_SESSIONS_ACTIVE);
+    for (labels, backend) in counted() {
+        active.count(&labels.both(), u64::from(backend.active()));
+    }
+    let mut connected = exposition.family(names::BACKEND_SESSIONS);
+    for (labels, backend) in counted() {
+        connected.count(&labels.both(), backend.connected());
+    }
+    let mut plain = |definition: Definition, value: &dyn Fn(&Member) -> u64| {
         let mut family = exposition.family(definition);
-        for (pool, address, backend) in backends() {
-            family.count(&[pool.as_str(), address], value(backend));
+        for (labels, member) in &members {
+            family.count(&labels.both(), value(member));
         }
     };
-    plain(names::BACKEND_SESSIONS_ACTIVE, &|backend| u64::from(backend.active()));
-    plain(names::BACKEND_SESSIONS, &Backend::connected);
-    plain(names::BACKEND_CIRCUIT, &|backend| backend.circuit().state(now) as u64);
-    plain(names::BACKEND_ELIGIBLE, &|backend| u64::from(backend.is_eligible(now)));
-    plain(names::BACKEND_ADMIN, &|backend| backend.admin() as u64);
-    let mut weight = exposition.family(names::BACKEND_WEIGHT);
-    for (pool, address, member) in &members {
-        weight.count(&[pool.as_str(), address], u64::from(member.weight));
-    }
+    plain(names::BACKEND_CIRCUIT, &|member| member.backend.circuit().state(now) as u64);
+    plain(names::BACKEND_ELIGIBLE, &|member| u64::from(member.backend.is_eligible(now)));
+    plain(names::BACKEND_ADMIN, &|member| member.backend.admin() as u64);
+    plain(names::BACKEND_WEIGHT, &|member| u64::from(member.weight));
 
     let mut failures = exposition.family(names::BACKEND_FAILURES);
-    for (pool, address, backend) in backends() {
+    for (labels, backend) in counted() {
         for failure in Failure::ALL {
-            failures.count(&[pool.as_str(), address, failure.as_str()], backend.failures(failure));
+            failures.count(&[labels.pool, &labels.backend, failure.as_str()], backend.failures(failure));
         }
     }
     let mut transitions = exposition.family(names::BACKEND_TRANSITIONS);
-    for (pool, address, backend) in backends() {
+    for (labels, backend) in counted() {
         for to in Circuit::ALL {
-            transitions.count(&[pool.as_str(), address, to.as_str()], backend.circuit().transitions(to));
+            let count = backend.circuit().transitions(to);
+            transitions.count(&[labels.pool, &labels.backend, to.as_str()], count);
         }
+    }
+}
+
+/// What series of a backend are labelled with.
+struct Labels<'a> {
+    pool: &'a str,
+    backend: String,
+}
+
+impl<'a> Labels<'a> {
+    fn of(backend: &'a Backend) -> Self {
+        Self { pool: backend.pool().as_str(), backend: backend.key().to_string() }
+    }
+
+    fn both(&self) -> [&str; 2] {
+        [self.pool, &self.backend]
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -21,7 +22,7 @@ use crate::config::diff;
 use crate::config::model::{Mode, Route};
 use crate::drain::Phase;
 use crate::pool::admin::Admin;
-use crate::pool::{Failure, LastCheck, Member, Pool};
+use crate::pool::{Backend, Failure, LastCheck, Member, Pool};
 use crate::session::CloseReason;
 use crate::snapshot::{Listener, Snapshot};
 
@@ -44,6 +45,15 @@ pub(super) struct Status {
     log: LogStatus,
     listeners: Vec<ListenerStatus>,
     pools: Vec<PoolStatus>,
+    /// Backends that are in no pool any more and still have sessions.
+    removed_backends: Vec<RemovedBackend>,
+}
+
+#[derive(Debug, Serialize)]
+struct RemovedBackend {
+    pool: String,
+    #[serde(flatten)]
+    backend: BackendStatus,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,6 +134,9 @@ struct PoolStatus {
 #[derive(Debug, Serialize)]
 pub(super) struct BackendStatus {
     address: String,
+    /// It is no longer in its pool.
+    #[serde(skip_serializing_if = "is_false")]
+    removed: bool,
     weight: u16,
     weight_by: &'static str,
     backup: bool,
@@ -213,6 +226,12 @@ impl Status {
             log: LogStatus::of(state),
             listeners: snapshot.listeners.iter().map(|(name, listener)| ListenerStatus::of(name, listener)).collect(),
             pools: snapshot.pools.values().map(|pool| PoolStatus::of(pool, state, now)).collect(),
+            removed_backends: snapshot
+                .backends
+                .removed()
+                .iter()
+                .map(|backend| RemovedBackend::of(backend, state, now))
+                .collect(),
         }
     }
 }
@@ -306,24 +325,43 @@ impl PoolStatus {
     }
 }
 
+impl RemovedBackend {
+    fn of(backend: &Arc<Backend>, state: &State, now: Instant) -> Self {
+        Self { pool: backend.pool().to_string(), backend: BackendStatus::of_removed(backend, state, now) }
+    }
+}
+
 impl BackendStatus {
     pub(super) fn of(member: &Member, state: &State, now: Instant) -> Self {
-        let backend = &member.backend;
-        let last_event = state.telemetry().feed().last_of(backend.pool().as_str(), &backend.key().to_string());
-        let players = state.live().of_players(backend, |players| (players.rtt_us, players.retransmits));
         Self {
-            address: backend.key().to_string(),
             weight: member.weight,
             weight_by: by(member.weight_by_hand),
             backup: member.backup,
             max_connections: member.max_connections,
+            eligible: member.backend.is_eligible(now),
+            removed: false,
+            ..Self::of_removed(&member.backend, state, now)
+        }
+    }
+
+    /// One that is in no pool any more, so that nobody new is sent there.
+    pub(super) fn of_removed(backend: &Arc<Backend>, state: &State, now: Instant) -> Self {
+        let last_event = state.telemetry().feed().last_of(backend.pool().as_str(), &backend.key().to_string());
+        let players = state.live().of_players(backend, |players| (players.rtt_us, players.retransmits));
+        Self {
+            address: backend.key().to_string(),
+            removed: true,
+            weight: 0,
+            weight_by: by(false),
+            backup: false,
+            max_connections: None,
             admin: backend.admin().as_str(),
             admin_by: (backend.admin() != Admin::Ready).then_some(by(true)),
             health: backend.checkup().verdict().as_str(),
             last_check: backend.checkup().last().map(CheckStatus::of),
             players: backend.checkup().players_told(),
             circuit: backend.circuit().state(now).to_string(),
-            eligible: backend.is_eligible(now),
+            eligible: false,
             sessions_active: backend.active(),
             sessions_total: backend.connected(),
             failures_total: backend.failures_total(),
@@ -340,6 +378,11 @@ impl CheckStatus {
     fn of(check: LastCheck) -> Self {
         Self { at: timestamp(check.at), ok: check.failure.is_none(), error: check.failure }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Who has set something.

@@ -99,6 +99,11 @@ impl Backend {
         self.shared.name()
     }
 
+    /// What the versions of its pool share.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.key.address()
@@ -236,6 +241,11 @@ impl Backend {
     /// Whether it counts among those that are out, by hand, circuit or health: no session goes there, or only probes.
     pub(super) fn counts_as_out(&self) -> bool {
         !self.is_ready() || self.checkup.counts_as_out() || !self.circuit.is_closed()
+    }
+
+    /// Whether its checks or its circuit have something against it.
+    pub(super) fn is_bad(&self) -> bool {
+        self.checkup.verdict() == Verdict::Down || !self.circuit.is_closed()
     }
 
     /// Whether one more of the pool may be out, this one counted already.

@@ -10,6 +10,7 @@ use crate::config::scalar::Name;
 mod hand;
 mod protection;
 mod queue;
+mod registry;
 mod resumed;
 
 fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
@@ -60,7 +61,9 @@ pub(crate) fn pool(config: &model::Pool, before: Option<&Arc<Pool>>) -> Arc<Pool
 
 fn with_fallback(config: &model::Pool, fallback: Option<&Arc<Pool>>, before: Option<&Arc<Pool>>) -> Arc<Pool> {
     let entries = discovery::expand(&config.backends, &discovery::Answers::default());
-    Pool::new(config, entries, fallback.map(Arc::clone), before, before.is_some())
+    let registry = BackendRegistry::default();
+    let origin = PoolOrigin { before, registry: &registry, cold: before.is_some() };
+    Pool::new(config, entries, fallback.map(Arc::clone), &origin)
 }
 
 fn client() -> ClientKey {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::model::{self, Config};
 use crate::config::scalar::{Address, Name};
 use crate::pool::admin::ByHand;
-use crate::pool::discovery::Entry;
+use crate::pool::discovery::{Entry, Key};
 
 /// Settings by hand, by what they are for. A backend is known by what status calls it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,12 +71,13 @@ impl Hand {
     }
 
     /// Forgets what is set for what a config does not have. The backends of a name come and go with its answers: what is set
-    /// for them stays as long as the name.
-    pub fn keep(&mut self, config: &Config) {
+    /// for them stays as long as the name. What is set for a backend that `is_used`, though the config has it no more, stays.
+    pub fn keep(&mut self, config: &Config, is_used: impl Fn(&Name, &Key) -> bool) {
         self.maintenance.retain(|name, _| config.listeners.iter().any(|listener| listener.name == *name));
         self.backends.retain(|name, backends| {
             let pool = config.pools.iter().find(|pool| pool.name == *name);
-            backends.retain(|backend, _| pool.is_some_and(|pool| has(pool, backend)));
+            let is_used = |backend: &str| backend.parse().is_ok_and(|key| is_used(name, &key));
+            backends.retain(|backend, _| pool.is_some_and(|pool| has(pool, backend)) || is_used(backend));
             !backends.is_empty()
         });
     }
@@ -151,9 +152,12 @@ mod tests {
         hand.set_backend(&name("gone"), "127.0.0.1:1", DRAIN).unwrap();
         hand.set_maintenance(&name("gone"), Some(true));
         hand.set_maintenance(&game, Some(true));
-        hand.keep(&config(
-            "[pools.game]\nbackends = [\"127.0.0.1:1\", \"a.example:25565\", \"srv:_game._tcp.b.example\"]\n",
-        ));
+        let config =
+            config("[pools.game]\nbackends = [\"127.0.0.1:1\", \"a.example:25565\", \"srv:_game._tcp.b.example\"]\n");
+        hand.set_backend(&game, "127.0.0.1:9", DRAIN).unwrap();
+        hand.keep(&config, |pool, key| *pool == game && key.address().port() == 9);
+        assert_eq!(hand.backend(&game, "127.0.0.1:9"), DRAIN, "somebody still plays there");
+        hand.keep(&config, |_, _| false);
         let kept: Vec<_> = hand.backends().map(|(_, backend, _)| backend).collect();
         assert_eq!(kept, ["127.0.0.1:1", "_game._tcp.b.example=127.0.0.1:1", "a.example=127.0.0.1:1"]);
         assert_eq!(hand.listeners().collect::<Vec<_>>(), [(&game, true)]);

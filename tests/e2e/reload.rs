@@ -1,6 +1,7 @@
 //! The config file is edited while players play.
 
 mod files;
+mod returning;
 mod routes;
 mod sockets;
 mod under_load;

@@ -33,7 +33,8 @@ pub(super) fn of(status: &Value, verdict: &str) -> String {
     ];
     let backends = rows(&status["pools"])
         .flat_map(|pool| rows(&pool["backends"]).map(|backend| self::backend(&pool["name"], backend)));
-    table(&mut page, head, backends);
+    let removed = rows(&status["removed_backends"]).map(|backend| self::backend(&backend["pool"], backend));
+    table(&mut page, head, backends.chain(removed));
     page.push_str(&trouble::of(status));
     page
 }
@@ -95,7 +96,7 @@ fn backend(pool: &Value, backend: &Value) -> [String; 12] {
     [
         cell(pool),
         of("address"),
-        by_hand(of("admin"), &backend["admin_by"]),
+        if backend["removed"] == true { "removed".to_owned() } else { by_hand(of("admin"), &backend["admin_by"]) },
         of("health"),
         of("circuit"),
         by_hand(of("weight"), &backend["weight_by"]),
@@ -140,6 +141,11 @@ mod tests {
                  "eligible": false, "weight": 1, "weight_by": "file", "sessions_active": 3, "sessions_total": 9,
                  "failures_total": 0},
             ]}],
+            "removed_backends": [
+                {"pool": "old", "address": "10.0.0.3:7", "removed": true, "admin": "drain", "admin_by": "hand", "health": "unknown",
+                 "circuit": "closed", "eligible": false, "weight": 0, "weight_by": "file", "sessions_active": 2, "sessions_total": 8,
+                 "failures_total": 0},
+            ],
         });
         let expected = "\
 portti 0.1.0: draining, up 1h 2m 5s
@@ -156,9 +162,10 @@ LISTENER  ADDRESS           MODE  POOL  STATE                SESSIONS  TOTAL
 game      0.0.0.0:1,[::]:1  tcp   game  maintenance by hand        12   4711
 tls       0.0.0.0:2         tcp   -     open                        0      0
 
-POOL  BACKEND     STATE          HEALTH  CIRCUIT     WEIGHT  SESSIONS  TOTAL  FAILED  CONNECT      RTT  TAKES NEW
-game  10.0.0.1:7  ready          up      closed   5 by hand     9/500   4711       0  0.40 ms  31.0 ms  yes
-game  10.0.0.2:7  drain by hand  up      closed           1         3      9       0        -        -  no
+POOL  BACKEND     STATE          HEALTH   CIRCUIT     WEIGHT  SESSIONS  TOTAL  FAILED  CONNECT      RTT  TAKES NEW
+game  10.0.0.1:7  ready          up       closed   5 by hand     9/500   4711       0  0.40 ms  31.0 ms  yes
+game  10.0.0.2:7  drain by hand  up       closed           1         3      9       0        -        -  no
+old   10.0.0.3:7  removed        unknown  closed           0         2      8       0        -        -  no
 
 game 10.0.0.2:7 takes nobody new: drain by hand
 ";

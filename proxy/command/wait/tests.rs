@@ -52,6 +52,18 @@ fn a_wait_ends_when_there_is_nothing_to_wait_for() {
 }
 
 #[test]
+fn a_wait_goes_on_for_a_backend_that_was_removed_meanwhile() {
+    fn removed() -> (u16, String) {
+        let backend =
+            json!({"pool": "game", "address": "a:1", "removed": true, "admin": "ready", "sessions_active": 2});
+        (200, json!({"pools": [], "removed_backends": [backend]}).to_string())
+    }
+    const EMPTY: fn() -> (u16, String) = || (200, r#"{"pools": [], "removed_backends": []}"#.to_owned());
+    assert_eq!(end_of(&[removed], Some(MINUTE)).unwrap(), End::Timeout(2));
+    assert_eq!(end_of(&[removed, EMPTY], None).unwrap(), End::Empty);
+}
+
+#[test]
 fn a_wait_has_an_end_of_its_own() {
     assert_eq!(end_of(&[|| (200, status("drain", 2))], Some(MINUTE)).unwrap(), End::Timeout(2));
 }

@@ -19,7 +19,7 @@ use crate::control::view::{BackendStatus, ListenerStatus};
 use crate::control::{self, hand};
 use crate::drain::Phase;
 use crate::pool::admin::{Admin, ByHand};
-use crate::pool::{Backend, Member, Pool};
+use crate::pool::{Backend, Member};
 use crate::snapshot::Snapshot;
 use crate::snapshot::hand::TooMany;
 
@@ -70,7 +70,7 @@ where
         tracing::warn!(%pool, backend = %its, sessions = backend.active(), "its sessions are ended by hand");
         hand::close_on(state, &backend).await;
     }
-    told(state, parts)
+    told(state, &backend)
 }
 
 /// Sets a backend's weight, or clears it.
@@ -83,13 +83,17 @@ where
     if weight.is_some_and(|weight| weight > WEIGHT_MAX) {
         return Err(Refusal::bad_request(format!("a weight is a number from 0 to {WEIGHT_MAX}, or null")));
     }
-    let backend = set_backend(state, parts, |hand| ByHand { weight, ..hand }).await?;
-    let (pool, backend) = (&parts[0], backend.key());
-    match weight {
-        Some(weight) => tracing::info!(%pool, %backend, weight, "weight set by hand"),
-        None => tracing::info!(%pool, %backend, "weight set by the file again"),
+    if member(&state.snapshot(), parts).is_err() && removed(&state.snapshot(), parts).is_some() {
+        let error = "this backend is no longer in its pool: it takes nobody new, whatever its weight";
+        return Err(Refusal::new(StatusCode::CONFLICT, "backend_removed", error));
     }
-    told(state, parts)
+    let backend = set_backend(state, parts, |hand| ByHand { weight, ..hand }).await?;
+    let (pool, its) = (&parts[0], backend.key());
+    match weight {
+        Some(weight) => tracing::info!(%pool, backend = %its, weight, "weight set by hand"),
+        None => tracing::info!(%pool, backend = %its, "weight set by the file again"),
+    }
+    told(state, &backend)
 }
 
 /// Sets a listener's maintenance, or clears it.
@@ -121,8 +125,9 @@ async fn set_backend(
 ) -> Result<Arc<Backend>, Refusal> {
     let (pool, backend) = {
         let snapshot = state.snapshot();
-        let (pool, member) = member(&snapshot, parts)?;
-        (pool.name().clone(), Arc::clone(&member.backend))
+        let in_pool = member(&snapshot, parts).map(|member| Arc::clone(&member.backend));
+        let backend = in_pool.or_else(|refusal| removed(&snapshot, parts).ok_or(refusal))?;
+        (backend.pool().clone(), backend)
     };
     is_running(state)?;
     let key = backend.key().to_string();
@@ -145,14 +150,18 @@ fn is_running(state: &State) -> Result<(), Refusal> {
     if state.phase() == Phase::Running { Ok(()) } else { Err(ending()) }
 }
 
-/// The backend of a path, as it stands now.
-fn told(state: &State, parts: &Parts) -> Outcome {
-    let snapshot = state.snapshot();
-    let (_, member) = member(&snapshot, parts)?;
-    Ok(reply::json(StatusCode::OK, &BackendStatus::of(member, state, Instant::now())))
+/// A backend as it stands now.
+fn told(state: &State, backend: &Arc<Backend>) -> Outcome {
+    let (snapshot, now) = (state.snapshot(), Instant::now());
+    let pool = snapshot.pools.get(backend.pool());
+    let member = pool.and_then(|pool| pool.members().iter().find(|member| member.backend.key() == backend.key()));
+    let status = member
+        .map_or_else(|| BackendStatus::of_removed(backend, state, now), |member| BackendStatus::of(member, state, now));
+    Ok(reply::json(StatusCode::OK, &status))
 }
 
-fn member<'a>(snapshot: &'a Snapshot, parts: &Parts) -> Result<(&'a Arc<Pool>, &'a Member), Refusal> {
+/// The backend of a path, in its pool.
+fn member<'a>(snapshot: &'a Snapshot, parts: &Parts) -> Result<&'a Member, Refusal> {
     let (name, address) = (parts[0].as_str(), parts[1].as_str());
     let pool = snapshot.pools.values().find(|pool| pool.name().as_str() == name);
     let no_pool = || Refusal::no_such("no_such_pool", "pool", name, snapshot.pools.keys().map(Name::as_str));
@@ -162,7 +171,14 @@ fn member<'a>(snapshot: &'a Snapshot, parts: &Parts) -> Result<(&'a Arc<Pool>, &
         .iter()
         .position(|key| key == address)
         .ok_or_else(|| Refusal::no_such("no_such_backend", "backend", address, keys.iter().map(String::as_str)))?;
-    Ok((pool, &pool.members()[place]))
+    Ok(&pool.members()[place])
+}
+
+/// The backend of a path that has left its pool while sessions were on it.
+fn removed(snapshot: &Snapshot, parts: &Parts) -> Option<Arc<Backend>> {
+    let (pool, address) = (parts[0].as_str(), parts[1].as_str());
+    let is_it = |backend: &Arc<Backend>| backend.pool().as_str() == pool && backend.key().to_string() == address;
+    snapshot.backends.removed().into_iter().find(is_it)
 }
 
 fn listener(snapshot: &Snapshot, name: &str) -> Result<Name, Refusal> {

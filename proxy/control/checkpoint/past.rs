@@ -97,7 +97,7 @@ pub(super) fn give_hand(kept: &Kept, state: &State) {
     for Listener { listener, maintenance } in &kept.listeners {
         hand.set_maintenance(&listener.0, Some(*maintenance));
     }
-    hand.keep(&state.config());
+    hand.keep(&state.config(), |_, _| false);
 }
 
 /// Goes on with bans, circuits, verdicts and clients.

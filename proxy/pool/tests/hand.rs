@@ -8,7 +8,9 @@ fn set(config: &model::Pool, hands: &[ByHand], before: Option<&Arc<Pool>>) -> Ar
     let mut entries = discovery::expand(&config.backends, &discovery::Answers::default());
     assert_eq!(entries.len(), hands.len());
     entries.iter_mut().zip(hands).for_each(|(entry, hand)| entry.hand = *hand);
-    Pool::new(config, entries, before.and_then(|before| before.fallback.clone()), before, before.is_some())
+    let registry = BackendRegistry::default();
+    let origin = PoolOrigin { before, registry: &registry, cold: before.is_some() };
+    Pool::new(config, entries, before.and_then(|before| before.fallback.clone()), &origin)
 }
 
 const READY: ByHand = ByHand { admin: Admin::Ready, weight: None };

@@ -21,7 +21,8 @@ async fn a_removed_backend_gets_nobody_new_and_its_sessions_go_on() {
     assert!(proxy.metrics().await.has("portti_backend_sessions_total", &labels));
 
     proxy.reload_with(&pool(&[&stays], "")).await;
-    assert!(!proxy.metrics().await.values_of("backend").contains(&&*address), "its series are still there");
+    assert!(proxy.metrics().await.has("portti_backend_sessions_total", &labels), "it has sessions");
+    assert!(!proxy.metrics().await.has("portti_backend_eligible", &labels), "but takes no new ones");
     assert_eq!(proxy.status().await["pools"][0]["backends"].as_array().unwrap().len(), 1);
     for _ in 0..10 {
         proxy.connect().await.echo(b"new").await;
@@ -34,10 +35,10 @@ async fn a_removed_backend_gets_nobody_new_and_its_sessions_go_on() {
     drop(clients);
     proxy.expect_ended("client_closed", 14).await;
     proxy.expect_empty().await;
+    assert!(!proxy.metrics().await.values_of("backend").contains(&&*address), "its series are still there");
 
-    // Back again, it is a new one.
     proxy.reload_with(&pool(&[&leaves, &stays], "")).await;
-    assert_eq!(proxy.backend(leaves.address).await["sessions_total"], 0);
+    assert_eq!(proxy.backend(leaves.address).await["sessions_active"], 0);
     proxy.connect().await.echo(b"hello").await;
     proxy.connect().await.echo(b"hello").await;
 }
