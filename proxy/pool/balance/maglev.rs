@@ -16,7 +16,8 @@ use crate::net::client::ClientKey;
 pub(super) struct Maglev {
     /// For each slot, the place of its candidate. Empty when there is no candidate with a weight.
     slots: Box<[u32]>,
-    places: usize,
+    /// The places of those that have slots.
+    places: Box<[usize]>,
 }
 
 /// The paper's smaller size: a prime, more than a hundred slots for each of up to 650 candidates. 256 KB for a pool.
@@ -52,19 +53,28 @@ impl Maglev {
                 filled += 1;
             }
         }
-        Self { slots: slots.into(), places: candidates.len() }
+        let mut has_slots = vec![false; candidates.len()];
+        slots.iter().for_each(|&place| has_slots[place as usize] = true);
+        let places = (0..candidates.len()).filter(|&place| has_slots[place]).collect();
+        Self { slots: slots.into(), places }
     }
 
     /// The candidate of the client's slot, or of the first slot after it that has an eligible one; `None` if there is none.
+    ///
+    /// Each candidate is asked at most once whether it is eligible.
     pub(super) fn pick(&self, field: &impl Field, client: ClientKey) -> Option<usize> {
         if self.slots.is_empty() {
             return None;
         }
         let own = below(self.slots.len(), client.hash(SALT));
-        let mut asked = Asked::none();
-        let mut warming = None;
-        for slot in (own..self.slots.len()).chain(0..own) {
-            let place = self.slots[slot] as usize;
+        self.pick_along(field, client, (own..self.slots.len()).chain(0..own))
+    }
+
+    /// The same, along these slots.
+    fn pick_along(&self, field: &impl Field, client: ClientKey, slots: impl Iterator<Item = usize>) -> Option<usize> {
+        let mut walk = slots.map(|slot| self.slots[slot] as usize);
+        let (mut asked, mut warming) = (Asked::default(), None);
+        for place in walk.by_ref().take(STEPS) {
             if !asked.is_first(place) {
                 continue;
             }
@@ -74,14 +84,45 @@ impl Maglev {
                 }
                 warming.get_or_insert(place);
             }
-            if asked.count() == self.places {
+            if asked.count == self.places.len() {
+                return warming;
+            }
+            if asked.is_full() {
                 break;
             }
+        }
+        self.pick_further(field, client, (&asked, warming), walk)
+    }
+
+    /// Where those met first were not eligible, or are only warming up: asks all others, so that the walk goes no further than
+    /// there is one to be found.
+    fn pick_further(
+        &self,
+        field: &impl Field,
+        client: ClientKey,
+        (asked, mut warming): (&Asked, Option<usize>),
+        walk: impl Iterator<Item = usize>,
+    ) -> Option<usize> {
+        let is_left = |&&place: &&usize| !asked.has(place) && field.is_eligible(place);
+        let mut left: Vec<usize> = self.places.iter().filter(is_left).copied().collect();
+        for place in walk {
+            if left.is_empty() {
+                break;
+            }
+            let Ok(at) = left.binary_search(&place) else { continue };
+            if takes(field.ramp(place), client) {
+                return Some(place);
+            }
+            left.remove(at);
+            warming.get_or_insert(place);
         }
         // All that are left are warming up, and each would rather not: better than nobody.
         warming
     }
 }
+
+/// Slots that are looked at one by one before all candidates are asked: nearly always the first has an eligible one.
+const STEPS: usize = 64;
 
 /// Whether a candidate that takes only a part of its weight takes this client. One that is taken stays taken as it grows.
 fn takes(ramp: u32, client: ClientKey) -> bool {
@@ -133,53 +174,85 @@ fn hash(label: &str, which: u64) -> u64 {
     hasher.finish()
 }
 
-/// Candidates that have been asked: a few nearly always, so that nothing is allocated for them.
-enum Asked {
-    Few([usize; 8], usize),
-    Many(Vec<bool>, usize),
+/// The first few candidates that were asked, so that nothing is allocated for them.
+#[derive(Default)]
+struct Asked {
+    places: [usize; 8],
+    count: usize,
 }
 
 impl Asked {
-    fn none() -> Self {
-        Self::Few([0; 8], 0)
+    fn has(&self, place: usize) -> bool {
+        self.places[..self.count].contains(&place)
     }
 
-    fn count(&self) -> usize {
-        match self {
-            Self::Few(_, count) | Self::Many(_, count) => *count,
-        }
-    }
-
-    /// Whether it had not been asked; it has from now on.
+    /// Whether it had not been asked; it has from now on. To be called while there is room.
     fn is_first(&mut self, place: usize) -> bool {
-        match self {
-            Self::Few(places, count) => {
-                if places[..*count].contains(&place) {
-                    return false;
-                }
-                if *count < places.len() {
-                    places[*count] = place;
-                    *count += 1;
-                    return true;
-                }
-                let (mut asked, count) = (Vec::new(), *count);
-                places.iter().for_each(|&place| mark(&mut asked, place));
-                *self = Self::Many(asked, count);
-                self.is_first(place)
-            }
-            Self::Many(asked, count) => {
-                let is_first = !asked.get(place).copied().unwrap_or(false);
-                mark(asked, place);
-                *count += usize::from(is_first);
-                is_first
-            }
+        if self.has(place) || self.is_full() {
+            return false;
         }
+        self.places[self.count] = place;
+        self.count += 1;
+        true
+    }
+
+    fn is_full(&self) -> bool {
+        self.count == self.places.len()
     }
 }
 
-fn mark(asked: &mut Vec<bool>, place: usize) {
-    if asked.len() <= place {
-        asked.resize(place + 1, false);
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Whom this says may be chosen, each without sessions.
+    struct Only<E: Fn(usize) -> bool>(E);
+
+    impl<E: Fn(usize) -> bool> Field for Only<E> {
+        fn sessions(&self, _: usize) -> u32 {
+            0
+        }
+
+        fn players(&self, _: usize) -> Option<u32> {
+            None
+        }
+
+        fn ramp(&self, _: usize) -> u32 {
+            FULL_RAMP
+        }
+
+        fn is_eligible(&self, place: usize) -> bool {
+            (self.0)(place)
+        }
     }
-    asked[place] = true;
+
+    /// Slots that are looked at for a client, and the choice.
+    fn steps(weights: &[u16], eligible: impl Fn(usize) -> bool) -> (usize, Option<usize>) {
+        let labels: Vec<_> = (0..weights.len()).map(|place| format!("a{place}")).collect();
+        let candidates: Vec<_> =
+            weights.iter().zip(&labels).map(|(&weight, label)| Candidate { weight, label }).collect();
+        let (maglev, steps) = (Maglev::new(&candidates), Cell::new(0));
+        let slots = (0..SLOTS).inspect(|_| steps.set(steps.get() + 1));
+        let client = ClientKey::of([192, 0, 2, 1].into());
+        let picked = maglev.pick_along(&Only(eligible), client, slots);
+        (steps.get(), picked)
+    }
+
+    #[test]
+    fn where_nobody_can_be_chosen_the_walk_ends_soon() {
+        for weights in [&[1, 1, 0][..], &[1; 9], &[1, 0], &[60_000, 1], &[1; 100]] {
+            let (steps, picked) = steps(weights, |_| false);
+            assert!(picked.is_none() && steps <= STEPS + 1, "{steps} for {weights:?}");
+        }
+    }
+
+    #[test]
+    fn a_walk_finds_the_only_one_that_can_be_chosen() {
+        for (weights, place) in [(&[1, 1, 0, 1][..], 3), (&[60_000, 1], 1), (&[1; 100], 99)] {
+            assert_eq!(steps(weights, |asked| asked == place).1, Some(place), "{weights:?}");
+            assert_eq!(steps(weights, |asked| asked == 2 && weights[2] == 0).1, None, "without a weight");
+        }
+    }
 }
