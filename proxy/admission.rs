@@ -18,6 +18,7 @@ pub mod pace;
 mod policy;
 pub mod rate;
 pub mod reconnect;
+mod refused;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use self::ban::Bans;
 use self::level::{Level, Marks, Shares};
 pub use self::policy::Policy;
 use self::reconnect::{Recent, Regulars};
+use self::refused::RefusedClients;
 use crate::net::client::ClientKey;
 use crate::queue::Class;
 
@@ -56,6 +58,7 @@ pub struct Memory {
     recent: Mutex<Recent>,
     regulars: Mutex<Regulars>,
     bans: Mutex<Bans>,
+    refused: RefusedClients,
     arrivals: Arrivals,
 }
 
@@ -226,6 +229,14 @@ impl Admission {
     pub fn sheds_request(&self, shed_at: Level, memory: &Memory, who: Who, now: impl Fn() -> Instant) -> bool {
         let level = self.level();
         level >= shed_at && (level == Level::Overloaded || self.class(memory, who, now()) == Class::Newcomer)
+    }
+
+    /// The client as a witness of what a backend has failed to do; `None` if its word does not count, because it is banned or was
+    /// refused a moment ago for what it does.
+    pub fn witness(&self, memory: &Memory, client: IpAddr, now: Instant) -> Option<ClientKey> {
+        let key = ClientKey::of(client);
+        let is_credible = !self.has_banned(client) && !memory.refused.has(key, now);
+        is_credible.then_some(key)
     }
 
     /// Notes that a client has been served that is known by a word of its own.

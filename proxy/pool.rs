@@ -38,7 +38,7 @@ pub use self::recent::{Digest, Recent};
 pub use self::registry::BackendRegistry;
 use self::shared::Shared;
 use crate::config::model;
-use crate::config::scalar::{Name, Share};
+use crate::config::scalar::Name;
 use crate::net::client::ClientKey;
 use crate::net::proxy_protocol::Version;
 use crate::net::tls::client::Encrypter;
@@ -63,7 +63,7 @@ pub struct Pool {
 pub struct Member {
     /// The backend itself.
     pub backend: Arc<Backend>,
-    /// Its share of new sessions relative to the others'.
+    /// Its share of new sessions relative to the others'. With 0, by the file or by hand, it is used only while no other can be.
     pub weight: u16,
     /// That was set by hand. A weight of 0 is then no refusal: the backend is used while no other can be.
     pub weight_by_hand: bool,
@@ -210,8 +210,8 @@ impl Pool {
         self.config.slow_start
     }
 
-    fn max_out(&self) -> Share {
-        self.config.max_out
+    fn max_ejected(&self) -> model::EjectionLimit {
+        self.config.max_ejected
     }
 
     fn balancer(&self) -> &Balancer {
@@ -338,7 +338,7 @@ fn balancer(strategy: Strategy, members: &[Member]) -> Balancer {
 }
 
 impl Member {
-    /// Whether it was told by hand to take nobody while another can.
+    /// Whether it was told to take nobody while another can.
     fn is_resting(&self) -> bool {
         self.weight_by_hand && self.weight == 0
     }

@@ -191,13 +191,13 @@ impl Session {
 
     /// Tells the circuit how the backend did, where its first byte has not told it already.
     fn report(&self, lease: &Lease, end: relay::End) {
-        match end {
-            relay::End::RequestTimeout => lease.failed(Failure::RequestTimeout, Instant::now()),
-            relay::End::Reset(Side::Upstream) if !self.record.has_first_byte() => {
-                lease.failed(Failure::BackendReset, Instant::now());
-            }
-            _ => {}
-        }
+        let failure = match end {
+            relay::End::RequestTimeout => Failure::RequestTimeout,
+            relay::End::Reset(Side::Upstream) if !self.record.has_first_byte() => Failure::BackendReset,
+            _ => return,
+        };
+        let (now, memory, client) = (Instant::now(), self.record.tally().memory(), self.record.client());
+        lease.failed(failure, || self.permit.house().witness(memory, client, now), now);
     }
 
     /// The end, whatever it was.
@@ -232,7 +232,7 @@ async fn broken(downstream: &TcpStream) -> CloseReason {
     }
 }
 
-/// Hears of what the relay passes: counts bytes, and tells the circuit of the first one.
+/// Hears of what the relay passes: counts bytes, and tells the circuit of the first one, and that the backend is not silent.
 struct Observer<'a> {
     place: &'a Place,
     record: &'a Record,
@@ -242,6 +242,9 @@ struct Observer<'a> {
 impl relay::Observe for Observer<'_> {
     fn passed(&self, direction: Direction, bytes: usize) {
         self.place.handle().passed(direction, bytes);
+        if direction == Direction::Down {
+            self.lease.note_answer();
+        }
         if self.record.carries != Carries::Stream {
             self.record.tally().passed(self.place.worker(), direction, bytes);
         }

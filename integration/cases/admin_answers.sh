@@ -10,7 +10,7 @@ max_connections = 500
 $GAME
 retries = 1
 backends = ["$(address_of one)", { address = "$(address_of two)", weight = 2, backup = true }]
-breaker = { failures = 1, open_for = "60s" }
+breaker = { failures = 1, open_for = "60s", max_ejected = "100%" }
 TOML
 port=$(listener_port game)
 

@@ -47,7 +47,6 @@ backends = ["$(address_of gone)"]
 breaker = { failures = 1 }
 [pools.panic]
 backends = ["$(address_of gone)", "$(address_of gone_too)"]
-breaker = { max_out = "50%" }
 health = { type = "tcp", interval = "200ms", fall = 1 }
 [pools.dead]
 backends = ["$(address_of gone)"]

@@ -11,6 +11,7 @@ use super::level::Level;
 use super::{Memory, Refusal, Turn, ban, pace};
 use crate::config::model;
 use crate::config::scalar::Name;
+use crate::net::client::ClientKey;
 use crate::queue::{Class, Full};
 use crate::telemetry;
 
@@ -90,6 +91,7 @@ impl Policy {
 
     /// Counts a refusal that is the address's own fault.
     pub(super) fn note_refusal(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) {
+        memory.refused.note(ClientKey::of(client), now());
         let Some(rule) = self.ban.filter(|_| !self.trusted.contain(client)) else { return };
         let network = self.per_address.network(client);
         if memory.bans().refused(network, rule, now()) {

@@ -12,11 +12,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 mod admin;
+mod ejection;
 mod http;
 mod messages;
 mod tls;
 
 pub use self::admin::{AdminServer, Token, TokenError};
+pub use self::ejection::EjectionLimit;
 pub use self::http::{Http, HttpRoute, PlayerKey, Protocol, Requests};
 pub use self::messages::{Language, Messages, Occasion};
 pub use self::tls::{Certificate, ClientAuth, Encryption, Material, Route, Termination, TlsVersion, Trust};
@@ -268,7 +270,7 @@ pub struct Pool {
     /// What concerns requests alone.
     pub requests: Requests,
     /// How many of the backends may be out at once, by circuit or health; further bad ones stay in.
-    pub max_out: Share,
+    pub max_ejected: EjectionLimit,
     /// How backends are told who their clients are; `None` is not at all.
     pub send_proxy: Option<Version>,
     /// Backends are spoken to by TLS; `None` is as clients speak.
@@ -350,7 +352,7 @@ pub enum OnDown {
 pub struct Backend {
     /// Where it listens, or under which name to find out.
     pub address: Address,
-    /// Its share of new sessions relative to the pool's other backends; 0 takes none.
+    /// Its share of new sessions relative to the pool's other backends; with 0 it is used only while no other can be.
     pub weight: u16,
     /// Live sessions it may have through this proxy; `None` is without limit.
     pub max_connections: Option<u32>,

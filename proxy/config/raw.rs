@@ -26,6 +26,8 @@ pub(super) struct Section<'a> {
     /// As [`Place::path`], with `*` for names and `[]` for positions.
     pattern: String,
     asked: Vec<&'static str>,
+    /// Keys that have another name now, and were read by their old one.
+    renamed: Vec<&'static str>,
 }
 
 /// What one key says.
@@ -77,7 +79,14 @@ impl<T> Setting<T> {
 impl<'a> Section<'a> {
     /// The file itself.
     pub(super) fn root(table: &'a DeTable<'a>, report: &'a Report) -> Self {
-        Self { report, place: Place::default(), table: Some(table), pattern: String::new(), asked: Vec::new() }
+        Self {
+            report,
+            place: Place::default(),
+            table: Some(table),
+            pattern: String::new(),
+            asked: Vec::new(),
+            renamed: Vec::new(),
+        }
     }
 
     /// Reports a problem that is seen only here.
@@ -92,13 +101,47 @@ impl<'a> Section<'a> {
         default: T,
         read: impl FnOnce(&Value<'a>) -> Option<T>,
     ) -> Setting<T> {
-        let Some(value) = self.value(key) else {
+        let value = self.value(key);
+        self.read_setting(value, key, default, read)
+    }
+
+    fn read_setting<T>(
+        &self,
+        value: Option<Value<'a>>,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&Value<'a>) -> Option<T>,
+    ) -> Setting<T> {
+        let Some(value) = value else {
             return Setting { value: default, place: self.absent(key), origin: Origin::Default };
         };
         match read(&value) {
             Some(found) => Setting::written(found, value.place),
             None => Setting { value: default, place: value.place, origin: Origin::Refused },
         }
+    }
+
+    /// The same for a key that was called `old` once: what is written there counts, with a warning, where the key itself is absent.
+    pub(super) fn renamed<T>(
+        &mut self,
+        old: &'static str,
+        key: &'static str,
+        default: T,
+        read: impl FnOnce(&Value<'a>) -> Option<T>,
+    ) -> Setting<T> {
+        let found = self.value(key);
+        let written_by_old_name = self.table.and_then(|table| table.get_key_value(old));
+        let Some((name, value)) = written_by_old_name else { return self.read_setting(found, key, default, read) };
+        self.renamed.push(old);
+        let place = Place { path: join(&self.place.path, old), span: Some(name.span()) };
+        let message = format!("{old:?} is called {key:?} now");
+        if found.is_some() {
+            self.report.add(Problem::error(&place, message).hint(format!("leave out {old}")));
+            return self.read_setting(found, key, default, read);
+        }
+        self.report.add(Problem::warning(&place, message).hint("the old name still works"));
+        let place = Place { span: Some(value.span()), ..place };
+        self.read_setting(Some(Value::new(self.report, place, value.get_ref())), key, default, read)
     }
 
     /// A key without default; `example` is shown where it is missing.
@@ -201,7 +244,7 @@ impl<'a> Section<'a> {
     }
 
     fn below(&self, place: Place, table: Option<&'a DeTable<'a>>, pattern: String) -> Self {
-        Section { report: self.report, place, table, pattern, asked: Vec::new() }
+        Section { report: self.report, place, table, pattern, asked: Vec::new(), renamed: Vec::new() }
     }
 
     fn absent(&self, key: &str) -> Place {
@@ -215,7 +258,7 @@ impl<'a> Section<'a> {
     fn finish(&self) {
         for key in self.table.into_iter().flat_map(|table| table.keys()) {
             let name = key.get_ref().as_ref();
-            if !self.asked.contains(&name) {
+            if !self.asked.contains(&name) && !self.renamed.contains(&name) {
                 let place = Place { path: join(&self.place.path, name), span: Some(key.span()) };
                 self.report.add(self.unknown(&place, name));
             }

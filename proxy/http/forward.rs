@@ -66,7 +66,7 @@ pub enum Failed {
 
 /// What forwarding works with.
 #[derive(Debug)]
-pub struct Forward<'a, B, C> {
+pub struct Forward<'a, B, C, W> {
     /// The worker's warm connections.
     pub warm: &'a Rc<Warm<B>>,
     /// What may be tried again.
@@ -75,6 +75,8 @@ pub struct Forward<'a, B, C> {
     pub client: ClientKey,
     /// How soon the client's turn is, if it has to wait.
     pub class: C,
+    /// The client, if its word counts when a backend has failed it.
+    pub witness: W,
 }
 
 impl From<Broken> for Failed {
@@ -96,7 +98,7 @@ impl<B> Reached<B> {
     }
 }
 
-impl<B, C: Fn() -> Class> Forward<'_, B, C>
+impl<B, C: Fn() -> Class, W: Fn(Instant) -> Option<ClientKey>> Forward<'_, B, C, W>
 where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BodyError>,
@@ -179,7 +181,7 @@ where
                         // It may be dead, or full: whoever comes next is not to share its lot.
                         self.warm.forget_shared(lease.backend());
                     }
-                    return Err((blame(&lease, why), lease));
+                    return Err((self.blame(&lease, why), lease));
                 }
             }
         }
@@ -189,7 +191,7 @@ where
         };
         match sender.send(request, (Instant::now(), limit)).await.map_err(Failed::from) {
             Ok(response) => Ok(reached(response, (pool, lease), took)),
-            Err(why) => Err((blame(&lease, why), lease)),
+            Err(why) => Err((self.blame(&lease, why), lease)),
         }
     }
 
@@ -207,28 +209,30 @@ where
         }
         Some((sender, took))
     }
+
+    /// Counts it against the backend.
+    fn blame(&self, lease: &Lease, why: Failed) -> Failed {
+        let now = Instant::now();
+        let failed = |failure| lease.failed(failure, || (self.witness)(now), now);
+        match why {
+            Failed::Reset => failed(Failure::BackendReset),
+            Failed::Timeout => failed(Failure::RequestTimeout),
+            // Of failed connects the backend knows already, and of the others it is not guilty.
+            Failed::NoBackend | Failed::QueueFull | Failed::QueueTimeout | Failed::Connect => {}
+            Failed::Body | Failed::BodyTimeout | Failed::Refused => {}
+        }
+        why
+    }
 }
 
 fn reached<B>(response: Response<Download<B>>, (pool, lease): Grant, connect: Duration) -> Reached<B> {
     let at = Instant::now();
     if pool.requests().failing.contains(&response.status().as_u16()) {
-        lease.failed(Failure::Status, at);
+        lease.failed(Failure::Status, || None, at);
     } else {
         lease.succeeded(at);
     }
     Reached { response, at, lease, pool, queue: Duration::ZERO, connect }
-}
-
-/// Counts it against the backend.
-fn blame(lease: &Lease, why: Failed) -> Failed {
-    match why {
-        Failed::Reset => lease.failed(Failure::BackendReset, Instant::now()),
-        Failed::Timeout => lease.failed(Failure::RequestTimeout, Instant::now()),
-        // Of failed connects the backend knows already, and of the others it is not guilty.
-        Failed::NoBackend | Failed::QueueFull | Failed::QueueTimeout | Failed::Connect => {}
-        Failed::Body | Failed::BodyTimeout | Failed::Refused => {}
-    }
-    why
 }
 
 #[cfg(test)]

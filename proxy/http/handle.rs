@@ -161,6 +161,7 @@ impl Handler {
             budget: &self.shared.budget(&target.pool),
             client: ClientKey::of(who.address),
             class: || house.class(memory, who, Instant::now()),
+            witness: |now| house.witness(memory, who.address, now),
         };
         let reached = match forward.send(&target.pool, request, exchange.began()).await {
             Ok(reached) => reached,

@@ -86,6 +86,9 @@ impl Body for Reply {
                 let frame = std::task::ready!(Pin::new(&mut *body).poll_frame(cx));
                 if let Some(Ok(frame)) = &frame {
                     afterwards.exchange.passed(frame.data_ref().map_or(0, Bytes::len));
+                    if let Some(lease) = &afterwards.lease {
+                        lease.note_answer();
+                    }
                 }
                 // Nobody asks again who knows that there is no more, be it only from the length: HTTP/2 may tell the end apart.
                 let has_all = matches!(&frame, Some(Ok(_))) && body.size_hint().exact() == Some(0);

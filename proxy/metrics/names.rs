@@ -117,7 +117,7 @@ pub const BACKEND_CONNECT: Definition =
 pub const BACKEND_FAILURES: Definition = counter(
     "portti_backend_failures_total",
     &["pool", "backend", "reason"],
-    "What the circuit breaker counts against a backend, by reason.",
+    "Failures of sessions by a backend, by reason. Not all of them count for its circuit.",
 );
 /// Circuit.
 pub const BACKEND_CIRCUIT: Definition =
@@ -159,7 +159,7 @@ pub const BACKEND_PLAYERS: Definition =
 pub const POOL_PANIC: Definition = gauge(
     "portti_pool_panic",
     POOL,
-    "Bad backends that take sessions all the same, because as many are out as breaker.max_out allows.",
+    "Bad backends that take sessions all the same, because as many are out as breaker.max_ejected allows.",
 );
 /// Queue.
 pub const QUEUE_DEPTH: Definition = gauge("portti_queue_depth", POOL, "Sessions that wait for a place at a backend.");

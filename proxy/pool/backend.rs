@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::admin::Admin;
-use super::breaker::{self, Ticket};
+use super::breaker::{self, Kind, Ticket};
 use super::checkup::Checkup;
 use super::circuit::Circuit;
 use super::discovery::Key;
@@ -17,6 +17,7 @@ use super::ramp::Ramp;
 use super::recent::Recent;
 use super::shared::Shared;
 use crate::config::scalar::Name;
+use crate::net::client::ClientKey;
 
 /// One server of a pool. Passes from one version of the pool to the next by its [`Key`].
 #[derive(Debug)]
@@ -28,8 +29,6 @@ pub struct Backend {
     circuit: Circuit,
     checkup: Checkup,
     ramp: Ramp,
-    /// Its circuit would be open, but too many of the pool are out already.
-    held: AtomicBool,
     /// Sessions that hold a lease.
     active: AtomicU32,
     /// How often all its sessions were ended together.
@@ -39,7 +38,7 @@ pub struct Backend {
     failures: [AtomicU64; Failure::ALL.len()],
 }
 
-/// What the breaker counts against a backend.
+/// How a backend fails a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     /// A connect was refused, or found no way there.
@@ -69,16 +68,30 @@ impl Failure {
             Self::Status => "status",
         }
     }
+
+    /// What the breaker's rule calls it; `None` for what it always counts.
+    fn kind(self) -> Option<Kind> {
+        match self {
+            Self::ConnectFailed | Self::ConnectTimeout => Some(Kind::Connect),
+            Self::RequestTimeout => Some(Kind::Timeout),
+            Self::BackendReset => Some(Kind::Reset),
+            Self::Status => None,
+        }
+    }
+
+    /// Whether the session's client may have caused it.
+    fn is_suspicious(self) -> bool {
+        matches!(self, Self::RequestTimeout | Self::BackendReset)
+    }
 }
 
 impl Backend {
     pub(super) fn new(key: Key, shared: Arc<Shared>, rule: breaker::Rule) -> Self {
         Self {
-            circuit: Circuit::new(shared.name().clone(), key.clone(), rule),
+            circuit: Circuit::new(Arc::clone(&shared), key.clone(), rule),
             admin: AtomicU8::new(Admin::Ready as u8),
             checkup: Checkup::default(),
             ramp: Ramp::default(),
-            held: AtomicBool::new(false),
             active: AtomicU32::new(0),
             endings: AtomicU32::new(0),
             connected: AtomicU64::new(0),
@@ -179,7 +192,7 @@ impl Backend {
 
     /// Whether it is bad, and yet takes sessions because too many others are out.
     pub fn is_held_in(&self) -> bool {
-        self.is_ready() && (self.held.load(Relaxed) || self.checkup.is_held_in())
+        self.is_ready() && (self.circuit.is_held() || self.checkup.is_held_in())
     }
 
     /// Players on it: what the server said last, and the sessions that have come since. `None` if it never told.
@@ -195,10 +208,9 @@ impl Backend {
         let was_held = self.checkup.is_held_in();
         let changed = self.checkup.note(result, rule, self.active(), || self.may_be_out());
         if self.checkup.is_held_in() && !was_held {
-            self.log_held("its health checks fail");
+            self.shared.log_held(&self.key, "its health checks fail");
         }
         if passed && self.checkup.verdict() == Verdict::Up {
-            self.held.store(false, Relaxed);
             let closed = self.circuit.heal(now);
             if closed || (before, changed) == (Verdict::Down, Some(Verdict::Up)) {
                 self.came_up(now);
@@ -214,7 +226,7 @@ impl Backend {
 
     /// Goes on with what another process has known of its circuit.
     pub fn resume_outage(&self, outage: (Instant, u32), now: Instant) {
-        self.circuit.resume(outage, now, || self.may_be_out());
+        self.circuit.resume(outage, now);
     }
 
     /// Goes on with what another process has known by health checks: it is down.
@@ -229,7 +241,7 @@ impl Backend {
 
     /// It takes on its weight from now, where the pool says `slow_start`.
     pub(super) fn came_up(&self, now: Instant) {
-        self.held.store(false, Relaxed);
+        self.circuit.release_hold();
         self.ramp.begin(now);
         self.shared.pump(now);
     }
@@ -253,19 +265,21 @@ impl Backend {
         self.shared.may_be_out()
     }
 
-    fn log_held(&self, why: &str) {
-        let (pool, backend) = (self.shared.name(), &self.key);
-        tracing::warn!(%pool, %backend, why, "bad, but stays in: as many backends are out as max_out allows");
-    }
-
     /// With `anyway` the circuit is not asked; what was set by hand always is.
-    pub(super) fn claim(&self, max_connections: Option<u32>, anyway: bool, now: Instant) -> Option<Ticket> {
+    pub(super) fn claim(
+        &self,
+        client: ClientKey,
+        max_connections: Option<u32>,
+        anyway: bool,
+        now: Instant,
+    ) -> Option<Ticket> {
         if !self.is_ready() {
             return None;
         }
         let most = max_connections.unwrap_or(u32::MAX);
         self.active.fetch_update(Relaxed, Relaxed, |active| (active < most).then(|| active + 1)).ok()?;
-        let ticket = if anyway { Some(self.circuit.claim_anyway(now)) } else { self.circuit.claim(now) };
+        let ticket =
+            if anyway { Some(self.circuit.claim_anyway(client, now)) } else { self.circuit.claim(client, now) };
         if ticket.is_none() {
             self.active.fetch_sub(1, Relaxed);
         }
@@ -285,19 +299,24 @@ impl Backend {
     pub(super) fn succeeded(&self, ticket: Ticket, now: Instant) {
         if self.circuit.succeeded(ticket, now) {
             self.came_up(now);
-        } else if self.held.load(Relaxed) {
-            self.held.store(false, Relaxed);
         }
     }
 
-    pub(super) fn failed(&self, ticket: Ticket, failure: Failure, now: Instant) {
+    /// Counts a failure. One that its client may have caused is held against the backend only on the word of a witness.
+    pub(super) fn failed(
+        &self,
+        ticket: Ticket,
+        failure: Failure,
+        witness: impl FnOnce() -> Option<ClientKey>,
+        now: Instant,
+    ) {
         self.failures[failure as usize].fetch_add(1, Relaxed);
-        if self.circuit.failed(ticket, now, || self.may_be_out()) {
-            if !self.held.swap(true, Relaxed) {
-                self.log_held("its circuit would open");
-            }
-        } else if !self.circuit.is_closed() {
-            self.held.store(false, Relaxed);
+        match failure.kind().filter(|_| failure.is_suspicious()) {
+            None => self.circuit.failed(ticket, failure.kind(), now),
+            Some(kind) => match witness() {
+                Some(client) => self.circuit.suspected(ticket, kind, client, now),
+                None => self.circuit.undecided(ticket, || now),
+            },
         }
     }
 }

@@ -4,30 +4,40 @@
 //! open, and then a few sessions are let through to find out whether it may close. The caller passes `now`, holds the
 //! lock, and tells the world about each [`Transition`], which is returned exactly once.
 //!
-//! What counts as a failure or a success is the session's to know, not decided here.
+//! What counts as a failure or a success is the session's to know, not decided here. A failure that the client may have
+//! caused is a [`Suspicion`]: it counts together with those of other clients, and only while the backend answers nobody.
 
-use std::fmt;
-use std::time::Duration;
+use std::num::NonZeroU32;
 
 use tokio::time::Instant;
 
+mod evidence;
+mod probes;
 mod rate;
 mod rule;
+mod state;
 #[cfg(test)]
 mod tests;
 
+use self::evidence::Evidence;
+pub use self::evidence::Suspicion;
+pub use self::probes::PROBE_PATIENCE;
+use self::probes::Probes;
 use self::rate::Window;
-pub use self::rule::{FailureRate, Rule};
+pub use self::rule::{Counted, FailureRate, Kind, Rule};
+pub use self::state::{Failed, State, Transition};
+use crate::net::client::ClientKey;
 
-/// How long a probe may stay undecided before its slot is given to another session, so that a player who connects and
-/// says nothing cannot keep a backend out.
-pub const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+/// Clients that must have met a failure of their own possible doing before it opens a half open circuit again: one may be a
+/// stranger with rubbish. Less than opens a closed one, as this backend has failed before.
+const PROBE_WITNESSES: NonZeroU32 = NonZeroU32::new(2).expect("2 is not 0");
 
 /// The circuit of one backend.
 ///
-/// A session takes a [`Ticket`] with [`claim`](Self::claim) and gives it back with exactly one of
-/// [`on_success`](Self::on_success), [`on_failure`](Self::on_failure) and [`on_neutral`](Self::on_neutral). Time alone
-/// moves the circuit only in [`poll`](Self::poll): call it before asking anything that depends on the state.
+/// A session takes a [`Ticket`] with [`claim_for`](Self::claim_for) and gives it back with exactly one of
+/// [`on_success`](Self::on_success), [`on_failure`](Self::on_failure), [`on_suspicion`](Self::on_suspicion) and
+/// [`on_neutral`](Self::on_neutral). Time alone moves the circuit only in [`poll`](Self::poll) and
+/// [`poll_evidence`](Self::poll_evidence): call them before asking anything that depends on the state.
 #[derive(Debug)]
 pub struct Breaker {
     rule: Rule,
@@ -36,6 +46,8 @@ pub struct Breaker {
     next_ticket: u64,
     /// Tickets before this one come from an earlier state and prove nothing about the present one.
     first_valid: u64,
+    /// Sessions with tickets before this one have lived while the backend answered somebody.
+    answered_before: u64,
     /// What a closed circuit has seen lately, where the rule has a failure rate.
     window: Option<Box<Window>>,
 }
@@ -43,7 +55,7 @@ pub struct Breaker {
 impl Breaker {
     /// A closed circuit without a past.
     pub fn new(rule: Rule) -> Self {
-        Self { rule, circuit: Circuit::Closed { failures: 0 }, next_ticket: 0, first_valid: 0, window: None }
+        Self { rule, circuit: Circuit::closed(), next_ticket: 0, first_valid: 0, answered_before: 0, window: None }
     }
 
     /// Goes by another rule from now on; the state, and a running opening's end, stay as they are.
@@ -52,6 +64,45 @@ impl Breaker {
             self.window = None;
         }
         self.rule = rule;
+    }
+
+    /// The rule that it goes by.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Whether it is closed and remembers nothing. A session then needs no leave but a number for its ticket, and a success
+    /// changes nothing: see [`catch_up`](Self::catch_up).
+    pub fn is_at_rest(&self) -> bool {
+        let remembers_nothing =
+            matches!(&self.circuit, Circuit::Closed { failures: 0, evidence } if evidence.is_empty());
+        remembers_nothing && self.rule.failure_rate.is_none()
+    }
+
+    /// Whether it is closed, and time alone changes nothing.
+    pub fn is_settled(&self) -> bool {
+        matches!(&self.circuit, Circuit::Closed { evidence, .. } if !evidence.is_pending())
+    }
+
+    /// Takes note of what happened without it while it was at rest: tickets before `next_ticket` were given, and sessions with
+    /// tickets before `answered_before` have lived while the backend answered somebody.
+    pub fn catch_up(&mut self, next_ticket: u64, answered_before: u64) {
+        self.next_ticket = self.next_ticket.max(next_ticket);
+        if answered_before > self.answered_before {
+            self.answered_until(answered_before);
+        }
+    }
+
+    /// The backend has sent a session something, whichever: it is not silent.
+    pub fn on_answer(&mut self) {
+        self.answered_until(self.next_ticket);
+    }
+
+    fn answered_until(&mut self, ticket: u64) {
+        self.answered_before = ticket;
+        if let Some(evidence) = self.circuit.evidence() {
+            evidence.clear();
+        }
     }
 
     /// Where the circuit stands, as of the last [`poll`](Self::poll).
@@ -99,53 +150,62 @@ impl Breaker {
         let Circuit::Open { outage, until } = self.circuit else {
             return None;
         };
-        let probes = Vec::new();
-        (until <= now).then(|| self.enter(Circuit::HalfOpen { outage, probes }))
+        let (probes, evidence) = (Probes::default(), Evidence::default());
+        (until <= now).then(|| self.enter(Circuit::HalfOpen { outage, probes, evidence }))
     }
 
-    /// Whether [`claim`](Self::claim) would let a session through. Never while open: an opening whose end has come is
+    /// Lets time act on what clients have met: the silence of the backend may have lasted for long enough.
+    pub fn poll_evidence(&mut self, now: Instant, jitter: f64, may_open: impl FnOnce() -> bool) -> Failed {
+        let is_pending = self.circuit.evidence().is_some_and(|evidence| evidence.is_pending());
+        if is_pending { self.weigh(now, jitter, may_open) } else { Failed::Noted }
+    }
+
+    /// Whether [`claim_for`](Self::claim_for) would let a session through. Never while open: an opening whose end has come is
     /// over only once [`poll`](Self::poll) has said so.
     pub fn admits(&self, now: Instant) -> bool {
         match &self.circuit {
             Circuit::Closed { .. } => true,
             Circuit::Open { .. } => false,
             Circuit::HalfOpen { probes, .. } => {
-                let taken = probes.iter().filter(|probe| probe.holds_slot(now)).count();
-                taken < usize::try_from(self.rule.probes.get()).unwrap_or(usize::MAX)
+                probes.taken(now) < usize::try_from(self.rule.probes.get()).unwrap_or(usize::MAX)
             }
         }
     }
 
-    /// Takes leave for one session, if the circuit [`admits`](Self::admits) one.
-    pub fn claim(&mut self, now: Instant) -> Option<Ticket> {
+    /// Takes leave for one session of this client, if the circuit [`admits`](Self::admits) one. Half open, a client whose
+    /// probe has proved nothing is refused for a while.
+    pub fn claim_for(&mut self, client: ClientKey, now: Instant) -> Option<Ticket> {
         if !self.admits(now) {
             return None;
         }
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
         if let Circuit::HalfOpen { probes, .. } = &mut self.circuit {
-            probes.retain(|probe| probe.holds_slot(now)); // bounds the list by the rule's `probes`
-            probes.push(Probe { ticket, claimed_at: now });
+            if !probes.may_have(client, now) {
+                return None;
+            }
+            probes.push(Ticket(self.next_ticket), client, now);
         }
-        Some(ticket)
+        Some(self.next_ticket())
     }
 
     /// Takes leave for one session whatever the state: better a backend that may be broken than none. Open, only an answer
     /// means anything: it closes the circuit.
-    pub fn claim_anyway(&mut self, now: Instant) -> Ticket {
-        self.claim(now).unwrap_or_else(|| {
-            let ticket = Ticket(self.next_ticket);
-            self.next_ticket += 1;
-            ticket
-        })
+    pub fn claim_anyway(&mut self, client: ClientKey, now: Instant) -> Ticket {
+        self.claim_for(client, now).unwrap_or_else(|| self.next_ticket())
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
     }
 
     /// The backend answered the session: its past failures are forgiven, and a probe's word closes the circuit.
     pub fn on_success(&mut self, ticket: Ticket, now: Instant) -> Option<Transition> {
+        self.on_answer();
         if !self.is_valid(ticket) {
             return None;
         }
-        if let Circuit::Closed { failures } = &mut self.circuit {
+        if let Circuit::Closed { failures, .. } = &mut self.circuit {
             *failures = 0;
             self.count(false, now);
         }
@@ -158,23 +218,78 @@ impl Breaker {
         if !self.is_valid(ticket) {
             return Failed::Noted;
         }
-        let (since, openings) = match &mut self.circuit {
-            Circuit::Closed { failures } => {
+        match &mut self.circuit {
+            Circuit::Closed { failures, .. } => {
                 *failures = failures.saturating_add(1);
-                let in_a_row = *failures >= self.rule.failures.get();
-                if !(self.count(true, now) || in_a_row) {
-                    return Failed::Noted;
-                }
-                if !may_open() {
-                    return Failed::HeldClosed;
-                }
-                (now, 1)
+                if self.count(true, now) { self.open_closed(now, may_open) } else { self.weigh(now, jitter, may_open) }
             }
-            Circuit::HalfOpen { outage, .. } => (outage.since, outage.openings.saturating_add(1)),
-            Circuit::Open { .. } => return Failed::Noted, // whoever came anyway has proved nothing new
-        };
-        let outage = Outage { since, openings };
-        let open_for = self.rule.open_for_nth(openings, jitter);
+            Circuit::HalfOpen { outage, .. } => {
+                let outage = *outage;
+                self.open_again(outage, now, jitter)
+            }
+            Circuit::Open { .. } => Failed::Noted, // whoever came anyway has proved nothing new
+        }
+    }
+
+    /// The backend failed the session in a way that the client may have caused. It counts together with those that other
+    /// clients have met, unless the backend has answered anybody since the session began.
+    pub fn on_suspicion(
+        &mut self,
+        ticket: Ticket,
+        suspicion: Suspicion,
+        now: Instant,
+        jitter: f64,
+        may_open: impl FnOnce() -> bool,
+    ) -> Failed {
+        if let Circuit::HalfOpen { probes, .. } = &mut self.circuit {
+            probes.doubt(ticket, now);
+        }
+        if !self.is_valid(ticket) || ticket.0 < self.answered_before {
+            return Failed::Noted;
+        }
+        let Some(evidence) = self.circuit.evidence() else { return Failed::Noted };
+        evidence.add(suspicion, now);
+        self.weigh(now, jitter, may_open)
+    }
+
+    /// Opens the circuit if what clients have met is enough for that, together with failures that are certain.
+    fn weigh(&mut self, now: Instant, jitter: f64, may_open: impl FnOnce() -> bool) -> Failed {
+        match &mut self.circuit {
+            Circuit::Closed { failures, evidence } => {
+                let (certain, weight) = (*failures, evidence.weight(now));
+                let in_a_row = certain.saturating_add(weight) >= self.rule.failures.get()
+                    || evidence.weighs(self.rule.failures, now);
+                if in_a_row || (weight > 0 && self.passes_rate(weight, now)) {
+                    return self.open_closed(now, may_open);
+                }
+            }
+            Circuit::HalfOpen { outage, evidence, .. } => {
+                if evidence.weighs(PROBE_WITNESSES.min(self.rule.failures), now) {
+                    let outage = *outage;
+                    return self.open_again(outage, now, jitter);
+                }
+            }
+            Circuit::Open { .. } => {}
+        }
+        Failed::Noted
+    }
+
+    fn open_closed(&mut self, now: Instant, may_open: impl FnOnce() -> bool) -> Failed {
+        if may_open() {
+            return self.open(Outage { since: now, openings: 1 }, now, 0.0);
+        }
+        if let Some(evidence) = self.circuit.evidence() {
+            evidence.hold();
+        }
+        Failed::HeldClosed
+    }
+
+    fn open_again(&mut self, outage: Outage, now: Instant, jitter: f64) -> Failed {
+        self.open(Outage { openings: outage.openings.saturating_add(1), ..outage }, now, jitter)
+    }
+
+    fn open(&mut self, outage: Outage, now: Instant, jitter: f64) -> Failed {
+        let open_for = self.rule.open_for_nth(outage.openings, jitter);
         let until = now + open_for;
         let transition = self.enter(Circuit::Open { outage, until });
         Failed::Opened(Transition { open_for: Some(open_for), ..transition })
@@ -185,14 +300,20 @@ impl Breaker {
         let Some(rate) = &self.rule.failure_rate else { return false };
         let window = self.window.get_or_insert_with(|| Box::new(Window::new(rate.window, now)));
         window.count(failed, now);
-        let (sessions, failures) = window.sums();
-        failed && rate.is_passed(sessions, failures)
+        failed && self.passes_rate(0, now)
+    }
+
+    /// Whether too many have failed lately, with so many more.
+    fn passes_rate(&mut self, more: u32, now: Instant) -> bool {
+        let Some(rate) = &self.rule.failure_rate else { return false };
+        let (sessions, failures) = self.window.as_mut().map_or((0, 0), |window| window.sums(now));
+        rate.is_passed(sessions + u64::from(more), failures + u64::from(more))
     }
 
     /// The session ended without proof either way: a probe's slot is free again.
-    pub fn on_neutral(&mut self, ticket: Ticket) {
+    pub fn on_neutral(&mut self, ticket: Ticket, now: Instant) {
         if let Circuit::HalfOpen { probes, .. } = &mut self.circuit {
-            probes.retain(|probe| probe.ticket != ticket);
+            probes.end(ticket, now);
         }
     }
 
@@ -200,7 +321,7 @@ impl Breaker {
     /// circuit has counted stand: a server may accept the check's connection and still fail every player.
     pub fn heal(&mut self, now: Instant) -> Option<Transition> {
         let out_for = now.saturating_duration_since(self.circuit.outage()?.since);
-        let transition = self.enter(Circuit::Closed { failures: 0 });
+        let transition = self.enter(Circuit::closed());
         Some(Transition { out_for: Some(out_for), ..transition })
     }
 
@@ -218,73 +339,36 @@ impl Breaker {
     }
 }
 
-/// Where a circuit stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Traffic flows.
-    Closed,
-    /// No traffic.
-    Open,
-    /// A few probes.
-    HalfOpen,
-}
-
-impl State {
-    /// Every state, in the order of declaration.
-    pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half_open",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// A change of state, to be logged and counted by whoever is given it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Transition {
-    /// Where the circuit stood.
-    pub from: State,
-    /// Where it stands.
-    pub to: State,
-    /// Of an opening: how long it lasts.
-    pub open_for: Option<Duration>,
-    /// Of a closing: how long ago the circuit first opened.
-    pub out_for: Option<Duration>,
-}
-
-/// What a failure has come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failed {
-    /// Nothing yet.
-    Noted,
-    /// The circuit has opened.
-    Opened(Transition),
-    /// The circuit would have opened, but may not.
-    HeldClosed,
-}
-
 /// A session's leave to go to the backend, by which it reports how that went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(u64);
 
+impl Ticket {
+    /// The ticket of this number, for a session that needs no leave.
+    pub(super) fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 #[derive(Debug)]
 enum Circuit {
-    Closed { failures: u32 },
+    Closed { failures: u32, evidence: Evidence },
     Open { outage: Outage, until: Instant },
-    HalfOpen { outage: Outage, probes: Vec<Probe> },
+    HalfOpen { outage: Outage, probes: Probes, evidence: Evidence },
 }
 
 impl Circuit {
+    fn closed() -> Self {
+        Self::Closed { failures: 0, evidence: Evidence::default() }
+    }
+
+    fn evidence(&mut self) -> Option<&mut Evidence> {
+        match self {
+            Self::Closed { evidence, .. } | Self::HalfOpen { evidence, .. } => Some(evidence),
+            Self::Open { .. } => None,
+        }
+    }
+
     fn outage(&self) -> Option<Outage> {
         match self {
             Self::Closed { .. } => None,
@@ -298,16 +382,4 @@ impl Circuit {
 struct Outage {
     since: Instant,
     openings: u32,
-}
-
-#[derive(Debug)]
-struct Probe {
-    ticket: Ticket,
-    claimed_at: Instant,
-}
-
-impl Probe {
-    fn holds_slot(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.claimed_at) < PROBE_PATIENCE
-    }
 }

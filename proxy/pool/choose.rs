@@ -66,7 +66,7 @@ impl Standing {
 
 impl Pool {
     /// Claims a backend for a session: one that it has not tried, a backup only if there is no other, and one whose weight
-    /// was set to 0 by hand only if there is no backup; failing that, one of the pools that stand in for this one; failing that, any but the one that failed it last; failing that, that one.
+    /// is 0 only if there is no backup; failing that, one of the pools that stand in for this one; failing that, any but the one that failed it last; failing that, that one.
     /// `None` when no backend is eligible and has room.
     pub fn lease(self: &Arc<Self>, request: &Request, now: Instant) -> Option<Grant> {
         let first = [Standing::Untried, Standing::UntriedBackup, Standing::UntriedResting];
@@ -109,7 +109,7 @@ impl Pool {
         loop {
             let place = self.balancer().pick(&choice, request.client, || fastrand::u64(..))?;
             let member = &self.members()[place];
-            if let Some(lease) = Lease::claim(&member.backend, member.max_connections, anyway, now) {
+            if let Some(lease) = Lease::claim(&member.backend, request.client, member.max_connections, anyway, now) {
                 return Some(lease);
             }
             choice.lost.push(place);

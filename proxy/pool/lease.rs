@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::backend::{Backend, Failure};
 use super::breaker::Ticket;
+use crate::net::client::ClientKey;
 
 /// A session's claim on a backend: counts while it lives. Without a report it is neutral for the circuit.
 #[derive(Debug)]
@@ -20,16 +21,17 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// `None` when the backend has as many sessions as it may, or its circuit lets nobody through any more. With `anyway`
-    /// the circuit is not asked.
+    /// `None` when the backend has as many sessions as it may, or its circuit does not let this client through any more. With
+    /// `anyway` the circuit is not asked.
     pub(super) fn claim(
         backend: &Arc<Backend>,
+        client: ClientKey,
         max_connections: Option<u32>,
         anyway: bool,
         now: Instant,
     ) -> Option<Self> {
         let endings = backend.endings();
-        let ticket = backend.claim(max_connections, anyway, now)?;
+        let ticket = backend.claim(client, max_connections, anyway, now)?;
         Some(Self { backend: Arc::clone(backend), ticket, reported: Cell::new(false), endings })
     }
 
@@ -55,10 +57,16 @@ impl Lease {
         }
     }
 
-    /// The backend has failed this session, before it sent anything.
-    pub fn failed(&self, failure: Failure, now: Instant) {
+    /// The backend has sent bytes, the first or further ones: it is not silent.
+    pub fn note_answer(&self) {
+        self.backend.circuit().note_answer();
+    }
+
+    /// The backend has failed this session, before it sent anything. `witness` is the session's client, whose word counts if
+    /// the failure is one that a client can cause; `None` if it does not count.
+    pub fn failed(&self, failure: Failure, witness: impl FnOnce() -> Option<ClientKey>, now: Instant) {
         if !self.reported.replace(true) {
-            self.backend.failed(self.ticket, failure, now);
+            self.backend.failed(self.ticket, failure, witness, now);
         }
     }
 }
@@ -66,7 +74,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.reported.get() {
-            self.backend.circuit().undecided(self.ticket);
+            self.backend.circuit().undecided(self.ticket, Instant::now);
         }
         self.backend.release(Instant::now);
     }

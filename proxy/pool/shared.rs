@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use prometheus::Histogram;
 use tokio::time::Instant;
 
-use super::{Grant, Pool};
+use super::{Grant, Key, Pool};
 use crate::config::scalar::Name;
 use crate::metrics;
 use crate::net::client::ClientKey;
@@ -59,7 +59,13 @@ impl Shared {
         let _one_at_a_time = lock(&self.outs);
         let Some(pool) = self.latest() else { return true };
         let out = pool.members().iter().filter(|member| member.backend.counts_as_out()).count();
-        out <= pool.max_out().of(pool.members().len())
+        out <= pool.max_ejected().of(pool.members().len())
+    }
+
+    /// Tells the log of a backend that is bad, and stays in.
+    pub(super) fn log_held(&self, backend: &Key, why: &str) {
+        let pool = &self.name;
+        tracing::warn!(%pool, %backend, why, "bad, but stays in: as many backends are out as max_ejected allows");
     }
 
     /// A session has gone from one of the backends: whoever waits first may have its place.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use tokio::time::Instant;
 
 use super::*;
-use crate::config::scalar::Name;
+use crate::config::scalar::{Name, Share};
 
 mod hand;
 mod protection;
@@ -36,6 +36,7 @@ fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
             max_open_for: Duration::from_secs(300),
             probes: NonZeroU32::MIN,
             failure_rate: None,
+            counts: breaker::Counted::ALL,
         },
         requests: model::Requests {
             protocol: model::Protocol::Http1,
@@ -43,7 +44,7 @@ fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
             warm_timeout: Duration::from_secs(60),
             failing: Vec::new(),
         },
-        max_out: Share::ALL,
+        max_ejected: model::EjectionLimit::Share(Share::ALL),
         send_proxy: None,
         tls: None,
         slow_start: None,
@@ -103,8 +104,8 @@ fn lease(pool: &Arc<Pool>, now: Instant) -> Option<(String, Lease)> {
 fn open(pool: &Pool, place: usize, now: Instant) {
     let member = &pool.members()[place];
     for _ in 0..2 {
-        let lease = Lease::claim(&member.backend, None, false, now).unwrap();
-        lease.failed(Failure::ConnectFailed, now);
+        let lease = Lease::claim(&member.backend, client(), None, false, now).unwrap();
+        lease.failed(Failure::ConnectFailed, || None, now);
     }
     assert!(!member.backend.is_eligible(now));
 }
@@ -183,7 +184,7 @@ fn only_the_first_report_of_a_session_counts() {
     let (_, lease) = pool.lease(&newcomer(), now).unwrap();
     lease.succeeded(now);
     for _ in 0..5 {
-        lease.failed(Failure::BackendReset, now);
+        lease.failed(Failure::BackendReset, || Some(client()), now);
     }
     assert_eq!(lease.backend().failures_total(), 0);
     assert!(lease.backend().is_eligible(now));

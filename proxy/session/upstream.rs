@@ -130,5 +130,7 @@ fn note_failure(pool: &Pool, lease: &Lease, error: &io::Error) {
     }
     tracing::debug!(%pool, %backend, %error, "connect failed");
     let timed_out = error.kind() == io::ErrorKind::TimedOut;
-    lease.failed(if timed_out { Failure::ConnectTimeout } else { Failure::ConnectFailed }, Instant::now());
+    let failure = if timed_out { Failure::ConnectTimeout } else { Failure::ConnectFailed };
+    // No client has a part in it.
+    lease.failed(failure, || None, Instant::now());
 }

@@ -73,7 +73,8 @@ async fn status_has_every_key_of_the_contract() {
 #[tokio::test]
 async fn deep_health_is_ok_then_degraded_then_down() {
     let (one, other) = (Backend::echo(), Backend::echo());
-    let proxy = Proxy::with(&pool(&[&one, &other], "breaker = { failures = 1 }"));
+    let breaker = "breaker = { failures = 1, max_ejected = \"100%\" }";
+    let proxy = Proxy::with(&pool(&[&one, &other], breaker));
     let answer = proxy.get("/health/deep").await;
     let health = answer.json();
     assert_eq!((answer.status, &health["status"]), (200, &"ok".into()));

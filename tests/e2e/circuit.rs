@@ -16,7 +16,12 @@ fn breaker(backends: &[&Backend], keys: &str) -> String {
 
 /// One session that ends without an answer.
 async fn fail(proxy: &Proxy) {
-    let mut client = proxy.connect().await;
+    fail_from(proxy, 1).await;
+}
+
+/// The same, of this client.
+async fn fail_from(proxy: &Proxy, number: u8) {
+    let mut client = proxy.connect_from([127, 0, 0, number]).await;
     // A refused client may be gone before its byte.
     let _refused = client.try_echo(b"hello").await;
     let _end = client.ending().await;
@@ -31,9 +36,9 @@ async fn expect_circuit(proxy: &Proxy, backend: &Backend, circuit: &str) {
 async fn enough_failures_in_a_row_open_it_and_then_nobody_is_sent_there() {
     let backend = Backend::resetting();
     let proxy = Proxy::with(&breaker(&[&backend], "failures = 3"));
-    for _ in 0..3 {
+    for client in 1..=3 {
         assert_eq!(proxy.backend(backend.address).await["circuit"], "closed");
-        fail(&proxy).await;
+        fail_from(&proxy, client).await;
     }
     expect_circuit(&proxy, &backend, "open").await;
     for _ in 0..5 {
@@ -79,7 +84,8 @@ async fn a_connection_that_is_only_accepted_proves_nothing() {
         drop(client);
         server.expect_end().await;
     };
-    let (mut client, mut server) = proxy.session(&mut backend).await;
+    let mut client = proxy.connect_from([127, 0, 0, 2]).await;
+    let mut server = backend.next().await;
     client.send(b"?").await;
     server.expect(b"?").await;
     server.reset();
@@ -212,9 +218,9 @@ async fn connects_that_time_out_and_answers_that_do_not_come_count_too() {
          [listeners.mute]\nbind = \"127.0.0.1:0\"\npool = \"mute\"\n",
         hole.address, mute.address
     ));
-    for address in [proxy.address(), proxy.address_of("mute")] {
-        for _ in 0..2 {
-            let mut client = Peer::connect(address).await;
+    for listener in ["game", "mute"] {
+        for number in 1..=2 {
+            let mut client = proxy.connect_from_to(listener, [127, 0, 0, number]).await;
             client.send(b"?").await;
             let _end = client.ending().await;
         }

@@ -38,6 +38,12 @@ async fn it_tells_of_a_circuit_and_of_a_ban_by_name() {
     let proxy = Proxy::with(&config(name, &backend, ban));
     fail(&proxy, name).await;
     let address = backend.address.to_string();
+    // Looking at it is what moves it on, once the backend has been silent for long enough.
+    eventually("news of the circuit", async || {
+        proxy.status().await;
+        feed().last_of(name, &address).is_some()
+    })
+    .await;
     let opened = hear("an open circuit", |event| {
         event.message.starts_with("circuit opened") && event.pool.as_deref() == Some(name)
     });

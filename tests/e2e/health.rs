@@ -121,7 +121,7 @@ async fn a_verdict_outlives_a_reload_and_ends_with_its_section() {
 #[tokio::test]
 async fn no_more_go_down_than_may_and_what_stays_in_is_shown() {
     let (one, two) = (Backend::echo(), Backend::echo());
-    let config = checked(&[&one, &two], "", "type = \"tcp\"\nfall = 1") + "\n[pools.game.breaker]\nmax_out = \"50%\"";
+    let config = checked(&[&one, &two], "", "type = \"tcp\"\nfall = 1");
     let proxy = Proxy::with(&config);
     expect_health(&proxy, &one, "up").await;
     expect_health(&proxy, &two, "up").await;

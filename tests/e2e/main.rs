@@ -38,6 +38,7 @@ mod requests;
 mod routes;
 mod sni;
 mod state;
+mod strangers;
 mod strict;
 mod timeouts;
 mod tls;

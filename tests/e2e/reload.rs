@@ -164,15 +164,15 @@ async fn a_breaker_goes_by_its_new_rule_and_keeps_its_state() {
     let backend = Backend::resetting();
     let config = |failures: u32| pool(&[&backend], &format!("breaker = {{ failures = {failures} }}"));
     let proxy = Proxy::with(&config(3));
-    let fail = async || {
-        let mut client = proxy.connect().await;
+    let fail = async |number| {
+        let mut client = proxy.connect_from([127, 0, 0, number]).await;
         let _reset = client.try_echo(b"hello").await;
         let _end = client.ending().await;
     };
-    fail().await;
+    fail(1).await;
     proxy.expect_ended("backend_reset", 1).await;
     proxy.reload_with(&config(2)).await;
-    fail().await;
+    fail(2).await;
     eventually("an open circuit", async || proxy.backend(backend.address).await["circuit"] == "open").await;
     proxy.reload_with(&config(100)).await;
     assert_eq!(proxy.backend(backend.address).await["circuit"], "open");

@@ -140,11 +140,11 @@ async fn when_all_are_down_each_setting_does_what_it_says() {
     // What the pool says, and what a client gets that comes while both backends refuse: greeted by the spare one (or by a
     // backend that is up again), or ended for a reason.
     let cases: [(&str, Result<&str, &str>); 5] = [
-        ("", Err("no_backend")),
-        ("last_resort = true", Err("connect_failed")),
+        ("breaker = { max_ejected = \"100%\" }", Err("no_backend")),
+        ("last_resort = true\nbreaker = { max_ejected = \"100%\" }", Err("connect_failed")),
         ("fallback = \"spare\"", Ok("spare")),
-        ("queue = { timeout = \"300ms\" }", Err("queue_timeout")),
-        ("breaker = { max_out = \"50%\" }", Err("connect_failed")),
+        ("queue = { timeout = \"300ms\" }\nbreaker = { max_ejected = \"100%\" }", Err("queue_timeout")),
+        ("", Err("connect_failed")),
     ];
     let spare = saying("spare");
     for (setting, expected) in cases {

@@ -21,7 +21,7 @@ fn config(file: &Path, backends: &[std::net::SocketAddr], checked: std::net::Soc
         "[state]\nfile = {file:?}\n[server.reconnect]\nmin_session = \"0s\"\n\
          [listeners.game]\nbind = \"127.0.0.1:0\"\npool = \"game\"\n\
          [listeners.checked]\nbind = \"127.0.0.1:0\"\npool = \"checked\"\n\
-         [pools.game]\nbackends = [{}]\nbalance = \"round_robin\"\nbreaker = {{ failures = 1, open_for = \"5m\" }}\n\
+         [pools.game]\nbackends = [{}]\nbalance = \"round_robin\"\nbreaker = {{ failures = 1, open_for = \"5m\", max_ejected = \"100%\" }}\n\
          [pools.checked]\nbackends = [\"{checked}\"]\nhealth = {{ type = \"tcp\", interval = \"100ms\", timeout = \"100ms\" }}\n",
         list.join(", ")
     )

@@ -191,7 +191,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         retry_backoff,
         breaker,
         requests,
-        max_out,
+        max_ejected,
         send_proxy,
         tls,
         slow_start,
@@ -200,7 +200,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         queue,
         health,
     } = pool;
-    let Rule { failures, open_for, max_open_for, probes, failure_rate } = breaker;
+    let Rule { failures, open_for, max_open_for, probes, failure_rate, counts } = breaker;
     let Requests { protocol, warm_connections, warm_timeout, failing } = requests;
     let mut keys = vec![
         ("balance", strategy.as_str().into()),
@@ -214,7 +214,8 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         ("breaker.open_for", Shown(*open_for).to_string()),
         ("breaker.max_open_for", Shown(*max_open_for).to_string()),
         ("breaker.probes", probes.to_string()),
-        ("breaker.max_out", max_out.to_string()),
+        ("breaker.max_ejected", max_ejected.to_string()),
+        ("breaker.counts", list(&counts.words())),
         ("breaker.status", list(failing)),
         ("protocol", if *protocol == Protocol::Http2 { "h2" } else { "http1" }.into()),
         ("warm_connections", warm_connections.to_string()),

@@ -84,7 +84,11 @@ const CASES: &[(&str, &str, &str)] = &[
     ("[pools.game]", "[pools.game]\nbalance = \"round_robin\"", "pools.game.balance: least_connections -> round_robin"),
     ("[pools.game]", "[pools.game]\nrequest_timeout = \"off\"", "pools.game.request_timeout: 30s -> off"),
     ("[pools.game]", "[pools.game]\nbreaker.probes = 2", "pools.game.breaker.probes: 1 -> 2"),
-    ("[pools.game]", "[pools.game]\nbreaker.max_out = \"50%\"", "pools.game.breaker.max_out: 100% -> 50%"),
+    (
+        "[pools.game]",
+        "[pools.game]\nbreaker.max_ejected = \"20%\"",
+        "pools.game.breaker.max_ejected: 50% (of two and more) -> 20%",
+    ),
     ("[pools.game]", "[pools.game]\nbalance = \"random_two\"", "pools.game.balance: least_connections -> random_two"),
     ("[pools.game]", "[pools.game]\nslow_start = \"30s\"", "pools.game.slow_start: off -> 30s"),
     ("[pools.game]", "[pools.game]\nlast_resort = true", "pools.game.last_resort: false -> true"),

@@ -4,20 +4,23 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::Problem;
+use crate::config::model::EjectionLimit;
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::Share;
 use crate::config::scalar::duration::Shown;
-use crate::pool::breaker::{FailureRate, Rule};
+use crate::pool::breaker::{Counted, FailureRate, Kind, Rule};
 
 /// The rule of each backend's circuit, how many backends may be out at once, and which answers to requests are failures.
-pub(super) fn read(section: &mut Section<'_>) -> (Rule, Share, Vec<u16>) {
+pub(super) fn read(section: &mut Section<'_>) -> (Rule, EjectionLimit, Vec<u16>) {
     let failures =
         section.setting("failures", FAILURES, |value| value.whole(1..=FAILURES_MAX).and_then(NonZeroU32::new));
     let open_for = section.setting("open_for", OPEN_FOR, Value::duration);
     let max_open_for = section.setting("max_open_for", MAX_OPEN_FOR, Value::duration);
     let probes = section.setting("probes", PROBES, |value| value.whole(1..=PROBES_MAX).and_then(NonZeroU32::new));
-    let max_out = section.setting("max_out", Share::ALL, Value::share);
+    let max_ejected =
+        section.renamed("max_out", "max_ejected", EjectionLimit::Half, |value| value.share().map(EjectionLimit::Share));
     let status = section.setting("status", Vec::new(), |value| value.each("[502, 503, 504]", failing));
+    let counts = counts(section, &status);
     if open_for.value > max_open_for.value && !(open_for.is_refused() || max_open_for.is_refused()) {
         let longest = Shown(max_open_for.value);
         let message = format!("open_for ({}) is longer than max_open_for ({longest})", Shown(open_for.value));
@@ -30,8 +33,24 @@ pub(super) fn read(section: &mut Section<'_>) -> (Rule, Share, Vec<u16>) {
         max_open_for: max_open_for.value,
         probes: probes.value,
         failure_rate: failure_rate(section),
+        counts,
     };
-    (rule, max_out.value, status.value)
+    (rule, max_ejected.value, status.value)
+}
+
+/// Which failures count.
+fn counts(section: &mut Section<'_>, status: &Setting<Vec<u16>>) -> Counted {
+    let words = Kind::ALL.map(|kind| (kind.as_str(), kind));
+    let counts = section.setting("counts", Counted::ALL, |value| {
+        value
+            .each(r#"["connect", "reset", "timeout"]"#, |value| value.word(&words, &[]))
+            .map(|kinds| Counted::new(&kinds))
+    });
+    if counts.value == Counted::new(&[]) && status.value.is_empty() && !status.is_refused() {
+        let problem = Problem::warning(&counts.place, "no failure is counted, so no circuit ever opens");
+        section.add(problem.hint("name a kind, or statuses of answers in status"));
+    }
+    counts.value
 }
 
 /// A status that is a server's fault. What it says of clients says nothing of the server.

@@ -32,7 +32,7 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
     let limits = limits(section);
     let retries = section.setting("retries", RETRIES, |value| value.whole(0..=RETRIES_MAX));
     let retry_backoff = section.setting("retry_backoff", RETRY_BACKOFF, Value::duration_or_zero);
-    let (breaker, max_out, failing) = section.section("breaker", breaker::read);
+    let (breaker, max_ejected, failing) = section.section("breaker", breaker::read);
     let requests = http::of_pool(section);
     let slow_start = section.setting("slow_start", None, Value::duration_or_off);
     let send_proxy = send_proxy(section);
@@ -58,7 +58,7 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
         retry_backoff: retry_backoff.value,
         breaker,
         requests: model::Requests { failing, ..requests },
-        max_out,
+        max_ejected,
         send_proxy,
         tls,
         slow_start: slow_start.value,

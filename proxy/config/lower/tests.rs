@@ -1,10 +1,10 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::config::model::EjectionLimit;
 use crate::config::model::{Check, Health, LogFormat, LogLevel, Mode, OnDown, Queue};
 use crate::config::parse;
 use crate::config::problem::Severity;
-use crate::config::scalar::Share;
 use crate::pool::{breaker, health};
 
 const POOL: &str = "[pools.game]\nbackends = [\"10.0.0.11:25565\"]\n";
@@ -115,7 +115,7 @@ fn a_pool_is_off_where_it_says_nothing() {
     assert_eq!(config.listeners[0].rollout, None);
     let pool = &config.pools[0];
     assert_eq!((pool.queue, &pool.health, &pool.fallback, pool.slow_start), (None, &None, &None, None));
-    assert_eq!((pool.last_resort, pool.max_out, pool.breaker.failure_rate), (false, Share::ALL, None));
+    assert_eq!((pool.last_resort, pool.max_ejected, pool.breaker.failure_rate), (false, EjectionLimit::Half, None));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Names that people may give to a key: nearly right ones, and those that it has elsewhere.
 //!
-//! A key that is renamed gets a line in [`OTHER_NAMES`], so that old files are answered with the new name.
+//! A key that is renamed gets a line in [`OTHER_NAMES`], so that old files are answered with the new name, or is read by
+//! `Section::renamed`, so that they go on working.
 
 /// The known word that `word` was probably meant to be.
 pub(in crate::config) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
@@ -111,7 +112,8 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["threshold", "max_failures", "max_fails", "failure_threshold"], r#""failures""#),
             (&["timeout", "open_timeout", "fail_timeout", "cooldown"], r#""open_for""#),
             (&["half_open_max", "half_open_requests"], r#""probes""#),
-            (&["max_ejection_percent", "max_ejected"], r#""max_out""#),
+            (&["max_ejection_percent", "max_ejected_percent"], r#""max_ejected""#),
+            (&["failure_types", "errors", "conditions", "error_types", "observe", "fail_on"], r#""counts""#),
             (&["failure_percentage", "error_rate"], r#""failure_rate""#),
             (&["min_requests", "minimum_requests", "request_volume"], r#""min_sessions""#),
         ],

@@ -111,7 +111,13 @@ impl Bench {
     /// A request with this body; its answer's body if there is one.
     async fn ask(&self, body: &'static str) -> Result<Bytes, Failed> {
         let client = ClientKey::of([127, 0, 0, 1].into());
-        let forward = Forward { warm: &self.warm, budget: &self.budget, client, class: || Class::Newcomer };
+        let forward = Forward {
+            warm: &self.warm,
+            budget: &self.budget,
+            client,
+            class: || Class::Newcomer,
+            witness: |_| Some(client),
+        };
         let length = body.len();
         let request = Request::post("/").header("host", "a").header("content-length", length);
         let mut request = request.body(Some(Upload::new(Full::from(body), None))).unwrap();

@@ -25,6 +25,57 @@ pub struct Rule {
     pub probes: NonZeroU32,
     /// What opens a closed circuit beside failures in a row; `None` is `"off"`.
     pub failure_rate: Option<FailureRate>,
+    /// Which failures count at all.
+    pub counts: Counted,
+}
+
+/// A kind of failure that the rule can leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A connect that failed or timed out, TLS to the backend included.
+    Connect,
+    /// A reset before the first byte.
+    Reset,
+    /// A request that was not answered in time.
+    Timeout,
+}
+
+/// Which kinds of failures count (`breaker.counts`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted([bool; Kind::ALL.len()]);
+
+impl Kind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: [Self; 3] = [Self::Connect, Self::Reset, Self::Timeout];
+
+    /// The file's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl Counted {
+    /// Every kind.
+    pub const ALL: Self = Self([true; Kind::ALL.len()]);
+
+    /// These kinds.
+    pub fn new(kinds: &[Kind]) -> Self {
+        Self(Kind::ALL.map(|kind| kinds.contains(&kind)))
+    }
+
+    /// Whether this kind is one of them.
+    pub fn has(self, kind: Kind) -> bool {
+        self.0[kind as usize]
+    }
+
+    /// Their words.
+    pub fn words(self) -> Vec<&'static str> {
+        Kind::ALL.into_iter().filter(|&kind| self.has(kind)).map(Kind::as_str).collect()
+    }
 }
 
 /// Too many failures among all sessions of the recent past.

@@ -1,12 +1,14 @@
 use std::num::NonZeroU32;
 use std::sync::{Barrier, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use super::rule::FOREVER;
 use super::*;
 
 mod guarded;
 mod properties;
+mod suspicion;
 
 const SECOND: Duration = Duration::from_secs(1);
 const OPEN_FOR: Duration = Duration::from_secs(30);
@@ -19,10 +21,16 @@ fn rule(failures: u32, probes: u32) -> Rule {
         max_open_for: MAX_OPEN_FOR,
         probes: NonZeroU32::new(probes).unwrap(),
         failure_rate: None,
+        counts: Counted::ALL,
     }
 }
 
 impl Breaker {
+    /// Leave for a client that was never there before.
+    fn claim(&mut self, now: Instant) -> Option<Ticket> {
+        self.claim_for(ClientKey::Word(self.next_ticket), now)
+    }
+
     /// A failure, where nothing keeps the circuit from opening.
     fn fail(&mut self, ticket: Ticket, now: Instant, jitter: f64) -> Option<Transition> {
         match self.on_failure(ticket, now, jitter, || true) {
@@ -90,7 +98,7 @@ fn consecutive_failures_open() {
             match event {
                 'F' => _ = breaker.fail(ticket, now, 0.5),
                 'S' => assert_eq!(breaker.on_success(ticket, now), None),
-                _ => breaker.on_neutral(ticket),
+                _ => breaker.on_neutral(ticket, now),
             }
         }
         assert_eq!(breaker.state(), expected, "{events}");
@@ -136,11 +144,11 @@ fn half_open_lets_as_many_through_as_there_are_probes() {
 fn a_neutral_end_returns_the_probe_and_changes_nothing() {
     let (mut breaker, now) = half_opened(1);
     let probe = breaker.claim(now).unwrap();
-    breaker.on_neutral(probe);
+    breaker.on_neutral(probe, now);
     assert_eq!(breaker.state(), State::HalfOpen);
     assert!(breaker.claim(now).is_some());
 
-    breaker.on_neutral(probe);
+    breaker.on_neutral(probe, now);
     assert_eq!(breaker.claim(now), None, "a second return frees nobody else's slot");
 }
 
@@ -213,7 +221,7 @@ fn what_began_before_the_present_state_proves_nothing() {
     let probe = breaker.claim(now).unwrap();
     assert_eq!(breaker.fail(earlier, now, 0.0), None);
     assert_eq!(breaker.on_success(earlier, now), None);
-    breaker.on_neutral(earlier);
+    breaker.on_neutral(earlier, now);
     assert_eq!(breaker.claim(now), None, "the probe still holds the slot");
 
     breaker.on_success(probe, now).unwrap();

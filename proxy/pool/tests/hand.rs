@@ -46,18 +46,19 @@ fn one_taken_out_by_hand_gets_nobody_whatever_the_strategy_and_keeps_whom_it_has
 #[test]
 fn neither_a_last_resort_nor_a_second_try_nor_a_held_circuit_brings_it_back() {
     let now = Instant::now();
-    let config = model::Pool { last_resort: true, max_out: Share::NONE, ..plain(&[A, B]) };
+    let config =
+        model::Pool { last_resort: true, max_ejected: model::EjectionLimit::Share(Share::NONE), ..plain(&[A, B]) };
     let first = pool(&config, None);
     for _ in 0..3 {
-        let lease = Lease::claim(&first.members()[0].backend, None, false, now).unwrap();
-        lease.failed(Failure::ConnectFailed, now);
+        let lease = Lease::claim(&first.members()[0].backend, client(), None, false, now).unwrap();
+        lease.failed(Failure::ConnectFailed, || None, now);
     }
     assert_eq!(first.held_in(), 1);
     let second = set(&config, &[DRAIN, DRAIN], Some(&first));
     assert_eq!((second.eligible(now), second.held_in()), (0, 0));
     assert!(chosen(&second, &newcomer()).is_none() && chosen(&second, &tried(&second, &[0, 1])).is_none());
     assert!(
-        Lease::claim(&second.members()[0].backend, None, true, now).is_none(),
+        Lease::claim(&second.members()[0].backend, client(), None, true, now).is_none(),
         "not even where it was chosen before"
     );
 }
@@ -65,11 +66,11 @@ fn neither_a_last_resort_nor_a_second_try_nor_a_held_circuit_brings_it_back() {
 #[test]
 fn it_counts_among_those_that_are_out() {
     let now = Instant::now();
-    let config = model::Pool { max_out: Share::from_percent(50.0).unwrap(), ..plain(&[A, B]) };
+    let config = model::Pool { max_ejected: model::EjectionLimit::Half, ..plain(&[A, B]) };
     let pool = set(&config, &[DRAIN, READY], None);
     for _ in 0..5 {
-        let lease = Lease::claim(&pool.members()[1].backend, None, false, now).unwrap();
-        lease.failed(Failure::ConnectFailed, now);
+        let lease = Lease::claim(&pool.members()[1].backend, client(), None, false, now).unwrap();
+        lease.failed(Failure::ConnectFailed, || None, now);
     }
     assert_eq!((pool.eligible(now), pool.held_in()), (1, 1), "the other one is all there is");
 }

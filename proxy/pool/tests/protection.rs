@@ -5,14 +5,14 @@ use crate::pool::health::Verdict;
 
 const RULE: health::Rule = health::Rule { rise: NonZeroU32::MIN, fall: NonZeroU32::MIN };
 
-fn share(percent: f64) -> Share {
-    Share::from_percent(percent).unwrap()
+fn limit(percent: f64) -> model::EjectionLimit {
+    model::EjectionLimit::Share(Share::from_percent(percent).unwrap())
 }
 
 fn fail(pool: &Pool, place: usize, times: usize, now: Instant) {
     for _ in 0..times {
-        if let Some(lease) = Lease::claim(&pool.members()[place].backend, None, false, now) {
-            lease.failed(Failure::ConnectFailed, now);
+        if let Some(lease) = Lease::claim(&pool.members()[place].backend, client(), None, false, now) {
+            lease.failed(Failure::ConnectFailed, || None, now);
         }
     }
 }
@@ -33,7 +33,7 @@ fn eligible(pool: &Pool, now: Instant) -> String {
 #[test]
 fn no_more_backends_go_out_than_may_by_circuit_or_health() {
     let now = Instant::now();
-    let pool = pool(&model::Pool { max_out: share(67.0), ..plain(&[A, B, C]) }, None);
+    let pool = pool(&model::Pool { max_ejected: limit(67.0), ..plain(&[A, B, C]) }, None);
     fail(&pool, 0, 2, now);
     check(&pool, 1, refused(), now);
     assert_eq!((eligible(&pool, now).as_str(), pool.held_in()), ("--+", 0));
@@ -53,7 +53,7 @@ fn no_more_backends_go_out_than_may_by_circuit_or_health() {
 #[test]
 fn one_that_is_held_in_proves_itself_with_an_answer() {
     let now = Instant::now();
-    let pool = pool(&model::Pool { max_out: Share::NONE, ..plain(&[A]) }, None);
+    let pool = pool(&model::Pool { max_ejected: model::EjectionLimit::Share(Share::NONE), ..plain(&[A]) }, None);
     fail(&pool, 0, 5, now);
     assert_eq!((eligible(&pool, now).as_str(), pool.held_in()), ("+", 1));
     lease(&pool, now).unwrap().1.succeeded(now);
@@ -64,7 +64,7 @@ fn one_that_is_held_in_proves_itself_with_an_answer() {
 fn two_that_fail_at_once_are_both_counted() {
     let now = Instant::now();
     for _ in 0..200 {
-        let pool = pool(&model::Pool { max_out: share(50.0), ..plain(&[A, B]) }, None);
+        let pool = pool(&model::Pool { max_ejected: limit(50.0), ..plain(&[A, B]) }, None);
         std::thread::scope(|scope| {
             for place in 0..2 {
                 let pool = &pool;
@@ -78,7 +78,7 @@ fn two_that_fail_at_once_are_both_counted() {
 #[test]
 fn one_that_is_held_in_takes_sessions_while_its_checks_fail() {
     let now = Instant::now();
-    let pool = pool(&model::Pool { max_out: Share::NONE, ..plain(&[A]) }, None);
+    let pool = pool(&model::Pool { max_ejected: model::EjectionLimit::Share(Share::NONE), ..plain(&[A]) }, None);
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -40,7 +40,7 @@ impl History {
 }
 
 fn lease_on(pool: &Arc<Pool>, place: usize, now: Instant) -> Lease {
-    Lease::claim(&pool.members()[place].backend, None, false, now).unwrap()
+    Lease::claim(&pool.members()[place].backend, client(), None, false, now).unwrap()
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn an_open_circuit_is_not_forgotten_by_an_answer_without_the_backend() {
     let (mut history, now) = (History::default(), Instant::now());
     let first = history.next(&[A, B], now);
     for _ in 0..2 {
-        lease_on(&first, 1, now).failed(Failure::ConnectFailed, now);
+        lease_on(&first, 1, now).failed(Failure::ConnectFailed, || None, now);
     }
     assert!(!first.members()[1].backend.is_eligible(now));
     drop(first);
@@ -109,7 +109,7 @@ fn bad_backends_that_names_bring_for_ever_are_bounded_in_number_and_time() {
         let addresses: Vec<&'static str> = addresses.into_iter().map(|text| &*text.leak()).collect();
         let pool = history.next(&addresses, now);
         for place in 0..200 {
-            lease_on(&pool, place % 100, now).failed(Failure::ConnectFailed, now);
+            lease_on(&pool, place % 100, now).failed(Failure::ConnectFailed, || None, now);
         }
     }
     history.next(&[A], now);

@@ -21,8 +21,8 @@ fn an_open_circuit_goes_on_where_it_was() {
     assert_eq!((backend.outage(), second.eligible(at(29))), (outage, 1));
     assert_eq!(backend.circuit().transitions(State::Open), 0, "it was counted when it opened");
     assert_eq!(backend.circuit().state(at(30)), State::HalfOpen);
-    let probe = Lease::claim(backend, None, false, at(30)).unwrap();
-    probe.failed(Failure::ConnectFailed, at(30));
+    let probe = Lease::claim(backend, client(), None, false, at(30)).unwrap();
+    probe.failed(Failure::ConnectFailed, || None, at(30));
     let (until, openings) = backend.outage().unwrap();
     assert_eq!(openings, 2, "the next opening is longer");
     assert!(until > at(75), "{:?}", until - at(30));
@@ -52,7 +52,7 @@ fn one_that_was_down_stays_down_until_its_checks_pass_as_often_as_they_must() {
 #[test]
 fn no_more_stay_out_than_may() {
     let now = Instant::now();
-    let config = model::Pool { max_out: Share::from_percent(50.0).unwrap(), ..plain(&[A, B]) };
+    let config = model::Pool { max_ejected: model::EjectionLimit::Half, ..plain(&[A, B]) };
     let pool = pool(&config, None);
     pool.members()[0].backend.resume_down();
     pool.members()[1].backend.resume_outage((now + Duration::from_secs(60), 1), now);

@@ -71,15 +71,18 @@ fn a_circuit_that_may_not_open_asks_again_with_each_failure() {
 #[test]
 fn whoever_comes_anyway_can_only_prove_that_it_works() {
     let (mut breaker, now) = opened(1);
-    let (failing, leaving, answered) =
-        (breaker.claim_anyway(now), breaker.claim_anyway(now), breaker.claim_anyway(now));
+    let (failing, leaving, answered) = (
+        breaker.claim_anyway(ClientKey::Word(0), now),
+        breaker.claim_anyway(ClientKey::Word(0), now),
+        breaker.claim_anyway(ClientKey::Word(0), now),
+    );
     assert_eq!(breaker.fail(failing, now, 0.0), None);
-    breaker.on_neutral(leaving);
+    breaker.on_neutral(leaving, now);
     assert_eq!((breaker.state(), breaker.openings()), (State::Open, 1));
     assert_eq!(breaker.on_success(answered, now).unwrap().to, State::Closed);
 
     let (mut breaker, now) = half_opened(1);
     breaker.claim(now).unwrap();
-    let beyond = breaker.claim_anyway(now);
+    let beyond = breaker.claim_anyway(ClientKey::Word(0), now);
     assert_eq!(breaker.on_success(beyond, now).unwrap().to, State::Closed);
 }

@@ -13,6 +13,12 @@ enum Event {
     Succeed(Index),
     Fail(Index, f64),
     EndNeutral(Index),
+    /// A failure that this client may have caused; whether it has waited.
+    Suspect(Index, u64, bool),
+    /// A byte to somebody.
+    Answer,
+    /// Time may have made evidence weigh enough.
+    Look,
     Heal,
 }
 
@@ -25,6 +31,10 @@ fn event() -> impl Strategy<Value = Event> {
         2 => ticket().prop_map(Event::Succeed),
         6 => (ticket(), 0.0..=1.0).prop_map(|(ticket, jitter)| Event::Fail(ticket, jitter)),
         2 => ticket().prop_map(Event::EndNeutral),
+        6 => (ticket(), 0..6u64, any::<bool>())
+            .prop_map(|(ticket, client, waited)| Event::Suspect(ticket, client, waited)),
+        1 => Just(Event::Answer),
+        3 => Just(Event::Look),
         1 => Just(Event::Heal),
     ]
 }
@@ -55,10 +65,21 @@ impl World {
             Event::Fail(index, jitter) => ticket(index).and_then(|ticket| self.breaker.fail(ticket, self.now, *jitter)),
             Event::EndNeutral(index) => {
                 let ended = ticket(index)?;
-                self.breaker.on_neutral(ended);
+                self.breaker.on_neutral(ended, self.now);
                 self.probes.retain(|(probe, _)| *probe != ended);
                 None
             }
+            Event::Suspect(index, client, waited) => {
+                let failed = ticket(index)?;
+                let suspicion = Suspicion { client: ClientKey::Word(*client), waited: *waited };
+                self.probes.retain(|(probe, _)| *probe != failed);
+                opened(self.breaker.on_suspicion(failed, suspicion, self.now, 0.5, || true))
+            }
+            Event::Answer => {
+                self.breaker.on_answer();
+                None
+            }
+            Event::Look => opened(self.breaker.poll_evidence(self.now, 0.5, || true)),
             Event::Heal => self.breaker.heal(self.now),
         }
     }
@@ -79,6 +100,14 @@ impl World {
 
     fn unexpired_probes(&self) -> usize {
         self.probes.iter().filter(|(_, claimed_at)| self.now < *claimed_at + PROBE_PATIENCE).count()
+    }
+}
+
+fn opened(failed: Failed) -> Option<Transition> {
+    match failed {
+        Failed::Opened(transition) => Some(transition),
+        Failed::Noted => None,
+        Failed::HeldClosed => panic!("it may open"),
     }
 }
 
