@@ -65,7 +65,7 @@ pub struct Member {
     pub backend: Arc<Backend>,
     /// Its share of new sessions relative to the others'. With 0, by the file or by hand, it is used only while no other can be.
     pub weight: u16,
-    /// That was set by hand. A weight of 0 is then no refusal: the backend is used while no other can be.
+    /// That was set by hand.
     pub weight_by_hand: bool,
     /// Live sessions it may have; `None` is without limit.
     pub max_connections: Option<u32>,
@@ -340,7 +340,7 @@ fn balancer(strategy: Strategy, members: &[Member]) -> Balancer {
 impl Member {
     /// Whether it was told to take nobody while another can.
     fn is_resting(&self) -> bool {
-        self.weight_by_hand && self.weight == 0
+        self.weight == 0
     }
 
     /// Its weight among those that it is chosen with: those that rest are chosen among themselves.

@@ -250,7 +250,7 @@ pub struct Pool {
     pub name: Name,
     /// How a backend is chosen.
     pub strategy: Strategy,
-    /// At least one, no address twice, at least one with a weight, in the file's order. A host name may stand for any
+    /// At least one, no address twice, in the file's order. A host name may stand for any
     /// number of backends.
     pub backends: Vec<Backend>,
     /// How long one connect may take.

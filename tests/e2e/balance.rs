@@ -61,11 +61,22 @@ async fn least_connections_prefers_who_has_fewer_left() {
 }
 
 #[tokio::test]
-async fn a_backend_of_weight_zero_gets_no_session() {
-    let (one, resting) = (Backend::echo(), Backend::echo());
-    let proxy = Proxy::with(&pool(&[(&one, "weight = 1"), (&resting, "weight = 0")], ""));
+async fn a_backend_of_weight_zero_gets_no_session_while_another_can_and_all_of_them_when_none_can() {
+    let (one, backup, resting) = (Backend::echo(), Backend::echo(), Backend::echo());
+    let listed = [(&one, "weight = 1"), (&resting, "weight = 0"), (&backup, "backup = true")];
+    let proxy = Proxy::with(&pool(&listed, "[pools.game.breaker]\nfailures = 1\nmax_ejected = \"100%\""));
+    let accepted = || [&one, &backup, &resting].map(Backend::accepted);
     let _clients = live_sessions(&proxy, 20).await;
-    assert_eq!((one.accepted(), resting.accepted()), (20, 0));
+    assert_eq!(accepted(), [20, 0, 0]);
+    one.close().await;
+    let _more = live_sessions(&proxy, 5).await;
+    assert_eq!(accepted(), [20, 5, 0], "a backup comes first");
+    backup.close().await;
+    let _rest = live_sessions(&proxy, 5).await;
+    assert_eq!(accepted(), [20, 5, 5], "rather than nobody");
+    let shown = proxy.backend(resting.address).await;
+    assert_eq!((&shown["weight"], &shown["eligible"]), (&0.into(), &true.into()), "as it is shown");
+    assert_eq!(proxy.get("/readyz").await.status, 200);
 }
 
 #[tokio::test]

@@ -174,11 +174,12 @@ fn long_form(section: &mut Section<'_>) -> Option<Backend> {
 fn all_of(section: &Section<'_>, list: &Place, backends: &[Setting<Backend>]) {
     let resting: Vec<_> = backends.iter().filter(|backend| backend.value.weight == 0).collect();
     if !resting.is_empty() && resting.len() == backends.len() {
-        let problem = Problem::error(list, "every backend has weight 0, so none would take a session");
-        section.add(problem.hint("give one a weight of 1 or more"));
+        let problem = Problem::warning(list, "every backend has weight 0, so they are used as if each had weight 1");
+        section.add(problem.hint("leave out weight = 0"));
     } else {
         for backend in resting {
-            let message = format!("with weight 0 the backend {} takes no new session", backend.value.address);
+            let message =
+                format!("with weight 0 the backend {} takes sessions only while no other can", backend.value.address);
             section.add(Problem::warning(&backend.place, message));
         }
     }

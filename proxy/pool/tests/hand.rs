@@ -115,19 +115,28 @@ fn a_weight_set_by_hand_counts_instead_of_the_files_until_it_is_cleared() {
 }
 
 #[test]
-fn with_a_weight_of_0_it_gets_nobody_while_another_can() {
-    let now = Instant::now();
+fn with_a_weight_of_0_by_hand_or_in_the_file_it_gets_nobody_while_another_can() {
     for strategy in Strategy::ALL {
         let backends = config(&[(A, 5, None, false), (B, 1, None, false), (C, 1, None, true)]).backends;
         let config = model::Pool { strategy, backends, ..plain(&[A]) };
-        let pool = set(&config, &[weight(0), READY, READY], None);
-        assert!((0..20).all(|_| chosen(&pool, &newcomer()).unwrap() == B), "{strategy:?}");
-        open(&pool, 1, now);
-        assert!((0..20).all(|_| chosen(&pool, &newcomer()).unwrap() == C), "a backup: {strategy:?}");
-        open(&pool, 2, now);
-        assert!((0..20).all(|_| chosen(&pool, &newcomer()).unwrap() == A), "better than nobody: {strategy:?}");
+        let by_hand = set(&config, &[weight(0), READY, READY], None);
+        expect_the_first_to_come_last(&by_hand);
+        let mut in_file = config.clone();
+        in_file.backends[0].weight = 0;
+        expect_the_first_to_come_last(&pool(&in_file, None));
 
-        let all = set(&config, &[weight(0); 3], Some(&pool));
+        let all = set(&config, &[weight(0); 3], Some(&by_hand));
         assert_eq!(chosen(&all, &newcomer()).unwrap(), A, "{strategy:?}");
     }
+}
+
+/// The first backend gets nobody while the second or the backup can.
+fn expect_the_first_to_come_last(pool: &Arc<Pool>) {
+    let (now, strategy) = (Instant::now(), pool.strategy());
+    let all_go_to = |backend| (0..20).all(|_| chosen(pool, &newcomer()).unwrap() == backend);
+    assert!(all_go_to(B), "{strategy:?}");
+    open(pool, 1, now);
+    assert!(all_go_to(C), "a backup: {strategy:?}");
+    open(pool, 2, now);
+    assert!(all_go_to(A), "better than nobody: {strategy:?}");
 }
