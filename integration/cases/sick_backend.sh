@@ -11,7 +11,7 @@ start_portti <<TOML
 $GAME
 backends = ["$(address_of one)", "$(address_of two)", "$(address_of sick)"]
 request_timeout = "1s"
-health = { type = "exchange", send = "are you well?", expect = "well", interval = "300ms", timeout = "300ms", fall = 2, rise = 1 }
+health = { type = "exchange", send = "well?", expect = "well", interval = "300ms", timeout = "300ms", fall = 2, rise = 1 }
 TOML
 export PORTTI_ADMIN
 PORTTI_ADMIN=$(cat portti.admin)
