@@ -50,6 +50,14 @@ fn canonical(network: IpNet) -> IpNet {
 /// Bits of an IPv6 address before the IPv4 address that is mapped into it.
 const MAPPED: u8 = 96;
 
+/// Whether a network has so many addresses that denying it is rather a slip, or a line that was cut off, than meant.
+pub fn is_wide(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        IpNet::V6(network) => network.prefix_len() < 16,
+    }
+}
+
 /// Whether the address is one of the network. An IPv4 address mapped into IPv6 is the IPv4 address.
 pub fn is_of(address: IpAddr, network: &IpNet) -> bool {
     network.contains(&address.to_canonical())
@@ -85,6 +93,16 @@ mod tests {
         }
         assert!(!Networks::default().contain("10.0.0.1".parse().unwrap()) && Networks::default().is_empty());
         assert!(networks(&["0.0.0.0/0"]).contain("255.255.255.255".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_prefix_that_was_cut_off_is_wide() {
+        for wide in ["0.0.0.0/0", "112.0.0.0/1", "10.0.0.0/7", "::/0", "2000::/3", "2001::/15", "::ffff:0.0.0.0/96"] {
+            assert!(is_wide(&network(wide).unwrap()), "{wide}");
+        }
+        for narrow in ["10.0.0.0/8", "112.0.0.0/16", "192.0.2.7", "2001::/16", "2001:db8::/32", "::1"] {
+            assert!(!is_wide(&network(narrow).unwrap()), "{narrow}");
+        }
     }
 
     #[test]

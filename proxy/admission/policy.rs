@@ -60,6 +60,7 @@ impl Policy {
             dry_run,
             ban,
             deny_file: _,
+            deny_wide_networks: _,
         } = config;
         Self {
             listener: listener.clone(),

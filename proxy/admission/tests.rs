@@ -28,6 +28,7 @@ fn everyone() -> Policy {
         deny: Vec::new(),
         deny_file: None,
         deny_list: Arc::default(),
+        deny_wide_networks: false,
         per_address: PerAddress::default(),
         arrivals: None,
         dry_run: false,

@@ -213,6 +213,8 @@ pub struct Admission {
     pub deny_file: Option<PathBuf>,
     /// What it holds.
     pub deny_list: Arc<Networks>,
+    /// Whether networks that are denied may be as wide as a slip would make them.
+    pub deny_wide_networks: bool,
     /// What one address may have.
     pub per_address: PerAddress,
     /// How fast clients are let in; `None` is `"off"`.

@@ -1,23 +1,24 @@
 //! Tells when the config file, or a file that it names, may have changed.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
-use std::ffi::OsString;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, WatcherKind};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
-/// An editor saves in several steps; they are over when the folder has been quiet for so long.
-const QUIET: Duration = Duration::from_millis(200);
+mod edits;
+mod places;
 
-/// A file that is written to again and again must not put a reload off for ever.
-const LONGEST: Duration = Duration::from_millis(600);
+use self::edits::{EditTracker, Step};
+use self::places::Places;
 
 /// The files are looked at so often anyway, for file systems that tell nothing (NFS) and for events that were lost.
 const ANYWAY: Duration = Duration::from_secs(5);
@@ -28,16 +29,27 @@ pub struct Watch {
     path: PathBuf,
     /// What the config names.
     others: RefCell<Vec<PathBuf>>,
-    /// Something happened that concerns them, or they are others now.
-    changed: Arc<Notify>,
+    seen: Arc<Seen>,
     settled: Notify,
+}
+
+/// What the thread that hears of changes has seen.
+#[derive(Debug, Default)]
+struct Seen {
+    edits: Mutex<EditTracker>,
+    /// Something happened that concerns the files, or they are others now.
+    changed: Notify,
 }
 
 impl Watch {
     /// Watches a file.
     pub fn new(path: &Path) -> Rc<Self> {
-        let (path, changed) = (path.to_owned(), Arc::default());
-        let watch = Rc::new(Self { path, others: RefCell::default(), changed, settled: Notify::new() });
+        let watch = Rc::new(Self {
+            path: path.to_owned(),
+            others: RefCell::default(),
+            seen: Arc::default(),
+            settled: Notify::new(),
+        });
         let watched = Rc::clone(&watch);
         // From now on: an edit may come at once.
         let mut folders = Folders::new(&watched);
@@ -54,11 +66,12 @@ impl Watch {
     pub fn follow(&self, others: Vec<PathBuf>) {
         if *self.others.borrow() != others {
             self.others.replace(others);
-            self.changed.notify_one();
+            self.seen.note(&self.path, Step::Other);
         }
     }
 
-    /// Resolves when one of the files may have changed, after a moment of quiet. It may be wrong, so compare the content.
+    /// Resolves when one of the files may have changed, once whoever writes it has closed it. It may be wrong, so compare the
+    /// content.
     pub async fn notified(&self) {
         self.settled.notified().await;
     }
@@ -68,63 +81,80 @@ impl Watch {
     }
 }
 
-/// The folders of the files, because editors, ConfigMap mounts and certbot replace files rather than write to them.
-struct Folders {
-    concern: Arc<Mutex<Concern>>,
-    /// `None` where the system cannot watch; then the regular look is all there is.
-    watcher: Option<RecommendedWatcher>,
-    watched: Vec<PathBuf>,
+impl Seen {
+    fn note(&self, path: &Path, step: Step) {
+        self.edits().note(path, step, Instant::now());
+        self.changed.notify_one();
+    }
+
+    fn edits(&self) -> MutexGuard<'_, EditTracker> {
+        self.edits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// What happens to whom matters.
-#[derive(Debug, Default)]
-struct Concern {
-    /// A log that is written in the same folder is no concern.
-    names: HashSet<OsString>,
-    /// One of the files is a symlink, so what happens to other names in its folder may change where it leads.
-    any_name: bool,
+/// The folders of the files, because editors, ConfigMap mounts and certbot replace files rather than write to them.
+struct Folders {
+    places: Arc<Mutex<Places>>,
+    /// `None` where the system cannot watch; then the regular look is all there is.
+    watcher: Option<RecommendedWatcher>,
+    /// With what tells one folder from another that has its path later.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
 }
 
 impl Folders {
     fn new(watch: &Watch) -> Self {
-        let concern = Arc::<Mutex<Concern>>::default();
-        let (changed, concerned) = (Arc::clone(&watch.changed), Arc::clone(&concern));
+        let places = Arc::<Mutex<Places>>::default();
+        let (seen, concerned) = (Arc::clone(&watch.seen), Arc::clone(&places));
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            let concern = concerned.lock().unwrap_or_else(PoisonError::into_inner);
-            if event.is_ok_and(|event| changes_files(event.kind) && concern.has(&event)) {
-                changed.notify_one();
+            let Ok(event) = event else { return };
+            let places = concerned.lock().unwrap_or_else(PoisonError::into_inner);
+            if event.need_rescan() {
+                seen.note(Path::new(""), Step::Unknown);
+            }
+            for path in event.paths.iter().filter(|path| places.have(path)) {
+                if let Some(step) = step(event.kind, path) {
+                    seen.note(path, step);
+                }
             }
         });
         let watcher = watcher.inspect_err(|error| {
             tracing::warn!(%error, "cannot watch the config file; looking at it every 5 s instead");
         });
-        let mut folders = Self { concern, watcher: watcher.ok(), watched: Vec::new() };
+        let mut folders = Self { places, watcher: watcher.ok(), watched: BTreeMap::new() };
         folders.follow(&watch.paths());
         folders
     }
 
-    /// Resolves when something has happened in the folders, and then nothing for a moment.
+    /// Resolves when something has happened to the files and nobody writes to them any more, or when they are to be looked at
+    /// anyway.
     async fn settled(&mut self, watch: &Watch) {
-        if timeout(ANYWAY, watch.changed.notified()).await.is_ok() {
-            let latest = Instant::now() + LONGEST;
-            while Instant::now() < latest && timeout(QUIET, watch.changed.notified()).await.is_ok() {}
+        let anyway = Instant::now() + ANYWAY;
+        loop {
+            let next = watch.seen.edits().due().unwrap_or(anyway);
+            if timeout_at(next, watch.seen.changed.notified()).await.is_err() {
+                let unfinished = watch.seen.edits().take();
+                for file in unfinished {
+                    tracing::warn!(file = %file.display(), "a writer has not closed this file for too long; it is read as it is");
+                }
+                break;
+            }
         }
         self.follow(&watch.paths());
     }
 
-    /// Watches the folders of the paths and of the files that they lead to, which a symlink swap changes.
+    /// Watches the folders of the paths, and of the links that lead to them.
     fn follow(&mut self, paths: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else { return };
-        *self.concern.lock().unwrap_or_else(PoisonError::into_inner) = Concern::of(paths);
-        let real = |path: &PathBuf| [Some(path.clone()), path.canonicalize().ok()];
-        let mut folders: Vec<_> = paths.iter().flat_map(real).flatten().filter_map(|path| folder_of(&path)).collect();
-        folders.sort();
-        folders.dedup();
-        for folder in self.watched.iter().filter(|folder| !folders.contains(folder)) {
+        let places = Places::of(paths);
+        let identity = |folder: &PathBuf| fs::metadata(folder).ok().map(|found| (found.dev(), found.ino()));
+        let folders = places.folders().iter();
+        let folders: BTreeMap<_, _> = folders.filter_map(|folder| Some((folder.clone(), identity(folder)?))).collect();
+        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = places;
+        for (folder, _) in self.watched.iter().filter(|(folder, identity)| folders.get(*folder) != Some(*identity)) {
             // A folder that is gone is not watched any more.
             let _gone = watcher.unwatch(folder);
         }
-        for folder in folders.iter().filter(|folder| !self.watched.contains(folder)) {
+        for (folder, _) in folders.iter().filter(|(folder, identity)| self.watched.get(*folder) != Some(*identity)) {
             if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
                 tracing::warn!(folder = %folder.display(), %error, "cannot watch; looking at its files every 5 s instead");
             }
@@ -133,29 +163,22 @@ impl Folders {
     }
 }
 
-impl Concern {
-    fn of(paths: &[PathBuf]) -> Self {
-        let names = paths.iter().filter_map(|path| path.file_name()).map(OsString::from).collect();
-        Self { names, any_name: paths.iter().any(|path| path.is_symlink()) }
-    }
-
-    fn has(&self, event: &Event) -> bool {
-        let is_ours = |path: &PathBuf| path.file_name().is_some_and(|name| self.names.contains(name));
-        self.any_name || event.paths.iter().any(is_ours)
-    }
-}
-
-/// The real folder that a path's last part lies in.
-fn folder_of(path: &Path) -> Option<PathBuf> {
-    let folder = path.parent()?;
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    folder.canonicalize().ok()
-}
-
-/// Whether an event can mean other content. Reading the file, which the reload does itself, is an event too.
-fn changes_files(kind: EventKind) -> bool {
+/// What an event means for a file; `None` if its content stays. Reading the file, which the reload does itself, is an event
+/// too.
+fn step(kind: EventKind, path: &Path) -> Option<Step> {
+    let tells_closes = RecommendedWatcher::kind() == WatcherKind::Inotify;
+    let written = if tells_closes { Step::Written } else { Step::Other };
     match kind {
-        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
-        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => true,
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Step::Closed),
+        EventKind::Access(_) => None,
+        EventKind::Modify(ModifyKind::Data(_)) => Some(written),
+        // A link has all its content at once; a file that is empty has been opened to be written.
+        EventKind::Create(CreateKind::File) if is_empty_file(path) => Some(written),
+        EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => Some(Step::Replaced),
+        EventKind::Any | EventKind::Modify(_) | EventKind::Other => Some(Step::Other),
     }
+}
+
+fn is_empty_file(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() == 0)
 }

@@ -13,7 +13,7 @@ use super::{Backend, Pool};
 use crate::config::scalar::Name;
 
 /// The backends by pool name and [`Key`]: there is never more than one object for both. One that leaves its pool stays
-/// known as long as a session holds it, so that it is the same object when it returns; and for [`REMEMBERED`] if it is bad,
+/// known as long as a session holds it, so that it is the same object when it returns; and for five minutes if it is bad,
 /// so that it does not return as a good one.
 #[derive(Debug, Default)]
 pub struct BackendRegistry(Mutex<BTreeMap<(Name, Key), Known>>);

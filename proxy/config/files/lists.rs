@@ -20,7 +20,7 @@ const LONGEST: usize = 50;
 pub(super) fn read(config: &mut Config, folder: &Path, problems: &mut Vec<Problem>) {
     for listener in &mut config.listeners {
         let Some(path) = &listener.admission.deny_file else { continue };
-        match read_list(&folder.join(path)) {
+        match read_list(&folder.join(path), listener.admission.deny_wide_networks) {
             Ok(networks) => listener.admission.deny_list = Arc::new(Networks::new(&networks)),
             Err(problem) => {
                 problems
@@ -30,13 +30,21 @@ pub(super) fn read(config: &mut Config, folder: &Path, problems: &mut Vec<Proble
     }
 }
 
-fn read_list(path: &Path) -> Result<Vec<IpNet>, String> {
+fn read_list(path: &Path, allow_wide: bool) -> Result<Vec<IpNet>, String> {
     let bytes = read_file(path)?;
-    parse(str::from_utf8(&bytes).map_err(|error| format!("cannot be read: {error}"))?)
+    let text = str::from_utf8(&bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    let networks = parse(text)?;
+    match networks.iter().find(|(_, network)| !allow_wide && acl::is_wide(network)) {
+        Some((line, network)) => Err(format!(
+            "line {line}: {network} is wider than /8 (IPv6: /16), and denies a great part of all addresses; if that is meant: \
+             deny_wide_networks = true"
+        )),
+        None => Ok(networks.into_iter().map(|(_, network)| network).collect()),
+    }
 }
 
-/// One network or address a line; what stands behind `#` is for people.
-fn parse(text: &str) -> Result<Vec<IpNet>, String> {
+/// One network or address a line, with the number of the line; what stands behind `#` is for people.
+fn parse(text: &str) -> Result<Vec<(u32, IpNet)>, String> {
     let (mut networks, mut shown, mut bad) = (Vec::new(), Vec::new(), 0_usize);
     for (number, line) in (1..).zip(text.lines()) {
         let entry = line.split('#').next().unwrap_or_default().trim();
@@ -44,7 +52,7 @@ fn parse(text: &str) -> Result<Vec<IpNet>, String> {
             continue;
         }
         match acl::network(entry) {
-            Some(network) => networks.push(network),
+            Some(network) => networks.push((number, network)),
             None => {
                 bad += 1;
                 if bad <= SHOWN {
@@ -80,9 +88,19 @@ mod tests {
     fn a_list_has_one_network_a_line_and_words_for_people() {
         let networks =
             parse("# bots\n\n10.0.0.0/8  # a provider\r\n 192.0.2.7\n2001:db8::1/32\n::ffff:192.0.2.9\n").unwrap();
-        let shown: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        let shown: Vec<_> = networks.iter().map(|(_, network)| network.to_string()).collect();
+        assert_eq!(networks.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 4, 5, 6]);
         assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "192.0.2.9/32"]);
         assert_eq!(parse(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_line_that_denies_half_of_the_internet_is_a_slip_unless_it_is_allowed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "192.0.2.1\n112.0.0.0/1").unwrap();
+        let problem = read_list(file.path(), false).unwrap_err();
+        assert!(problem.starts_with("line 2: 0.0.0.0/1 is wider than /8"), "{problem}");
+        assert_eq!(read_list(file.path(), true).unwrap().len(), 2);
     }
 
     #[test]
@@ -104,7 +122,8 @@ mod tests {
     #[test]
     fn a_hundred_thousand_entries_are_read_and_looked_up() {
         let text: String = (0..100_000_u32).map(|n| format!("{}\n", std::net::Ipv4Addr::from(n * 42_000))).collect();
-        let networks = Networks::new(&parse(&text).unwrap());
+        let networks: Vec<_> = parse(&text).unwrap().into_iter().map(|(_, network)| network).collect();
+        let networks = Networks::new(&networks);
         for number in [0, 1, 54_321, 99_999_u32] {
             assert!(networks.contain(std::net::Ipv4Addr::from(number * 42_000).into()));
             assert!(!networks.contain(std::net::Ipv4Addr::from(number * 42_000 + 1).into()));

@@ -46,7 +46,8 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
     let staff = networks::read(section, "staff");
     let trusted = networks::read(section, "trusted");
     let allow = networks::read(section, "allow");
-    let deny = networks::read(section, "deny");
+    let wide = section.setting("deny_wide_networks", false, Value::flag);
+    let deny = networks::read_narrow(section, "deny", wide.value);
     let deny_file = section.setting("deny_file", None, |value| value.file().map(Some));
     let per_address = per_address(section);
     let arrivals = arrivals(section);
@@ -64,6 +65,7 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
         deny: deny.value,
         deny_file: deny_file.value,
         deny_list: Arc::default(),
+        deny_wide_networks: wide.value,
         per_address,
         arrivals,
         dry_run: dry_run.value,

@@ -198,7 +198,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    fn refuse(&self, message: String, hint: String) {
+    pub(in crate::config) fn refuse(&self, message: String, hint: String) {
         self.report.add(Problem::error(&self.place, message).hint(hint));
     }
 

@@ -107,6 +107,100 @@ async fn swapped_by_symlink() {
     }
 }
 
+/// A folder on the way to the file is a link that is swapped.
+#[tokio::test]
+async fn swapped_by_a_folder_link() {
+    let backend = Backend::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let version = |limit: u32| {
+        let name = format!("releases/{limit}/conf");
+        fs::create_dir_all(folder.path().join(&name)).unwrap();
+        fs::write(folder.path().join(&name).join("portti.toml"), complete(&with_limit(&backend, limit))).unwrap();
+    };
+    for limit in [10, 20, 30] {
+        version(limit);
+    }
+    let swap = |folder: &Path, limit: u32| {
+        symlink(format!("releases/{limit}"), folder.join("new")).unwrap();
+        fs::rename(folder.join("new"), folder.join("current")).unwrap();
+    };
+    swap(folder.path(), 10);
+    let path = folder.path().join("current/conf/portti.toml");
+    let proxy = Proxy::start(folder, path).unwrap();
+    for limit in [20, 30, 10] {
+        swap(proxy.folder(), limit);
+        expect_limit(&proxy, limit).await;
+    }
+    // What is written in the folder that it leads to now is noticed as well.
+    fs::write(proxy.folder().join("releases/10/conf/portti.toml"), complete(&with_limit(&backend, 40))).unwrap();
+    expect_limit(&proxy, 40).await;
+}
+
+/// The folder itself is moved away, and another one has its name.
+#[tokio::test]
+async fn in_a_folder_that_is_replaced() {
+    let backend = Backend::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |folder: &Path, name: &str, limit: u32| {
+        fs::create_dir(folder.join(name)).unwrap();
+        fs::write(folder.join(name).join("portti.toml"), complete(&with_limit(&backend, limit))).unwrap();
+    };
+    write(folder.path(), "conf", 10);
+    let path = folder.path().join("conf/portti.toml");
+    let proxy = Proxy::start(folder, path).unwrap();
+    for limit in [20, 30] {
+        write(proxy.folder(), "new", limit);
+        fs::rename(proxy.folder().join("conf"), proxy.folder().join(format!("old-{limit}"))).unwrap();
+        fs::rename(proxy.folder().join("new"), proxy.folder().join("conf")).unwrap();
+        expect_limit(&proxy, limit).await;
+    }
+}
+
+/// The beginning of a file is often a valid file. Whoever writes it has it open until it is whole.
+#[tokio::test]
+async fn still_being_written() {
+    let backend = Backend::echo();
+    let config = |limit: u32| format!("{}deny_file = \"deny\"\n", listener_last(&backend, limit));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("deny"), "192.0.2.1\n").unwrap();
+    let proxy = Proxy::in_folder(folder, &config(10)).unwrap();
+    let whole = complete(&config(20));
+    let cut = whole.find("deny_file").unwrap();
+    let mut file = fs::File::create(proxy.folder().join("portti.toml")).unwrap();
+    file.write_all(&whole.as_bytes()[..cut]).unwrap();
+    let unchanged = async || proxy.status().await["config"]["generation"] == 1;
+    // The regular look every 5 s finds it, too.
+    always_for(Duration::from_secs(6), "half of it was applied", unchanged).await;
+    file.write_all(&whole.as_bytes()[cut..]).unwrap();
+    drop(file);
+    expect_limit(&proxy, 20).await;
+
+    let mut list = fs::File::create(proxy.folder().join("deny")).unwrap();
+    list.write_all(b"192.0.2.1\n127.0.0.0/8").unwrap();
+    let comes_in = async || proxy.connect().await.try_echo(b"hello").await.unwrap_or(false);
+    always_for(Duration::from_secs(2), "half of a line is followed", comes_in).await;
+    list.write_all(b"\n").unwrap();
+    drop(list);
+    eventually("the list's effect", async || !comes_in().await).await;
+}
+
+/// An order to reload is one to read what is there.
+#[tokio::test]
+async fn read_by_order_while_it_is_being_written() {
+    let backend = Backend::echo();
+    let proxy = Proxy::with(&with_limit(&backend, 10));
+    let mut file = fs::File::create(proxy.folder().join("portti.toml")).unwrap();
+    file.write_all(complete(&with_limit(&backend, 20)).as_bytes()).unwrap();
+    proxy.reload().await.unwrap();
+    assert_eq!(proxy.status().await["max_connections"], 20);
+    file.write_all(b"# and more").unwrap();
+}
+
+/// The sections in an order in which the listener is the last.
+fn listener_last(backend: &Backend, limit: u32) -> String {
+    format!("{}\n[listeners.game]\nbind = \"127.0.0.1:0\"\npool = \"game\"\n", with_limit(backend, limit))
+}
+
 /// A slow writer leaves the file cut off in the middle for a while.
 #[tokio::test]
 async fn half_written_then_whole() {
