@@ -18,21 +18,33 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 mod flow;
+mod pacer;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod watchdog;
 
+use self::flow::{Flow, Pace};
+pub use self::pacer::Pacer;
 pub use self::stop::{Asked, Stop};
+pub use self::turns::{Ticket, TurnQueue};
 pub use self::watchdog::Limits;
-use self::{flow::Flow, watchdog::Watchdog};
+use self::watchdog::Watchdog;
 
 /// Bytes read at once, and so the most that one direction of a session ever holds: 64 KiB, where larger reads stopped
 /// paying in bulk transfers.
 pub const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The buffer that the sessions of one worker read into, in turn.
-pub struct Buffer(RefCell<Box<[u8]>>);
+/// The most that bulk transfers pass between two polls of the I/O driver before they have to queue, beside the one whose turn it
+/// is: a few sessions that keep up with each other need not queue, and many cannot keep a small message waiting.
+const UNQUEUED_BYTES: usize = 256 * 1024;
+
+/// What the sessions of one worker share: the buffer that they read into, and the turns of those that always have bytes to pass.
+pub struct Buffer {
+    bytes: RefCell<Box<[u8]>>,
+    turns: TurnQueue,
+}
 
 /// A direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +163,7 @@ pub fn run<'a, D: Socket, U: Socket, O: Observe>(
         buffer,
         observer,
         stop,
+        ticket: Ticket::default(),
     };
     async move {
         let mut timer = pin!(sleep_until(relay.watchdog.plan(Instant::now(), false)));
@@ -184,6 +197,8 @@ struct Relay<'a, D, U, O> {
     buffer: &'a Buffer,
     observer: &'a O,
     stop: &'a Stop,
+    /// Held while a bulk transfer waits for its next turn.
+    ticket: Ticket,
 }
 
 impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
@@ -225,7 +240,8 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
 
     /// Passes all that can pass now.
     fn poll_flows(&mut self, cx: &mut Context<'_>) -> Option<End> {
-        let mut buffer = self.buffer.0.borrow_mut();
+        let has_turn = self.has_turn(cx);
+        let mut buffer = self.buffer.bytes.borrow_mut();
         let mut seen = Seen { observer: self.observer, watchdog: &mut self.watchdog };
 
         if self.up.is_done() {
@@ -233,13 +249,23 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
         } else if self.down.is_done() {
             self.up.ends_by_drop(U::ENDS_WHEN_DROPPED);
         }
-        let up = self.up.poll(cx, (&mut *self.downstream, &mut *self.upstream), &mut buffer, &mut seen);
+        let mut up = Poll::Pending;
+        if has_turn || self.up.pace() == Pace::Small {
+            up = self.up.poll(cx, (&mut *self.downstream, &mut *self.upstream), &mut buffer, &mut seen);
+        }
         if self.up.saw_end() && self.first_closed.is_none() {
             self.first_closed = Some(Side::Downstream);
         }
-        let down = self.down.poll(cx, (&mut *self.upstream, &mut *self.downstream), &mut buffer, &mut seen);
+        let mut down = Poll::Pending;
+        if has_turn || self.down.pace() == Pace::Small {
+            down = self.down.poll(cx, (&mut *self.upstream, &mut *self.downstream), &mut buffer, &mut seen);
+        }
         if self.down.saw_end() && self.first_closed.is_none() {
             self.first_closed = Some(Side::Upstream);
+        }
+        drop(buffer);
+        if has_turn {
+            self.end_turn(cx);
         }
         match (up, down) {
             (Poll::Ready(Err(flow::Unreadable)), _) => Some(self.broken(Side::Downstream)),
@@ -247,6 +273,36 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Some(self.finished()),
             _ => None,
         }
+    }
+
+    /// Whether a bulk transfer may go on now. It waits for a turn where it used one up before, or where others have passed so
+    /// much that small messages would wait.
+    fn has_turn(&mut self, cx: &mut Context<'_>) -> bool {
+        let turns = &self.buffer.turns;
+        let must_queue = match self.pace() {
+            Pace::Small => false,
+            Pace::Bulk => self.ticket.is_queued() || turns.has_spent(UNQUEUED_BYTES),
+            Pace::Endless => true,
+        };
+        !must_queue || turns.poll_turn(&mut self.ticket, cx).is_ready()
+    }
+
+    /// Notes what was passed, and queues for the next turn where there is more.
+    fn end_turn(&mut self, cx: &mut Context<'_>) {
+        let turns = &self.buffer.turns;
+        match self.pace() {
+            Pace::Small => {}
+            Pace::Bulk => turns.spend(flow::BULK_BYTES),
+            Pace::Endless => {
+                turns.spend(flow::TURN_BYTES);
+                let queued = turns.poll_turn(&mut self.ticket, cx);
+                debug_assert!(queued.is_pending(), "a turn takes a poll of the driver");
+            }
+        }
+    }
+
+    fn pace(&self) -> Pace {
+        self.up.pace().max(self.down.pace())
     }
 
     /// Both directions are done.
@@ -288,6 +344,12 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
     }
 }
 
+impl<D, U, O> Drop for Relay<'_, D, U, O> {
+    fn drop(&mut self) {
+        self.buffer.turns.leave(&mut self.ticket);
+    }
+}
+
 /// Passes what a flow saw on to the watchdog and the observer.
 struct Seen<'a, 'limits, O> {
     observer: &'a O,
@@ -310,7 +372,7 @@ impl<O: Observe> flow::Sight for Seen<'_, '_, O> {
 impl Buffer {
     /// A buffer of [`BUFFER_BYTES`].
     pub fn new() -> Self {
-        Self(RefCell::new(vec![0; BUFFER_BYTES].into_boxed_slice()))
+        Self { bytes: RefCell::new(vec![0; BUFFER_BYTES].into_boxed_slice()), turns: TurnQueue::default() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! A client's connection: what passes is counted, and what is not taken is not waited for without end.
+//! A client's connection: what passes is counted, and bounded at a time, and what is not taken is not waited for without end.
 
 use std::cell::Cell;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::wire::pieces;
-use crate::relay::Direction;
+use crate::relay::{Direction, Pacer};
 use crate::session::{Tally, Visitor};
 
 /// Bytes of one connection, from and to the client. Shared with whoever wants to know.
@@ -31,6 +31,7 @@ pub struct Traffic {
 pub struct Client<S> {
     stream: S,
     traffic: Rc<Traffic>,
+    pacer: Pacer,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -61,8 +62,8 @@ impl Traffic {
 
 impl<S> Client<S> {
     /// A connection whose bytes are counted there.
-    pub fn new(stream: S, traffic: &Rc<Traffic>) -> Self {
-        Self { stream, traffic: Rc::clone(traffic), stalled: None }
+    pub fn new(stream: S, traffic: &Rc<Traffic>, pacer: Pacer) -> Self {
+        Self { stream, traffic: Rc::clone(traffic), pacer, stalled: None }
     }
 
     /// What a write or a flush came to. One that has waited for too long fails: no more is asked for of an answer meanwhile, so that
@@ -79,7 +80,11 @@ impl<S> Client<S> {
     }
 
     fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if result.is_pending() {
+            self.pacer.waits();
+        }
         let taken = ready!(self.awaited(cx, result))?;
+        self.pacer.passed(taken);
         self.traffic.passed(Direction::Down, taken);
         Poll::Ready(Ok(taken))
     }
@@ -92,15 +97,23 @@ impl<S> Client<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        ready!(self.pacer.poll(cx));
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.traffic.passed(Direction::Up, buffer.filled().len() - before);
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_pending() {
+            self.pacer.waits();
+        }
+        ready!(read)?;
+        let read = buffer.filled().len() - before;
+        self.pacer.passed(read);
+        self.traffic.passed(Direction::Up, read);
         Poll::Ready(Ok(()))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.pacer.poll(cx));
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.written(cx, result)
     }
@@ -110,6 +123,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.pacer.poll(cx));
         let result = pieces::poll_write(Pin::new(&mut self.stream), cx, slices);
         self.written(cx, result)
     }
@@ -141,11 +155,43 @@ mod tests {
         Rc::new(Traffic { up: Cell::default(), down: Cell::default(), tally, worker: 0, patience: Cell::default() })
     }
 
+    fn pacer() -> Pacer {
+        Pacer::new(Rc::default())
+    }
+
+    #[tokio::test]
+    async fn no_more_than_a_turn_passes_before_the_driver_is_polled() {
+        /// Yielding takes a poll of the driver.
+        async fn counted(written: &Cell<usize>) -> usize {
+            let mut most = 0;
+            for _ in 0..100 {
+                let before = written.get();
+                tokio::task::yield_now().await;
+                most = most.max(written.get() - before);
+            }
+            most
+        }
+        let (traffic, written) = (traffic(), Cell::new(0));
+        let mut client = Client::new(Hoard, &traffic, pacer());
+        let piece = vec![0; 16 * 1024];
+        let endless = async {
+            loop {
+                written.set(written.get() + client.write(&piece).await.unwrap());
+            }
+        };
+        let most = tokio::select! {
+            biased;
+            most = counted(&written) => most,
+            () = endless => unreachable!(),
+        };
+        assert_eq!(most, 128 * 1024);
+    }
+
     #[tokio::test]
     async fn bytes_are_counted_and_pass_as_they_are() {
         let (mut far, near) = duplex(1000);
         let traffic = traffic();
-        let mut client = Client::new(near, &traffic);
+        let mut client = Client::new(near, &traffic, pacer());
         far.write_all(b"\n\0whatever\n").await.unwrap();
         let mut buffer = [0; 11];
         client.read_exact(&mut buffer).await.unwrap();
@@ -159,7 +205,7 @@ mod tests {
     async fn who_takes_nothing_of_an_answer_is_not_waited_for_without_end() {
         let (mut far, near) = duplex(10);
         let traffic = traffic();
-        let mut client = Client::new(near, &traffic);
+        let mut client = Client::new(near, &traffic, pacer());
         traffic.answers_within(Some(Duration::from_secs(5)));
         let slow = async {
             // Whoever takes some of it now and then is.
@@ -197,7 +243,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nor_is_who_leaves_the_last_of_it_lying_in_front_of_the_kernel() {
         let traffic = traffic();
-        let mut client = Client::new(Hoard, &traffic);
+        let mut client = Client::new(Hoard, &traffic, pacer());
         traffic.answers_within(Some(Duration::from_secs(5)));
         let began = Instant::now();
         client.write_all(&[0; 100]).await.unwrap();

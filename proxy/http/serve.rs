@@ -164,7 +164,7 @@ impl Host<'_> {
     async fn serve_http1<S: Connection>(self, stream: S) -> Ended<S> {
         let limits = self.hosting.front.load().limits;
         let patience = Patience::new(self.visitor.accepted_at, limits);
-        let client = Client::new(stream, self.traffic);
+        let client = Client::new(stream, self.traffic, self.session.pacer());
         let (handler, session) = self.handler(Ground::Connection(RefCell::default()));
         handler.leaves_at.set(leaves_at(session));
         let mut server = Server::new(client, patience, Rc::clone(&handler));
@@ -184,7 +184,7 @@ impl Host<'_> {
 
     async fn serve_http2<S: Connection + 'static>(self, stream: S) -> CloseReason {
         let limits = self.hosting.front.load().limits;
-        let io = TokioIo::new(Client::new(stream, self.traffic));
+        let io = TokioIo::new(Client::new(stream, self.traffic, self.session.pacer()));
         let offshoots = self.session.offshoots();
         let (handler, session) = self.handler(Ground::Streams(Rc::clone(&offshoots)));
         let service = service_fn(|request| Rc::clone(&handler).answer(request.map(Content::Http2)));

@@ -8,9 +8,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Direction;
 
-/// Reads in a row: 1 MiB at most, a fraction of a millisecond. A direction that never runs dry must not keep the other one,
-/// and the worker's other sessions, waiting.
-const TURN: usize = 16;
+/// Bytes in a row, two full buffers: some dozens of microseconds, more with TLS. A direction that never runs dry must not keep the
+/// other one, and the worker's other sessions, waiting. Longer turns made bulk transfers no faster.
+pub(super) const TURN_BYTES: usize = 128 * 1024;
+/// Reads in a row, where each brings little.
+const TURN_READS: usize = 16;
+/// From so many bytes in one poll on, a direction is in the middle of a bulk transfer: it may have to queue for its next turn.
+pub(super) const BULK_BYTES: usize = 64 * 1024;
 
 /// Hears of each read and write of a flow.
 pub(super) trait Sight {
@@ -32,6 +36,18 @@ pub(super) struct Flow {
     unflushed: bool,
     /// The far side is dropped right after the end, which tells it all the same.
     ends_by_drop: bool,
+    pace: Pace,
+}
+
+/// How much a flow had to pass when it was polled last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Pace {
+    /// Little.
+    Small,
+    /// At least [`BULK_BYTES`], and then it had to wait for a peer.
+    Bulk,
+    /// More than fits in a turn.
+    Endless,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +70,14 @@ enum Broken {
 
 impl Flow {
     pub(super) fn new(direction: Direction) -> Self {
-        Self { direction, stage: Stage::Open, unsent: Unsent::default(), unflushed: false, ends_by_drop: false }
+        Self {
+            direction,
+            stage: Stage::Open,
+            unsent: Unsent::default(),
+            unflushed: false,
+            ends_by_drop: false,
+            pace: Pace::Small,
+        }
     }
 
     /// Whether the reader's end of stream has been seen.
@@ -82,6 +105,11 @@ impl Flow {
         self.stage == Stage::Refused
     }
 
+    /// How much it had to pass when it was polled last.
+    pub(super) fn pace(&self) -> Pace {
+        self.pace
+    }
+
     /// Sends something that the reader has not said, unless the end is near. It goes out with the next poll.
     pub(super) fn insert(&mut self, bytes: &[u8]) {
         if self.stage == Stage::Open {
@@ -89,7 +117,8 @@ impl Flow {
         }
     }
 
-    /// Passes what can pass now. Ready when the direction is done.
+    /// Passes what can pass now, for one turn at most. Ready when the direction is done. Where it had more to pass than that
+    /// ([`Pace::Endless`]), it waits for no peer: the caller has it polled again.
     pub(super) fn poll<R, W, S>(
         &mut self,
         cx: &mut Context<'_>,
@@ -102,31 +131,39 @@ impl Flow {
         W: AsyncWrite + Unpin,
         S: Sight,
     {
-        for _ in 0..TURN {
+        let mut turn = Turn::default();
+        while !turn.is_over() {
             let step = match self.stage {
-                Stage::Open => ready!(self.poll_open(cx, (reader, writer), buffer, sight)),
-                Stage::Closing => ready!(self.poll_closing(cx, writer, sight)),
-                Stage::Done | Stage::Refused => return Poll::Ready(Ok(())),
+                Stage::Open => self.poll_open(cx, (reader, writer), buffer, sight),
+                Stage::Closing => self.poll_closing(cx, writer, sight).map_ok(|()| 0),
+                Stage::Done | Stage::Refused => {
+                    self.pace = Pace::Small;
+                    return Poll::Ready(Ok(()));
+                }
             };
             match step {
-                Ok(()) => {}
-                Err(Broken::Reader) => return Poll::Ready(Err(Unreadable)),
+                Poll::Ready(Ok(read)) => turn.note(read),
+                Poll::Ready(Err(Broken::Reader)) => return Poll::Ready(Err(Unreadable)),
                 // Says nothing of what the broken peer sent before: the other direction finds that out.
-                Err(Broken::Writer) => self.refuse(),
+                Poll::Ready(Err(Broken::Writer)) => self.refuse(),
+                Poll::Pending => {
+                    self.pace = turn.pace();
+                    return Poll::Pending;
+                }
             }
         }
-        cx.waker().wake_by_ref();
+        self.pace = Pace::Endless;
         Poll::Pending
     }
 
-    /// Sends what is left, then reads once and sends that.
+    /// Sends what is left, then reads once and sends that. Says how much was read.
     fn poll_open<R, W, S>(
         &mut self,
         cx: &mut Context<'_>,
         (reader, writer): (&mut R, &mut W),
         buffer: &mut [u8],
         sight: &mut S,
-    ) -> Poll<Result<(), Broken>>
+    ) -> Poll<Result<usize, Broken>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -137,10 +174,12 @@ impl Flow {
         ready!(Pin::new(reader).poll_read(cx, &mut read)).map_err(|_gone| Broken::Reader)?;
         if read.filled().is_empty() {
             self.stage = Stage::Closing;
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(0));
         }
         sight.read(self.direction);
-        Poll::Ready(self.write(cx, writer, read.filled(), sight).map_err(|_gone| Broken::Writer))
+        let length = read.filled().len();
+        let written = self.write(cx, writer, read.filled(), sight);
+        Poll::Ready(written.map(|()| length).map_err(|_gone| Broken::Writer))
     }
 
     /// Sends what is left, then the end of stream.
@@ -210,6 +249,28 @@ impl Flow {
         self.unsent.clear();
         self.unflushed = false;
         self.stage = Stage::Refused;
+    }
+}
+
+/// What one poll has passed so far.
+#[derive(Default)]
+struct Turn {
+    bytes: usize,
+    reads: usize,
+}
+
+impl Turn {
+    fn note(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.reads += 1;
+    }
+
+    fn is_over(&self) -> bool {
+        self.bytes >= TURN_BYTES || self.reads >= TURN_READS
+    }
+
+    fn pace(&self) -> Pace {
+        if self.bytes >= BULK_BYTES { Pace::Bulk } else { Pace::Small }
     }
 }
 

@@ -10,6 +10,7 @@ use super::*;
 use std::cell::Cell;
 use std::rc::Rc;
 
+mod fairness;
 mod fragments;
 mod notices;
 mod order;

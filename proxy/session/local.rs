@@ -26,7 +26,7 @@ use crate::relay::{Buffer, Quality, Stop};
 #[derive(Debug)]
 pub struct Local {
     worker: usize,
-    buffer: Buffer,
+    buffer: Rc<Buffer>,
     ids: Arc<Ids>,
     sessions: RefCell<Slab<Rc<Handle>>>,
     /// Tells that the last session has gone.
@@ -78,7 +78,7 @@ impl Local {
     pub fn new(worker: usize, ids: Arc<Ids>) -> Rc<Self> {
         Rc::new(Self {
             worker,
-            buffer: Buffer::new(),
+            buffer: Rc::default(),
             ids,
             sessions: RefCell::default(),
             emptied: Notify::new(),
@@ -239,7 +239,7 @@ impl Place {
         (Rc::clone(&self.local), Arc::clone(&self.burden.0))
     }
 
-    pub(super) fn buffer(&self) -> &Buffer {
+    pub(super) fn buffer(&self) -> &Rc<Buffer> {
         &self.local.buffer
     }
 

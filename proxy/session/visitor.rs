@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::record::Carries;
 use super::{CloseReason, Session, SessionId, Tally};
 use crate::admission::Admission;
 use crate::net::client::ClientKey;
-use crate::relay::Stop;
+use crate::relay::{Pacer, Stop};
 
 /// Who sends requests on a session.
 #[derive(Debug, Clone)]
@@ -68,6 +69,11 @@ impl Session {
             house: Arc::clone(self.permit.house()),
             served: Cell::new(false),
         }
+    }
+
+    /// Bounds what its connection passes at a time, where no relay serves it.
+    pub fn pacer(&self) -> Pacer {
+        Pacer::new(Rc::clone(self.place.buffer()))
     }
 
     /// Ends it from outside.

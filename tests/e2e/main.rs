@@ -23,6 +23,8 @@ mod closing;
 mod connect;
 mod drain;
 mod feed;
+mod fairness;
+mod feed;
 mod hand;
 mod health;
 mod http;
