@@ -1,5 +1,6 @@
 //! Wiring: from a checked config to a running proxy, and from there to its end.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -186,7 +187,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
         None => None,
     };
     let mut sockets = Sockets::new(inherited);
-    let plan = sockets.plan(&config)?;
+    let plan = sockets.plan(&config, &BTreeSet::new())?;
     let addresses = sockets.addresses(&config, &plan);
     let names = Rc::new(Names::new(&config.dns));
     let first = Snapshot::new(&config, &addresses, &names.answers(), &Hand::default(), None);

@@ -1,9 +1,9 @@
 //! The immutable routing state made from one version of the config file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -85,6 +85,8 @@ pub struct Counts {
     /// Its requests.
     pub requests: Arc<exchange::Counts>,
     accept_errors: [AtomicU64; AcceptError::ALL.len()],
+    /// Addresses, as the file has them, on which a worker accepts no more.
+    lost: Mutex<BTreeSet<SocketAddr>>,
 }
 
 /// How an accept can fail.
@@ -94,17 +96,20 @@ pub enum AcceptError {
     Connection,
     /// No descriptor or memory is left to accept with.
     Exhausted,
+    /// The socket does not listen any more: whoever else has it open has shut it down.
+    Unusable,
 }
 
 impl AcceptError {
     /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 2] = [Self::Connection, Self::Exhausted];
+    pub const ALL: [Self; 3] = [Self::Connection, Self::Exhausted, Self::Unusable];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connection => "connection",
             Self::Exhausted => "exhausted",
+            Self::Unusable => "unusable",
         }
     }
 }
@@ -286,6 +291,7 @@ impl Counts {
             tally: Arc::new(Tally::new(listener.clone(), workers).traced_by(tracer)),
             requests: Arc::default(),
             accept_errors: Default::default(),
+            lost: Mutex::default(),
         }
     }
 
@@ -297,5 +303,24 @@ impl Counts {
     /// Counts an accept that failed.
     pub fn count_accept_error(&self, kind: AcceptError) {
         self.accept_errors[kind as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Notes that a worker accepts no more on an address of the file, because its socket was shut down.
+    pub fn note_lost(&self, address: SocketAddr) {
+        self.lost_addresses().insert(address);
+    }
+
+    /// Notes that workers accept on an address of the file, from a new socket.
+    pub fn note_opened(&self, address: SocketAddr) {
+        self.lost_addresses().remove(&address);
+    }
+
+    /// The addresses of the file on which a worker accepts no more.
+    pub fn lost(&self) -> BTreeSet<SocketAddr> {
+        self.lost_addresses().clone()
+    }
+
+    fn lost_addresses(&self) -> MutexGuard<'_, BTreeSet<SocketAddr>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -196,7 +196,7 @@ struct Listening {
 impl Worker {
     fn new(parts: Parts) -> Self {
         let Parts { index, ids, snapshot, spread, newcomers } = parts;
-        let home = Home { local: Local::new(index, ids), shared: Rc::default() };
+        let home = Home::new(Local::new(index, ids));
         Self { snapshot, home, sockets: HashMap::new(), spread, newcomers }
     }
 
@@ -209,7 +209,7 @@ impl Worker {
                 biased;
                 () = drain.reached(Phase::Draining) => break,
                 Some(command) = commands.recv() => self.obey(command).await,
-                Some(newcomer) = self.newcomers.recv() => newcomer.arrive(&self.home),
+                Some(newcomer) = self.newcomers.recv() => self.home.take_in(newcomer).await,
             }
         }
         // A socket that has only just been handed over has clients in its queue too.
@@ -256,8 +256,12 @@ impl Worker {
             spread: Arc::clone(&self.spread),
             home: self.home.clone(),
         });
-        let acceptor = Acceptor { door, stop: Rc::clone(&stop) };
-        self.sockets.insert(key, Listening { stop, loops: spawn_local(acceptor.run(socket)) });
+        let acceptor = Acceptor::new(key.address, door, Rc::clone(&stop));
+        let before = self.sockets.insert(key, Listening { stop, loops: spawn_local(acceptor.run(socket)) });
+        if let Some(before) = before {
+            // A socket of the same address that was lost on another worker. This one's takes who waits in its queue, and is closed.
+            before.stop.ask();
+        }
     }
 }
 
@@ -301,7 +305,7 @@ async fn drain_out(
         tokio::select! {
             biased;
             newcomer = newcomers.recv(), if some_may_come => match newcomer {
-                Some(newcomer) => newcomer.arrive(home),
+                Some(newcomer) => home.take_in(newcomer).await,
                 None => some_may_come = false,
             },
             () = local.emptied(), if !some_may_come => return,

@@ -3,7 +3,7 @@
 //! Read, check, bind, swap: whatever fails on the way, what runs goes on unchanged, and why is logged and kept for the
 //! admin server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
@@ -23,8 +23,8 @@ use super::watch::Watch;
 use crate::config::files::Stamps;
 use crate::config::scalar::Name;
 use crate::config::{self, LoadError, Loaded, diff, model, model::Config};
-use crate::snapshot::Snapshot;
-use crate::worker::{self, Close, Command, Listen};
+use crate::snapshot::{Listener, Snapshot};
+use crate::worker::{self, Close, Command, Listen, SocketKey};
 
 /// How long a reload waits for the addresses of new host names: a change is to take effect within a second.
 const NAMES_PATIENCE: Duration = Duration::from_millis(500);
@@ -123,7 +123,7 @@ impl Reloader {
             config::fill(&mut config, path, Some(&self.config)).map_err(|error| error.to_string())?;
             log_warnings(path, &warnings);
             let (config, changes) = self.compare(config);
-            let plan = self.sockets.plan(&config).map_err(|error| error.to_string())?;
+            let plan = self.sockets.plan(&config, &lost(&self.snapshot.load())).map_err(|error| error.to_string())?;
             Ok((config, changes, plan))
         });
         match prepared {
@@ -242,11 +242,21 @@ pub fn log_warnings(path: &Path, warnings: &str) {
     }
 }
 
+/// The sockets that a worker accepts on no more.
+fn lost(snapshot: &Snapshot) -> BTreeSet<SocketKey> {
+    let keys = |(name, listener): (&Name, &Arc<Listener>)| {
+        let (listener, addresses) = (name.clone(), listener.counts.lost());
+        addresses.into_iter().map(move |address| SocketKey { listener: listener.clone(), address })
+    };
+    snapshot.listeners.iter().flat_map(keys).collect()
+}
+
 /// Hands the workers their new sockets, and has them close those that are needed no more. Returns when these are closed,
 /// so that their addresses are free.
 pub async fn send(plan: Plan, snapshot: &Snapshot, workers: &[worker::Handle]) {
     for Opened { key, sockets, bound } in plan.opened {
         let Some(listener) = snapshot.listeners.get(&key.listener) else { continue };
+        listener.counts.note_opened(key.address);
         tracing::info!(listener = %key.listener, address = %bound, "listening");
         for (worker, socket) in workers.iter().zip(sockets) {
             let listen = Listen { key: key.clone(), socket, listener: Arc::clone(listener) };

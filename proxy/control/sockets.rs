@@ -55,17 +55,18 @@ impl Sockets {
         Self { bound: BTreeMap::new(), inherited }
     }
 
-    /// Binds what the config needs beyond what there is. Nothing is closed yet, and on an error nothing has changed.
+    /// Binds what the config needs beyond what there is, and anew what is in `lost`. Nothing is closed yet, and on an error nothing
+    /// has changed.
     ///
     /// # Errors
     /// An address could not be bound.
-    pub fn plan(&self, config: &Config) -> Result<Plan, BindError> {
+    pub fn plan(&self, config: &Config, lost: &BTreeSet<SocketKey>) -> Result<Plan, BindError> {
         let mut plan = Plan::default();
         let mut needed = BTreeSet::new();
         for listener in &config.listeners {
             for &address in &listener.bind {
                 let key = SocketKey { listener: listener.name.clone(), address };
-                if !self.bound.contains_key(&key) {
+                if !self.bound.contains_key(&key) || lost.contains(&key) {
                     let sockets = self
                         .open(address, listener.reuse_port, config.server.workers.get())
                         .map_err(|error| BindError::new(format!("listener {}", listener.name), address, error))?;

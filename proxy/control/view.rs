@@ -1,6 +1,6 @@
 //! What the admin server tells in JSON. The only place that knows serde.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -83,6 +83,9 @@ pub(super) struct ListenerStatus {
     name: String,
     mode: &'static str,
     bind: Bind,
+    /// Those of its addresses, as the file has them, whose socket was shut down from outside; a reload opens them again.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    lost: BTreeSet<SocketAddr>,
     /// Where clients go that no route takes; absent where there is no such pool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pool: Option<String>,
@@ -292,6 +295,7 @@ impl ListenerStatus {
             name: name.to_string(),
             mode: mode(listener.mode),
             bind,
+            lost: listener.counts.lost(),
             pool: listener.pool.as_ref().map(|pool| pool.name().to_string()),
             sni: listener.edge.iter().flat_map(|edge| &edge.routes).map(|(route, _)| RouteStatus::of(route)).collect(),
             rollout_pool: listener.rollout.as_ref().map(|rollout| rollout.pool.name().to_string()),

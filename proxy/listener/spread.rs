@@ -4,6 +4,7 @@
 //! but of a few long sessions one worker may get nearly all, and a core idles beside one that is overrun. So a worker that
 //! has more than its share hands a new connection on, once, before anything of its session has begun.
 
+use std::cell::Cell;
 use std::net;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
+use super::ACCEPTS_PER_TURN;
 use crate::admission::Permit;
 use crate::http::exchange::Counts;
 use crate::http::front::Front;
@@ -62,6 +64,8 @@ pub struct Home {
     pub local: Rc<Local>,
     /// To those that carry requests.
     pub shared: Rc<Shared>,
+    /// Sessions in this turn that others have accepted.
+    arrivals: Rc<Cell<u32>>,
 }
 
 /// One that is assigned to a worker.
@@ -69,6 +73,23 @@ pub struct Home {
 pub struct Assigned {
     newcomer: Newcomer,
     burden: Burden,
+}
+
+impl Home {
+    /// What the worker of `local` lends.
+    pub fn new(local: Rc<Local>) -> Self {
+        Self { local, shared: Rc::default(), arrivals: Rc::default() }
+    }
+
+    /// Begins a session that another worker has accepted; after some of them, leaves the worker's other tasks their turn.
+    pub async fn take_in(&self, newcomer: Assigned) {
+        newcomer.arrive(self);
+        self.arrivals.set(self.arrivals.get() + 1);
+        if self.arrivals.get() >= ACCEPTS_PER_TURN {
+            self.arrivals.set(0);
+            self.local.accept_turns().turn().await;
+        }
+    }
 }
 
 impl Spread {
@@ -103,7 +124,7 @@ impl Spread {
 impl Assigned {
     /// Begins the session on this worker, which another has accepted: unless its client was banned on the way here, when
     /// those who were here already were asked to go.
-    pub fn arrive(self, home: &Home) {
+    fn arrive(self, home: &Home) {
         let Newcomer { origin, permit, .. } = &self.newcomer;
         if permit.house().has_banned(origin.client.ip()) {
             return Session::refuse(self.newcomer.origin, CloseReason::Denied, &home.local);

@@ -75,7 +75,7 @@ pub const ARRIVAL_WAIT: Definition =
 pub const ACCEPT_ERRORS: Definition = counter(
     "portti_accept_errors_total",
     &["listener", "kind"],
-    "Accepts that failed: of one connection, or for want of descriptors or memory.",
+    "Accepts that failed: of one connection, for want of descriptors or memory, or of a socket that does not listen any more.",
 );
 /// Answered requests.
 pub const REQUESTS: Definition = counter(

@@ -15,7 +15,7 @@ use crate::relay::{self, Quality};
 
 /// Connections that the kernel keeps ready for one worker to accept. As long as Linux allows by default
 /// (`net.core.somaxconn`), so that a full house that comes back at once finds room.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// A peer that has vanished (no FIN, no reset) from a session that has lasted is noticed after 60 + 4 × 15 seconds of silence: well within the 2 minutes
 /// in which a player who lost the network tries to come back.
@@ -184,6 +184,11 @@ impl relay::Socket for TcpStream {
     fn quality(&self) -> Option<Quality> {
         tcp_info::read(self).ok()
     }
+}
+
+/// Whether a socket is one that listens. Not any more, where whoever else has it open has shut it down.
+pub fn is_listening(socket: &impl AsFd) -> bool {
+    SockRef::from(socket).is_listener().unwrap_or(false)
 }
 
 /// Whether this process or machine has run out of something that connections need: descriptors or memory.

@@ -20,7 +20,7 @@ use crate::admission::pace::Pace;
 use crate::admission::rate::Limit;
 use crate::config::scalar::Rate;
 use crate::pool::Backend;
-use crate::relay::{Buffer, Quality, Stop};
+use crate::relay::{Buffer, Quality, Stop, TurnQueue};
 
 /// One worker's side of its sessions.
 #[derive(Debug)]
@@ -37,6 +37,10 @@ pub struct Local {
     /// For clients in the middle of their TLS handshakes.
     handshakes: Semaphore,
     /// When the sessions that are left will be ended, once it is known.
+    /// For those of them whose next step is computed.
+    handshake_steps: Semaphore,
+    /// Turns of those who take new connections in.
+    accept_turns: TurnQueue,
     ends_at: Cell<Option<Instant>>,
     /// The place in the list behind the one that was measured last.
     measured: Cell<usize>,
@@ -86,6 +90,8 @@ impl Local {
             farewell_pace: RefCell::default(),
             handshakes: Semaphore::new(HANDSHAKES),
             ends_at: Cell::new(None),
+            handshake_steps: Semaphore::new(STEPS_AT_ONCE),
+            accept_turns: TurnQueue::default(),
             measured: Cell::new(0),
         })
     }
@@ -95,9 +101,14 @@ impl Local {
         self.sessions.borrow().len()
     }
 
-    /// A slot for each TLS handshake that may be under way.
-    pub(super) fn handshakes(&self) -> &Semaphore {
-        &self.handshakes
+    /// A slot for each TLS handshake that may be under way, and for each that may be computed at a time.
+    pub(super) fn handshakes(&self) -> (&Semaphore, &Semaphore) {
+        (&self.handshakes, &self.handshake_steps)
+    }
+
+    /// Turns of those who take new connections in: so many between two polls of the I/O driver, whatever else is ready.
+    pub fn accept_turns(&self) -> &TurnQueue {
+        &self.accept_turns
     }
 
     /// Asks every session to end, and says why.

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod accepting;
 mod admin;
 mod admission;
 mod answers;
@@ -22,7 +23,6 @@ mod circuit;
 mod closing;
 mod connect;
 mod drain;
-mod feed;
 mod fairness;
 mod feed;
 mod hand;

@@ -35,12 +35,14 @@ impl Inherited {
         Self(sockets)
     }
 
-    /// The one of this address, to accept on.
+    /// The one of this address, to accept on. None that has lost its address: a port that the kernel chose is given up when the
+    /// socket is shut down.
     ///
     /// # Errors
     /// It is of no use.
     pub fn get(&self, address: SocketAddr) -> Option<io::Result<TcpListener>> {
-        self.0.iter().find(|(its, _)| *its == address).map(|(_, kept)| socket::adopt(kept))
+        let is_at = |kept: &TcpListener| kept.local_addr().is_ok_and(|now| now == address);
+        self.0.iter().find(|(its, kept)| *its == address && is_at(kept)).map(|(_, kept)| socket::adopt(kept))
     }
 
     /// Has those refuse that are not used.

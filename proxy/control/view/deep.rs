@@ -12,7 +12,7 @@ use crate::config::model::Material;
 use crate::control::state::{Loads, State};
 use crate::net::tls::identity::Day;
 use crate::pool::Pool;
-use crate::snapshot::Shown;
+use crate::snapshot::{Listener, Shown};
 
 /// `GET /health/deep`.
 #[derive(Debug, Serialize)]
@@ -51,7 +51,7 @@ impl DeepHealth {
     }
 }
 
-/// How each part does, by its name. Of names and certificates only those that are not well.
+/// How each part does, by its name. Of listeners, names and certificates only those that are not well.
 fn checks(state: &State, now: Instant) -> BTreeMap<String, Check> {
     let snapshot = state.snapshot();
     let pools = snapshot.pools.values().map(|pool| (format!("pool:{}", pool.name()), Check::of_pool(pool, now)));
@@ -61,7 +61,9 @@ fn checks(state: &State, now: Instant) -> BTreeMap<String, Check> {
     let names = names.into_iter().map(|(name, why)| (format!("dns:{name}"), Check::of_name(why)));
     let certificates = snapshot.certificates().filter_map(|shown| Some((shown.name(), Check::of_certificate(&shown)?)));
     let stale = snapshot.stale_trusts().map(|(name, why)| (name, Check::of_stale(why)));
-    pools.chain(others).chain(names).chain(certificates).chain(stale).collect()
+    let lost =
+        snapshot.listeners.iter().filter_map(|(name, its)| Some((format!("listener:{name}"), Check::of_lost(its)?)));
+    pools.chain(others).chain(names).chain(certificates).chain(stale).chain(lost).collect()
 }
 
 /// The same as numbers: 0 is well, 1 degraded, 2 down.
@@ -106,6 +108,13 @@ impl Check {
 
     fn of_stale(why: &str) -> Self {
         Self { health: Health::Degraded, why: format!("{why}; what was read before stands") }
+    }
+
+    /// `None` if all of its sockets listen.
+    fn of_lost(listener: &Listener) -> Option<Self> {
+        let lost: Vec<_> = listener.counts.lost().iter().map(ToString::to_string).collect();
+        let why = || format!("{}: the socket was shut down from outside; a reload opens it again", lost.join(", "));
+        (!lost.is_empty()).then(|| Self { health: Health::Degraded, why: why() })
     }
 
     fn of_config(loads: &Loads) -> Self {

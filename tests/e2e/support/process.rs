@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -47,11 +48,26 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 impl Process {
     /// Starts with this config and a listener `game`, and waits until it is up.
     pub(crate) async fn with(snippet: &str) -> Self {
-        let (address, admin) = (free_address(), free_address());
+        Self::start(snippet, free_address(), command(&[])).await
+    }
+
+    /// The same with a listening socket of the test's, as a service manager would give it (sd_listen_fds(3)).
+    pub(crate) async fn inheriting(snippet: &str, socket: &std::net::TcpListener) -> Self {
+        // It is to be descriptor 3, and the process has to be told its own number, which only a shell knows before it becomes it.
+        let script = r#"exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@""#;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, env!("CARGO_BIN_EXE_portti")]).env_remove("RUST_LOG");
+        shell.stdin(OwnedFd::from(socket.try_clone().unwrap()));
+        Self::start(snippet, socket.local_addr().unwrap(), shell).await
+    }
+
+    async fn start(snippet: &str, address: SocketAddr, mut command: Command) -> Self {
+        let admin = free_address();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("portti.toml");
         std::fs::write(&path, complete(snippet, address, admin)).unwrap();
-        let mut child = command(&["run", "--config", path.to_str().unwrap()]).stderr(Stdio::piped()).spawn().unwrap();
+        command.args(["run", "--config", path.to_str().unwrap()]).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let lines = read_lines(&mut child);
         let process = Self { folder, child, lines, address, admin };
         process.line("that it is up", |line| line["message"] == "portti is up").await;
