@@ -60,6 +60,8 @@ pub struct Memory {
     bans: Mutex<Bans>,
     refused: RefusedClients,
     arrivals: Arrivals,
+    /// The same for TLS handshakes.
+    handshakes: Arrivals,
 }
 
 /// Leave for one session to exist; counts while it is held.
@@ -365,6 +367,11 @@ impl Memory {
     /// Who waits for a turn.
     pub fn arrivals(&self) -> &Arrivals {
         &self.arrivals
+    }
+
+    /// Who waits to begin a TLS handshake.
+    pub fn handshakes(&self) -> &Arrivals {
+        &self.handshakes
     }
 
     fn bans(&self) -> std::sync::MutexGuard<'_, Bans> {

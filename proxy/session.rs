@@ -49,6 +49,7 @@ use crate::config::model::{Language, Mode, Occasion};
 use crate::net::tcp_info;
 use crate::net::tls::Connection;
 use crate::pool::{Failure, Lease, Pool};
+use crate::queue::Class;
 use crate::relay::{self, Direction, Quality, Side, Socket as _};
 
 /// A session that has been admitted.
@@ -102,7 +103,10 @@ impl Session {
         let tally = Arc::clone(&origin.tally);
         Self::refuse(origin, refusal.into(), local);
         let tls = edge.and_then(|edge| edge.tls.as_ref()).map(Arc::clone);
-        farewell::begin(downstream, refusal.into(), (tally.messages().as_deref(), tls), local);
+        // Words are not worth a handshake that others wait for.
+        let may =
+            || edge.is_none_or(|edge| matches!(edge.handshake_turn(tally.memory(), || Class::Newcomer), Ok(None)));
+        farewell::begin(downstream, (refusal.into(), may), (tally.messages().as_deref(), tls), local);
     }
 
     /// Lives the session. Both connections are closed when it is over.

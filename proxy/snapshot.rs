@@ -190,7 +190,8 @@ fn edge(config: &model::Listener, pools: &BTreeMap<Name, Arc<Pool>>, before: Opt
         let same = before.filter(|before| before.termination == *termination);
         same.map_or_else(|| Arc::new(Terminator::new(termination.clone())), Arc::clone)
     });
-    Some(Arc::new(Edge { tls, routes, preread_timeout: config.preread_timeout }))
+    let handshakes = config.admission.handshakes;
+    Some(Arc::new(Edge { tls, handshakes, routes, preread_timeout: config.preread_timeout }))
 }
 
 /// What is done with requests. Connections that live follow it, so one place holds it for all versions of a listener.

@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::config::scalar::Name;
 use crate::drain::{Phase, Watch, next_notice};
 use crate::listener::{Acceptor, Assigned, Door, Home, Spread};
+use crate::net::tls::handshake;
 use crate::pool::Backend;
 use crate::relay::{Quality, Stop};
 use crate::session::{CloseReason, Ids, Listing, Local, Query, SessionId};
@@ -170,7 +171,13 @@ fn spawn(parts: Parts, drain: Watch) -> io::Result<Handle> {
     thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         // Dropped when the thread ends, by a panic too.
         let _alive: oneshot::Sender<()> = alive;
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            // For the public-key work of TLS handshakes alone: begun when it is first needed.
+            .max_blocking_threads(1)
+            .thread_name(format!("tls-{index}"))
+            .on_thread_start(handshake::lower_priority)
+            .build_local(LocalOptions::default());
         match runtime {
             Ok(runtime) => runtime.block_on(Worker::new(parts).run(commands, drain)),
             Err(error) => tracing::error!(worker = index, %error, "a worker has no runtime"),

@@ -38,6 +38,8 @@ pub struct Policy {
     pub per_address: PerAddress,
     /// How fast clients are let in; `None` is as they come.
     pub arrivals: Option<pace::Rule>,
+    /// How fast TLS handshakes are begun; `None` is as clients come.
+    pub handshakes: Option<pace::Rule>,
     /// What lists, maintenance and limits by address would refuse is counted, and let in.
     pub dry_run: bool,
     /// When they ban an address.
@@ -57,6 +59,7 @@ impl Policy {
             allow,
             per_address,
             arrivals,
+            handshakes,
             dry_run,
             ban,
             deny_file: _,
@@ -73,6 +76,7 @@ impl Policy {
             allow: Networks::new(allow),
             per_address: *per_address,
             arrivals: *arrivals,
+            handshakes: *handshakes,
             dry_run: *dry_run,
             ban: *ban,
         }

@@ -31,6 +31,7 @@ fn everyone() -> Policy {
         deny_wide_networks: false,
         per_address: PerAddress::default(),
         arrivals: None,
+        handshakes: None,
         dry_run: false,
         ban: None,
     };

@@ -219,6 +219,8 @@ pub struct Admission {
     pub per_address: PerAddress,
     /// How fast clients are let in; `None` is `"off"`.
     pub arrivals: Option<pace::Rule>,
+    /// How fast TLS handshakes are begun; `None` is `"off"`.
+    pub handshakes: Option<pace::Rule>,
     /// What lists, maintenance and limits by address would refuse is counted, and let in.
     pub dry_run: bool,
     /// When they ban an address; `None` is `"off"`.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::state::State;
 use crate::admission::Arrivals;
+use crate::admission::pace::Rule;
 use crate::snapshot::{Listener, Snapshot};
 
 /// How often it is looked: a circuit may have become half open, or a pool that stands in for another may have room again.
@@ -23,7 +24,8 @@ pub async fn serve(state: Rc<State>) {
     let mut gone = Vec::new();
     let mut served_pools = Instant::now();
     loop {
-        let someone_waits = last.listeners.values().any(|listener| arrivals(listener).waiting() > 0);
+        let someone_waits =
+            last.listeners.values().any(|listener| lines(listener).iter().any(|(line, _)| line.waiting() > 0));
         sleep(if someone_waits { EVERY_TURN } else { EVERY }).await;
         let (now, snapshot) = (Instant::now(), Arc::clone(&state.snapshot()));
         if !Arc::ptr_eq(&snapshot, &last) {
@@ -31,11 +33,11 @@ pub async fn serve(state: Rc<State>) {
             last = snapshot;
         }
         for listener in last.listeners.values() {
-            arrivals(listener).serve(listener.policy.arrivals.as_ref(), now);
+            lines(listener).into_iter().for_each(|(line, rule)| line.serve(rule, now));
         }
         // What is left of their rate is nobody's business any more.
         gone.retain(|listener| {
-            arrivals(listener).serve(None, now);
+            lines(listener).into_iter().for_each(|(line, _)| line.serve(None, now));
             listener.counts.tally.active() > 0
         });
         if now - served_pools >= EVERY {
@@ -53,6 +55,8 @@ fn removed<'a>(before: &'a Snapshot, now: &'a Snapshot) -> impl Iterator<Item = 
     before.listeners.values().filter(move |listener| !lives(listener)).map(Arc::clone)
 }
 
-fn arrivals(listener: &Listener) -> &Arrivals {
-    listener.counts.tally.memory().arrivals()
+/// Those who wait at a listener, to come in and to begin a TLS handshake, and how fast they may.
+fn lines(listener: &Listener) -> [(&Arrivals, Option<&Rule>); 2] {
+    let (memory, policy) = (listener.counts.tally.memory(), &listener.policy);
+    [(memory.arrivals(), policy.arrivals.as_ref()), (memory.handshakes(), policy.handshakes.as_ref())]
 }

@@ -93,6 +93,16 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
         wait.histogram(&[name.as_str()], listener.counts.tally.memory().arrivals().wait());
     }
 
+    let pacing = || snapshot.listeners.iter().filter(|(_, listener)| listener.policy.handshakes.is_some());
+    let mut waiting = exposition.family(names::HANDSHAKES_WAITING);
+    for (name, listener) in pacing() {
+        waiting.count(&[name.as_str()], listener.counts.tally.memory().handshakes().waiting() as u64);
+    }
+    let mut wait = exposition.family(names::HANDSHAKE_WAIT);
+    for (name, listener) in pacing() {
+        wait.histogram(&[name.as_str()], listener.counts.tally.memory().handshakes().wait());
+    }
+
     let mut errors = exposition.family(names::ACCEPT_ERRORS);
     for (name, listener) in &snapshot.listeners {
         for kind in AcceptError::ALL {

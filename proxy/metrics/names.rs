@@ -71,6 +71,18 @@ pub const ARRIVALS_WAITING: Definition =
 /// Their waiting time.
 pub const ARRIVAL_WAIT: Definition =
     histogram("portti_arrival_wait_seconds", LISTENER, "How long clients waited that accept_rate then let in.");
+/// Handshakes that wait.
+pub const HANDSHAKES_WAITING: Definition = gauge(
+    "portti_handshakes_waiting",
+    LISTENER,
+    "Clients that wait until handshake_rate lets their TLS handshakes begin.",
+);
+/// Their waiting time.
+pub const HANDSHAKE_WAIT: Definition = histogram(
+    "portti_handshake_wait_seconds",
+    LISTENER,
+    "How long clients waited whose TLS handshakes handshake_rate then let begin.",
+);
 /// Failed accepts.
 pub const ACCEPT_ERRORS: Definition = counter(
     "portti_accept_errors_total",
@@ -238,6 +250,8 @@ pub const ALL: &[Definition] = &[
     MAINTENANCE,
     ARRIVALS_WAITING,
     ARRIVAL_WAIT,
+    HANDSHAKES_WAITING,
+    HANDSHAKE_WAIT,
     ACCEPT_ERRORS,
     REQUESTS,
     REQUEST_DURATION,

@@ -9,6 +9,7 @@ use rustls::{SupportedProtocolVersion, version};
 
 pub mod client;
 pub mod facts;
+pub mod handshake;
 pub mod identity;
 pub mod server;
 mod stream;

@@ -81,16 +81,17 @@ pub(super) async fn speak<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, wor
     }
 }
 
-/// Says on a task of its own what there is to say, unless too many are being spoken to. What the listener encrypts is encrypted.
+/// Says on a task of its own what there is to say, unless too many are being spoken to, or it `may` not. What the listener encrypts is encrypted.
 pub(super) fn begin(
     downstream: net::TcpStream,
-    occasion: Occasion,
+    (occasion, may): (Occasion, impl FnOnce() -> bool),
     (messages, tls): (Option<&Messages>, Option<Arc<Terminator>>),
     local: &Rc<Local>,
 ) {
     // Asked in the order of cost: a flood gets no further than the second.
     if messages.is_some_and(|messages| messages.on(occasion).is_some())
         && let Some(counted) = local.farewell()
+        && may()
         && let Some(farewell) = Farewell::on(occasion, messages)
         // What cannot be watched cannot be told anything either.
         && let Ok(downstream) = TcpStream::from_std(downstream)
@@ -100,7 +101,11 @@ pub(super) fn begin(
             match tls {
                 None => farewell.say(downstream).await,
                 Some(tls) => {
-                    if let Ok(Ok(stream)) = timeout(HEAR, tls.accept(downstream, local.handshakes())).await {
+                    let accepted = async {
+                        tls.hear(&downstream).await?;
+                        tls.accept(downstream, local.handshakes()).await
+                    };
+                    if let Ok(Ok(stream)) = timeout(HEAR, accepted).await {
                         farewell.say(stream).await;
                     }
                 }

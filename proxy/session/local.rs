@@ -19,6 +19,7 @@ use crate::admission::acl;
 use crate::admission::pace::Pace;
 use crate::admission::rate::Limit;
 use crate::config::scalar::Rate;
+use crate::net::tls::handshake::STEPS_AT_ONCE;
 use crate::pool::Backend;
 use crate::relay::{Buffer, Quality, Stop, TurnQueue};
 
@@ -36,11 +37,11 @@ pub struct Local {
     farewell_pace: RefCell<Pace>,
     /// For clients in the middle of their TLS handshakes.
     handshakes: Semaphore,
-    /// When the sessions that are left will be ended, once it is known.
     /// For those of them whose next step is computed.
     handshake_steps: Semaphore,
     /// Turns of those who take new connections in.
     accept_turns: TurnQueue,
+    /// When the sessions that are left will be ended, once it is known.
     ends_at: Cell<Option<Instant>>,
     /// The place in the list behind the one that was measured last.
     measured: Cell<usize>,
@@ -89,9 +90,9 @@ impl Local {
             farewells: Cell::new(0),
             farewell_pace: RefCell::default(),
             handshakes: Semaphore::new(HANDSHAKES),
-            ends_at: Cell::new(None),
             handshake_steps: Semaphore::new(STEPS_AT_ONCE),
             accept_turns: TurnQueue::default(),
+            ends_at: Cell::new(None),
             measured: Cell::new(0),
         })
     }
@@ -254,7 +255,7 @@ impl Place {
         &self.local.buffer
     }
 
-    pub(super) fn handshakes(&self) -> &Semaphore {
+    pub(super) fn handshakes(&self) -> (&Semaphore, &Semaphore) {
         self.local.handshakes()
     }
 

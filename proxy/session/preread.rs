@@ -9,6 +9,7 @@ use crate::net::client_hello::{self, ClientHello};
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::FromClient;
 use crate::net::tls::facts::Facts;
+use crate::queue::Full;
 
 /// Why a client was not heard: the reason of the session's end, and what was wrong with what came, if anything did.
 #[derive(Debug)]
@@ -57,8 +58,12 @@ impl Session {
 
     /// The client's TLS ends here.
     async fn open_encrypted(mut self, edge: &Edge, tls: &Terminator, downstream: TcpStream) -> Option<Opened> {
-        let accepted = self.unless_stopped(tls.accept(downstream, self.place.handshakes())).await;
-        let stream = match accepted {
+        let accepted = async {
+            tls.hear(&downstream).await?;
+            self.await_handshake(edge, &downstream).await?;
+            tls.accept(downstream, self.place.handshakes()).await
+        };
+        let stream = match self.unless_stopped(accepted).await {
             Ok(stream) => stream,
             Err(unheard) => return self.give_up(unheard, None),
         };
@@ -78,6 +83,16 @@ impl Session {
     async fn await_turn(&mut self, downstream: &TcpStream) -> Result<(), Unheard> {
         match self.permit.take_turn() {
             Some(turn) => self.unless_stopped(async { Ok(waiting::for_turn(turn, downstream).await?) }).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the listener lets the handshake begin, if it has to.
+    async fn await_handshake(&self, edge: &Edge, downstream: &TcpStream) -> Result<(), CloseReason> {
+        let memory = self.record.tally().memory();
+        let turn = edge.handshake_turn(memory, || self.permit.class(memory, self.record.client()));
+        match turn.map_err(|Full| CloseReason::QueueFull)? {
+            Some(turn) => waiting::for_turn(turn, downstream).await,
             None => Ok(()),
         }
     }

@@ -12,6 +12,7 @@ use crate::support::{Backend, Proxy};
 mod backends;
 mod certificates;
 mod clients;
+mod pace;
 mod refused;
 mod relay;
 

@@ -142,6 +142,7 @@ fn admission(admission: &Admission) -> Keys {
         deny_wide_networks,
         per_address,
         arrivals,
+        handshakes,
         dry_run,
         ban,
     } = admission;
@@ -164,14 +165,14 @@ fn admission(admission: &Admission) -> Keys {
         ("ip_prefix_v6", prefix_v6.to_string()),
         ("dry_run", dry_run.to_string()),
     ];
-    keys.extend(part(
-        &["accept_rate", "accept_burst", "max_waiting", "wait_timeout"],
-        arrivals.as_ref(),
-        |pace::Rule { limit, max_waiting, wait_timeout }| {
-            let (rate, burst) = (limit.rate.to_string(), limit.burst.to_string());
-            vec![rate, burst, max_waiting.to_string(), Shown(*wait_timeout).to_string()]
-        },
-    ));
+    keys.extend(part(&["accept_rate", "accept_burst"], arrivals.as_ref(), |rule| {
+        vec![rule.limit.rate.to_string(), rule.limit.burst.to_string()]
+    }));
+    keys.extend(part(&["handshake_rate"], handshakes.as_ref(), |rule| vec![rule.limit.rate.to_string()]));
+    keys.extend(part(&["max_waiting", "wait_timeout"], arrivals.as_ref().or(handshakes.as_ref()), |rule| {
+        let pace::Rule { limit: _, max_waiting, wait_timeout } = rule;
+        vec![max_waiting.to_string(), Shown(*wait_timeout).to_string()]
+    }));
     keys.extend(part(&["ban.after", "ban.within", "ban.for"], ban.as_ref(), |ban| {
         let ban::Rule { after, within, lasts } = ban;
         vec![after.to_string(), Shown(*within).to_string(), Shown(*lasts).to_string()]

@@ -11,7 +11,7 @@ use crate::admission::pace;
 use crate::admission::rate::Limit;
 use crate::admission::reconnect::Rule;
 use crate::config::model::Admission;
-use crate::config::raw::{Section, Value};
+use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::Rate;
 
 pub(super) fn levels(section: &mut Section<'_>) -> Shares {
@@ -50,7 +50,7 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
     let deny = networks::read_narrow(section, "deny", wide.value);
     let deny_file = section.setting("deny_file", None, |value| value.file().map(Some));
     let per_address = per_address(section);
-    let arrivals = arrivals(section);
+    let (arrivals, handshakes) = paces(section);
     let dry_run = section.setting("dry_run", false, Value::flag);
     let ban = section.optional("ban", ban);
     if maintenance.value {
@@ -68,6 +68,7 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
         deny_wide_networks: wide.value,
         per_address,
         arrivals,
+        handshakes,
         dry_run: dry_run.value,
         ban,
     }
@@ -106,29 +107,33 @@ fn per_address(section: &mut Section<'_>) -> PerAddress {
     }
 }
 
-fn arrivals(section: &mut Section<'_>) -> Option<pace::Rule> {
-    let rate = section.setting("accept_rate", None, |value| {
-        if value.is_off() { Some(None) } else { value.parse(str::parse::<Rate>).map(Some) }
-    });
+/// `accept_rate` and `handshake_rate`, and how clients wait for either.
+fn paces(section: &mut Section<'_>) -> (Option<pace::Rule>, Option<pace::Rule>) {
+    let rate = |value: &Value<'_>| if value.is_off() { Some(None) } else { value.parse(str::parse::<Rate>).map(Some) };
+    let accept_rate = section.setting("accept_rate", None, rate);
     let burst = section.setting("accept_burst", None, |value| value.whole(1..=BURST_MAX).map(Some));
+    let handshake_rate = section.setting("handshake_rate", None, rate);
     let max_waiting = section.setting("max_waiting", MAX_WAITING, |value| value.whole(0..=WAITING_MAX));
     let wait_timeout = section.setting("wait_timeout", WAIT_TIMEOUT, Value::duration);
+    let is_off = |rate: &Setting<Option<Rate>>| rate.value.is_none() && !rate.is_refused();
+    let nobody_waits = is_off(&accept_rate) && is_off(&handshake_rate);
     let keys = [
-        ("accept_burst", burst.is_written(), &burst.place),
-        ("max_waiting", max_waiting.is_written(), &max_waiting.place),
-        ("wait_timeout", wait_timeout.is_written(), &wait_timeout.place),
+        ("accept_burst", burst.is_written(), &burst.place, is_off(&accept_rate)),
+        ("max_waiting", max_waiting.is_written(), &max_waiting.place, nobody_waits),
+        ("wait_timeout", wait_timeout.is_written(), &wait_timeout.place, nobody_waits),
     ];
-    for (key, _, place) in keys.into_iter().filter(|(_, is_written, _)| *is_written) {
-        if rate.value.is_none() && !rate.is_refused() {
+    for (key, is_written, place, is_idle) in keys {
+        if is_written && is_idle {
             let message = format!("{key} is without effect while accept_rate is off");
             section.add(Problem::warning(place, message).hint(r#"for example accept_rate = "200/s""#));
         }
     }
-    rate.value.map(|rate| pace::Rule {
-        limit: Limit { rate, burst: burst.value.unwrap_or_else(|| rate.a_second()) },
+    let rule = |rate: Rate, burst: Option<u32>| pace::Rule {
+        limit: Limit { rate, burst: burst.unwrap_or_else(|| rate.a_second()) },
         max_waiting: usize::try_from(max_waiting.value).unwrap_or(usize::MAX),
         wait_timeout: wait_timeout.value,
-    })
+    };
+    (accept_rate.value.map(|rate| rule(rate, burst.value)), handshake_rate.value.map(|rate| rule(rate, None)))
 }
 
 /// Levels at which a listener may begin to shed: at `full` it would let nobody in.

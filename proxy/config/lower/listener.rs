@@ -45,6 +45,10 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     let admission = admission::of_listener(section);
     let messages = section.optional("messages", messages::read).flatten();
     let rollout = section.optional("rollout", rollout::read).flatten();
+    if admission.handshakes.is_some() && tls.is_none() {
+        let message = "handshake_rate is without effect where clients' TLS does not end";
+        section.add(Problem::warning(&section.place, message).hint("leave it out, or add a tls section"));
+    }
     if are_for_nobody(messages.as_ref(), &routes, tls.as_ref()) {
         let message = "these clients speak TLS with the servers behind, and so can be told nothing here";
         section.add(Problem::warning(&section.place, message).hint("leave out messages, or sni"));

@@ -70,6 +70,7 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["canary", "split", "traffic_split"], r#""rollout""#),
             (&["message", "texts", "errors", "kick_messages"], r#""messages""#),
             (&["connection_rate", "max_connection_rate", "connect_rate"], r#""accept_rate""#),
+            (&["ssl_rate", "maxsslrate", "tls_rate", "max_handshakes", "ssl_handshake_rate"], r#""handshake_rate""#),
         ],
     ),
     ("listeners.*.messages", &[(&["language", "type", "kind", "mode"], r#""protocol""#), (&["motd"], r#""default""#)]),
