@@ -30,6 +30,15 @@ class Place:
     certificate: Path | None = None
     # It is to pass on requests instead of bytes.
     http: bool = False
+    # What the listener is called.
+    name: str = "game"
+    # Where its second listener is to stand, if it is to have one.
+    neighbour: "Place | None" = None
+
+    @property
+    def listeners(self):
+        """The places of all its listeners."""
+        return (self, self.neighbour) if self.neighbour else (self,)
 
     @property
     def mode(self):
@@ -56,6 +65,21 @@ class Contestant:
 
 
 def portti(binary, version, name="portti", access_log=False):
+    def listener(place):
+        config = f"""\
+[listeners.{place.name}]
+mode = "{place.mode}"
+bind = "127.0.0.1:{place.port}"
+pool = "{place.name}"
+[pools.{place.name}]
+balance = "least_connections"
+backends = {json.dumps(place.backends)}
+"""
+        if place.certificate:
+            files = f'{{ cert = "{place.certificate}/cert.pem", key = "{place.certificate}/cert.key" }}'
+            config += f"[listeners.{place.name}.tls]\ncertificates = [{files}]\n"
+        return config
+
     def command(place):
         config = f"""\
 [server]
@@ -65,17 +89,8 @@ max_connections = {place.sessions}
 bind = "127.0.0.1:{place.admin_port}"
 [log]
 access = {str(access_log).lower()}
-[listeners.game]
-mode = "{place.mode}"
-bind = "127.0.0.1:{place.port}"
-pool = "game"
-[pools.game]
-balance = "least_connections"
-backends = {json.dumps(place.backends)}
 """
-        if place.certificate:
-            files = f'{{ cert = "{place.certificate}/cert.pem", key = "{place.certificate}/cert.key" }}'
-            config += f"[listeners.game.tls]\ncertificates = [{files}]\n"
+        config += "".join(map(listener, place.listeners))
         return [binary, "run", "--config", place.write("portti.toml", config)]
 
     return Contestant(name, version, command)
@@ -84,6 +99,13 @@ backends = {json.dumps(place.backends)}
 def haproxy(binary, version, environment):
     # No splicing: `option splice-auto` is off unless asked for. The backlog follows maxconn by itself. WebSocket needs nothing.
     http = "option forwardfor\n    http-reuse always\n    timeout tunnel 1h"
+
+    def listener(place):
+        return f"""\
+listen {place.name}
+    bind 127.0.0.1:{place.port}{f" ssl crt {place.certificate}/both.pem" if place.certificate else ""}
+    server {place.name} {place.backends[0]}
+"""
 
     def command(place):
         config = f"""\
@@ -96,10 +118,7 @@ defaults
     timeout client 1h
     timeout server 1h
     {http if place.http else ""}
-listen game
-    bind 127.0.0.1:{place.port}{f" ssl crt {place.certificate}/both.pem" if place.certificate else ""}
-    server game {place.backends[0]}
-"""
+{"".join(map(listener, place.listeners))}"""
         # -db: stay in the foreground.
         return [binary, "-db", "-f", place.write("haproxy.cfg", config)]
 
@@ -109,15 +128,13 @@ listen game
 def nginx(binary, version, environment, module):
     # reuseport: a socket for each worker, which its documentation gives for spreading connections; without it one of two
     # workers may get nearly all. backlog: its default of 511 would drop connections of the burst; the others' is 4,096.
-    def command(place):
-        load = f"load_module {module};" if module and not place.http else ""
+    def server(place):
         ssl, certificate = "", ""
         if place.certificate:
             ssl = " ssl"
             certificate = f"ssl_certificate {place.certificate}/cert.pem; ssl_certificate_key {place.certificate}/cert.key;"
             certificate += " ssl_protocols TLSv1.2 TLSv1.3;"
-        stream = f"""\
-stream {{
+        return f"""\
     server {{
         listen 127.0.0.1:{place.port}{ssl} reuseport backlog=4096;
         {certificate}
@@ -125,7 +142,11 @@ stream {{
         proxy_timeout 1h;
         proxy_pass {place.backends[0]};
     }}
-}}"""
+"""
+
+    def command(place):
+        load = f"load_module {module};" if module and not place.http else ""
+        stream = f"stream {{\n{''.join(map(server, place.listeners))}}}"
         # A session takes two, and one worker may get nearly all.
         connections = 2 * place.sessions
         config = f"""\
@@ -186,28 +207,11 @@ def envoy(binary, version):
     # Each worker has a socket of its own by default (enable_reuse_port). The limits of the cluster's circuit breaker, 1,024
     # by default, are raised so that all sessions pass.
     def command(place):
-        host, port = place.backends[0].split(":")
         limits = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), place.sessions)
-        filters = [_http_filter() if place.http else _tcp_proxy_filter()]
-        endpoint = {"endpoint": {"address": _socket_address(host, int(port))}}
         config = {
             "static_resources": {
-                "listeners": [
-                    {
-                        "name": "game",
-                        "address": _socket_address("127.0.0.1", place.port),
-                        "filter_chains": [{"filters": filters, **_tls(place)}],
-                    }
-                ],
-                "clusters": [
-                    {
-                        "name": "game",
-                        "type": "STATIC",
-                        "connect_timeout": "5s",
-                        "circuit_breakers": {"thresholds": [limits]},
-                        "load_assignment": {"cluster_name": "game", "endpoints": [{"lb_endpoints": [endpoint]}]},
-                    }
-                ],
+                "listeners": list(map(_envoy_listener, place.listeners)),
+                "clusters": [_envoy_cluster(listener, limits) for listener in place.listeners],
             },
         }
         path = place.write("envoy.json", json.dumps(config, indent=2))
@@ -215,6 +219,27 @@ def envoy(binary, version):
         return [binary, "-c", path, "--concurrency", WORKERS, "--disable-hot-restart", "--log-level", "error"]
 
     return Contestant("envoy", version, command)
+
+
+def _envoy_listener(place):
+    filters = [_http_filter() if place.http else _tcp_proxy_filter(place.name)]
+    return {
+        "name": place.name,
+        "address": _socket_address("127.0.0.1", place.port),
+        "filter_chains": [{"filters": filters, **_tls(place)}],
+    }
+
+
+def _envoy_cluster(place, limits):
+    host, port = place.backends[0].split(":")
+    endpoint = {"endpoint": {"address": _socket_address(host, int(port))}}
+    return {
+        "name": place.name,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "circuit_breakers": {"thresholds": [limits]},
+        "load_assignment": {"cluster_name": place.name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
 
 
 def _socket_address(host, port):
@@ -235,9 +260,9 @@ def _tls(place):
     return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": config}}
 
 
-def _tcp_proxy_filter():
+def _tcp_proxy_filter(cluster):
     kind = "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
-    config = {"@type": kind, "stat_prefix": "game", "cluster": "game", "idle_timeout": "3600s"}
+    config = {"@type": kind, "stat_prefix": cluster, "cluster": cluster, "idle_timeout": "3600s"}
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
 
 

@@ -45,11 +45,15 @@ def version_of(binary):
     return _version([binary, "--version"])
 
 
-def certificate(place):
-    """A folder with a certificate and its key (ECDSA P-256), each in a file and both in one."""
+ECDSA_P256 = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+RSA_2048 = ("rsa:2048",)
+
+
+def certificate(place, key=ECDSA_P256):
+    """A folder with a certificate and its key, each in a file and both in one."""
     if not (place / "both.pem").exists():
         place.mkdir(parents=True, exist_ok=True)
-        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"]
+        kind = ["-newkey", *key, "-nodes", "-days", "3650"]
         names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
         _run(["openssl", "req", "-x509", *kind, *names, "-keyout", place / "cert.key", "-out", place / "cert.pem"])
         (place / "both.pem").write_text((place / "cert.pem").read_text() + (place / "cert.key").read_text())

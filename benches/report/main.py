@@ -41,7 +41,7 @@ def _parser():
     )
     add = parser.add_argument
     add("--quick", action="store_true", help="one short round, in about a minute: shows that it works, not who is faster")
-    add("--only", metavar="W,W", help="these workloads: " + ", ".join(workload.name for workload in workloads.WORKLOADS))
+    add("--only", metavar="W,W", help="these workloads: " + ", ".join([*(workload.name for workload in workloads.WORKLOADS), workloads.MIXED]))
     add("--peers", metavar="P,P", help="these peers: " + ", ".join(contestants.PEERS) + '; "" for none')
     add("--rounds", type=int, help="how often each is measured (default: 5)")
     add("--seconds", type=float, help="how long each is measured (default: 3)")

@@ -115,6 +115,9 @@ def _table(workload, lines):
     yield f"### `{workload.name}`\n"
     yield f"{workload.what[0].upper()}{workload.what[1:]}.\n"
     yield from (_memory_table(lines) if workload.is_idle else _cost_table(workload, lines))
+    if workload.neighbour:
+        done = ", ".join(f"{line.contestant} {_spread(line.neighbour, 2 if workload.neighbour.is_bulk else 0)}" for line in lines)
+        yield f"\nThe neighbour's own {workload.neighbour.rate}: {done}."
     for line in lines:
         if line.late:
             yield f"\nThe client itself was late with {line.late:,} messages of {line.contestant}'s rounds."
@@ -200,6 +203,10 @@ def _method(about):
         "- In `http_rr` the client is [wrk](https://github.com/wg/wrk), with one thread: once to warm up, once measured, each "
         "from its start to its end, in whole seconds. wrk corrects its latencies for what a stall held up, and opens a "
         "connection anew, uncounted, when the other side has closed it."
+    )
+    yield (
+        "- In `mixed_*`, a second client keeps another listener of the same proxy busy from before the first to after it. Added cost is "
+        "not told, as it would be both clients'; `direct` has both clients at the backend, without TLS."
     )
     yield (
         f"- Memory: proportional set size (`smaps_rollup`), summed over all processes of a proxy; a straight line through "

@@ -1,6 +1,7 @@
 """Running the contestants in turn."""
 
 import contextlib
+import dataclasses
 import sys
 import time
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from .processes import START_PATIENCE, Crew, Failed, free_port, memory
 PATIENCE = 60.0
 # Between the start of a proxy, or the last of many sessions, and measuring.
 SETTLE = 0.3
+# How much longer a neighbour is at work than the workload beside it, which begins after it and has connections to make.
+_LEAD = 1.0
 # Makes wrk say what it has measured.
 WRK_SCRIPT = Path(__file__).resolve().parents[1] / "load" / "wrk.lua"
 
@@ -82,11 +85,17 @@ def measure(setting, workload, contestant, during=None):
     with Crew(setting.machine, setting.directory / f"{workload.name}-{contestant.name}", setting.apart) as crew:
         ports = _start_backend(crew, setting)
         target, proxy = ports[workload.port], None
+        beside = ports[workload.neighbour.port] if workload.neighbour else None
         if contestant.command:
             place = new_place(crew, setting, [target], workload.tls, workload.is_http)
+            if workload.neighbour:
+                place = _with_neighbour(crew, setting, place, workload.neighbour, beside)
+                beside = f"127.0.0.1:{place.neighbour.port}"
             target, proxy = f"127.0.0.1:{place.port}", start_proxy(crew, setting, contestant, place, workload.port)
         if workload.is_idle:
             return _measure_memory(crew, setting, workload, target, proxy)
+        if workload.neighbour:
+            return _run_beside(crew, setting, workload, (target, beside), bool(contestant.command))
         tls = bool(workload.tls and contestant.command)
         with during(place) if during else contextlib.nullcontext():
             return _run_client(crew, setting, workload, target, tls)
@@ -117,12 +126,12 @@ def start_proxy(crew, setting, contestant, place, port):
     return proxy
 
 
-def start_client(crew, setting, workload, target, tls=False):
+def start_client(crew, setting, workload, target, tls=False, name="client", longer=0.0):
     command = [setting.load, "client", "--target", target, "--cpus", setting.machine.cpu_list]
     command += ["--tls"] if tls else []
-    command += ["--warm-up", setting.warm_up, "--seconds", setting.seconds, *workload.arguments]
-    if not workload.is_by_wrk:
-        return crew.start("client", command, pipes=True)
+    command += ["--warm-up", setting.warm_up, "--seconds", setting.seconds + longer, *workload.arguments]
+    if workload.arguments[0] != "wrk":
+        return crew.start(name, command, pipes=True)
     command += ["--program", setting.wrk.binary, "--script", WRK_SCRIPT]
     return crew.start("client", command, setting.wrk.environment, pipes=True)
 
@@ -130,6 +139,24 @@ def start_client(crew, setting, workload, target, tls=False):
 def _run_client(crew, setting, workload, target, tls):
     client = start_client(crew, setting, workload, target, tls)
     return crew.answer("client", client, setting.warm_up + setting.seconds + PATIENCE)
+
+
+def _with_neighbour(crew, setting, place, neighbour, backend):
+    """The same place, with another listener in front of another of the backend's ports."""
+    certificate = install.certificate(setting.directory / "rsa", install.RSA_2048) if neighbour.tls else None
+    other = Place(crew.directory, free_port(), (backend,), setting.sessions, certificate=certificate, name="neighbour")
+    return dataclasses.replace(place, neighbour=other)
+
+
+def _run_beside(crew, setting, workload, targets, encrypts):
+    """Runs the workload while its neighbour is at work, too, and notes how much that got done."""
+    (target, beside), neighbour = targets, workload.neighbour
+    other = start_client(crew, setting, neighbour, beside, neighbour.tls and encrypts, "neighbour", _LEAD)
+    time.sleep(SETTLE)
+    result = _run_client(crew, setting, workload, target, False)
+    # It goes on until the other has ended.
+    done = crew.answer("neighbour", other, setting.warm_up + setting.seconds + PATIENCE)
+    return {**result, "neighbour": neighbour.throughput(done)}
 
 
 def _measure_memory(crew, setting, workload, target, proxy):

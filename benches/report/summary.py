@@ -19,6 +19,8 @@ class Line:
     p50: stats.Spread | None
     p99: stats.Spread | None
     p999: stats.Spread | None
+    # What its neighbour got done in a second, if it had one.
+    neighbour: stats.Spread | None
     errors: int
     # Messages that the client itself was late to send.
     late: int
@@ -49,6 +51,7 @@ def _line(workload, name, rows, direct):
         added,
         None if workload.is_idle else stats.spread([workload.throughput(result) for result in results]),
         *(stats.spread([result.get(key) for result in results]) for key in ("p50_us", "p99_us", "p999_us")),
+        neighbour=stats.spread([result.get("neighbour") for result in results]),
         errors=sum(result["errors"] for result in results),
         late=sum(result.get("late", 0) for result in results),
         failures=tuple(row["failed"] for row in rows if "failed" in row),
@@ -57,7 +60,7 @@ def _line(workload, name, rows, direct):
 
 def _costs(workload, rows, name):
     """{round: CPU for a unit of work} of a contestant."""
-    if workload.is_idle:
+    if not workload.has_cost:
         return {}
     return {
         row["round"]: stats.cost(workload.busy(row["result"]) * workload.scale, workload.work(row["result"]))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from . import contestants, machine, page, plot, stats, summary, workloads
 
-RR64, BULK, GAME, IDLE = (workloads.named([name])[0] for name in ("rr64", "bulk_down", "game", "idle"))
+RR64, BULK, GAME, IDLE, MIXED = (
+    workloads.named([name])[0] for name in ("rr64", "bulk_down", "game", "idle", "mixed_bulk")
+)
 
 
 def row(contestant, number, busy, ops, p99=100.0, workload="rr64"):
@@ -83,13 +85,26 @@ class Summary(unittest.TestCase):
         for workload in workloads.named(["http_rr", "ws_rr"]):
             self.assertEqual(workload.work({"bytes": 3e9, "ops": 7}), 7)
 
+    def test_mixed_is_each_kind_of_neighbour(self):
+        mixed = workloads.named(["mixed"])
+        self.assertEqual([workload.name for workload in mixed], ["mixed_bulk", "mixed_handshakes", "mixed_flood"])
+        self.assertEqual(workloads.named(["mixed_flood", "rr64"])[1], mixed[2])
+
+    def test_beside_a_neighbour_latency_counts_and_cost_does_not(self):
+        rows = three_rounds("mixed_bulk")
+        for one in rows:
+            one["result"]["neighbour"] = 2.5
+        lines = summary.lines(MIXED, rows)
+        self.assertEqual((lines[1].added, lines[1].neighbour.median), (None, 2.5))
+        self.assertEqual([verdict.measure for verdict in summary.verdicts(MIXED, lines)], ["throughput", "p99"])
+
     def test_an_unknown_workload_is_an_error(self):
         with self.assertRaisesRegex(KeyError, "no workload rr65"):
             workloads.named(["rr64", "rr65"])
 
 
 class Contestants(unittest.TestCase):
-    def configurations(self, http):
+    def configurations(self, http, neighbour=None):
         everyone = (
             contestants.portti("portti", ""),
             contestants.haproxy("haproxy", "", {}),
@@ -97,7 +112,7 @@ class Contestants(unittest.TestCase):
             contestants.envoy("envoy", ""),
         )
         with tempfile.TemporaryDirectory() as directory:
-            place = contestants.Place(Path(directory), 1, ("127.0.0.1:2",), 9000, 3, http=http)
+            place = contestants.Place(Path(directory), 1, ("127.0.0.1:2",), 9000, 3, http=http, neighbour=neighbour)
             for contestant in everyone:
                 contestant.command(place)
                 [path] = Path(directory).iterdir()
@@ -108,6 +123,13 @@ class Contestants(unittest.TestCase):
         marks = ('mode = "http"', "mode http", "proxy_pass http://game;", "http_connection_manager")
         for text, mark in zip(self.configurations(http=True), marks, strict=True):
             self.assertIn(mark, text)
+
+    def test_each_has_a_second_listener_for_a_neighbour(self):
+        neighbour = contestants.Place(Path("."), 4, ("127.0.0.1:5",), 9000, certificate=Path("keys"), name="neighbour")
+        for text in self.configurations(http=False, neighbour=neighbour):
+            self.assertEqual(text.count("127.0.0.1:2") + text.count('"port_value": 2'), 1)
+            self.assertEqual(text.count("127.0.0.1:5") + text.count('"port_value": 5'), 1)
+            self.assertEqual(text.count("keys/both.pem") + text.count("keys/cert.pem"), 1)
 
     def test_each_passes_on_bytes_else(self):
         for text in self.configurations(http=False):

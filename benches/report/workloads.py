@@ -3,6 +3,29 @@
 from dataclasses import dataclass
 
 IDLE_COUNTS = (1000, 4000, 8000)
+# All workloads with a neighbour.
+MIXED = "mixed"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """What a proxy has to do beside a workload, on a listener of its own."""
+
+    # As of a Workload.
+    port: str
+    arguments: tuple
+    tls: bool = False
+
+    @property
+    def is_bulk(self):
+        return self.port in ("source", "sink")
+
+    @property
+    def rate(self):
+        return "GB/s" if self.is_bulk else "connections/s"
+
+    def throughput(self, result):
+        return result["bytes_per_second"] / 1e9 if self.is_bulk else result["ops_per_second"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +47,17 @@ class Workload:
     # The client speaks TLS with the proxy. Beside it stands a direct connection without, and the client's own work, which is the
     # same for everyone, is left out.
     tls: bool = False
+    # Who shares the proxy with it. Latency counts then; the CPU is the neighbour's, too, and so not told.
+    neighbour: Neighbour | None = None
 
     @property
     def is_bulk(self):
         return self.port in ("source", "sink")
+
+    @property
+    def has_cost(self):
+        """Whether the CPU that is used is this work's alone."""
+        return not (self.is_idle or self.neighbour)
 
     @property
     def is_http(self):
@@ -62,6 +92,16 @@ def _bulk(direction):
     return (f"bulk-{direction}", "--connections", "4")
 
 
+_CYCLES = ("cps", "--connections", "64", "--size", "64")
+
+
+def _mixed(name, what, neighbour):
+    """A game beside something else."""
+    game = ("game", "--players", "200", "--size", "128", "--rate", "20")
+    what = f"200 players, each 128 bytes 20 times a second, beside {what} on another listener"
+    return Workload(f"mixed_{name}", what, "echo", game, "µs/op", paced=True, neighbour=neighbour)
+
+
 WORKLOADS = (
     Workload("rr1", "one connection, 64-byte ping-pong", "echo", _ping_pong(1, 64), "µs/op"),
     Workload("rr64", "64 connections, 64-byte ping-pong", "echo", _ping_pong(64, 64), "µs/op"),
@@ -75,7 +115,7 @@ WORKLOADS = (
         "cps",
         "connect, 64-byte round trip, close; 64 at a time; latency is that of the whole cycle",
         "echo",
-        ("cps", "--connections", "64", "--size", "64"),
+        _CYCLES,
         "µs/connection",
         rate="connections/s",
     ),
@@ -83,7 +123,7 @@ WORKLOADS = (
         "tls_cps",
         "`cps` with TLS 1.3 up to the proxy, every handshake a whole one, certificate ECDSA P-256",
         "echo",
-        ("cps", "--connections", "64", "--size", "64"),
+        _CYCLES,
         "µs/connection",
         rate="connections/s",
         tls=True,
@@ -127,13 +167,21 @@ WORKLOADS = (
         "µs/connection",
         rate="connections/s",
     ),
+    _mixed("bulk", "4 connections from the backend as fast as they go", Neighbour("source", _bulk("down"))),
+    _mixed(
+        "handshakes",
+        "TLS handshakes, 64 at a time, every one a whole one, certificate RSA 2048,",
+        Neighbour("echo", _CYCLES, tls=True),
+    ),
+    _mixed("flood", "a flood of connections that nobody limits, 64 at a time,", Neighbour("echo", _CYCLES)),
 )
 
 
 def named(names):
-    """The workloads with these names, in the table's order. Raises KeyError for a name that is none."""
-    known = {workload.name for workload in WORKLOADS}
+    """The workloads with these names, in the table's order; "mixed" is all that begin with it. Raises KeyError for a name that is
+    none."""
+    known = {workload.name for workload in WORKLOADS} | {MIXED}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise KeyError(f"no workload {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    return [workload for workload in WORKLOADS if workload.name in names]
+    return [workload for workload in WORKLOADS if workload.name in names or (workload.neighbour and MIXED in names)]
