@@ -291,8 +291,9 @@ impl Breaker {
     fn open(&mut self, outage: Outage, now: Instant, jitter: f64) -> Failed {
         let open_for = self.rule.open_for_nth(outage.openings, jitter);
         let until = now + open_for;
+        let clients = self.circuit.evidence().map_or(0, |evidence| evidence.clients());
         let transition = self.enter(Circuit::Open { outage, until });
-        Failed::Opened(Transition { open_for: Some(open_for), ..transition })
+        Failed::Opened(Transition { open_for: Some(open_for), clients, ..transition })
     }
 
     /// Counts a session of a closed circuit; whether too many have failed lately.
@@ -331,7 +332,7 @@ impl Breaker {
         self.circuit = circuit;
         self.first_valid = self.next_ticket;
         self.window = None;
-        Transition { from, to: self.state(), open_for: None, out_for: None }
+        Transition { from, to: self.state(), open_for: None, clients: 0, out_for: None }
     }
 
     fn is_valid(&self, ticket: Ticket) -> bool {

@@ -274,7 +274,8 @@ impl Circuit {
             State::Closed => tracing::info!(%pool, %backend, "circuit closed: the backend answers again"),
             State::Open => {
                 let open_for = telemetry::shown(transition.open_for.unwrap_or_default());
-                tracing::warn!(%pool, %backend, %open_for, "circuit opened: the backend is left alone");
+                let clients = Some(transition.clients).filter(|&clients| clients > 0);
+                tracing::warn!(%pool, %backend, %open_for, clients, "circuit opened: the backend is left alone");
             }
             State::HalfOpen => tracing::info!(%pool, %backend, "circuit half open: trying the backend"),
         }

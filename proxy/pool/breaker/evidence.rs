@@ -54,6 +54,11 @@ impl Evidence {
         }
     }
 
+    /// How many clients there are.
+    pub(super) fn clients(&self) -> usize {
+        self.clients.len()
+    }
+
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.clients.is_empty()

@@ -43,6 +43,8 @@ pub struct Transition {
     pub to: State,
     /// Of an opening: how long it lasts.
     pub open_for: Option<Duration>,
+    /// Of an opening: the distinct clients whose word is part of the evidence; 0 where failures that are certain were enough.
+    pub clients: usize,
     /// Of a closing: how long ago the circuit first opened.
     pub out_for: Option<Duration>,
 }

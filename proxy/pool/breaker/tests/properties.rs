@@ -112,7 +112,7 @@ fn opened(failed: Failed) -> Option<Transition> {
 }
 
 fn is_possible(transition: Transition) -> bool {
-    let Transition { from, to, open_for, out_for } = transition;
+    let Transition { from, to, open_for, out_for, clients: _ } = transition;
     match (from, to) {
         (State::Closed, State::Open) => open_for == Some(OPEN_FOR) && out_for.is_none(),
         (State::HalfOpen, State::Open) => {

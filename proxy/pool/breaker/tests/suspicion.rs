@@ -51,7 +51,7 @@ fn five_clients_without_an_answer_open_it() {
         assert_eq!(breaker.on_suspicion(*ticket, timeout(number as u64), later, 0.0, || true), Failed::Noted);
     }
     let fifth = breaker.on_suspicion(tickets[4], timeout(4), later, 0.0, || true);
-    assert!(matches!(fifth, Failed::Opened(Transition { from: State::Closed, to: State::Open, .. })));
+    assert!(matches!(fifth, Failed::Opened(Transition { from: State::Closed, to: State::Open, clients: 5, .. })));
 }
 
 #[test]
