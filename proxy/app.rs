@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,8 +55,9 @@ pub struct Start {
     pub config: Config,
     /// The log, if the program has started one.
     pub telemetry: Telemetry,
-    /// Whether the process is the proxy's own: SIGTERM, SIGINT and SIGHUP are for it, and it tells systemd how it goes.
-    pub owns_process: bool,
+    /// The signals of the process, where it is the proxy's own. The proxy then also takes the sockets that the process was
+    /// started with, and tells systemd how it goes.
+    pub signals: Option<Signals>,
 }
 
 /// Why a proxy could not start.
@@ -65,6 +67,8 @@ pub enum StartError {
     Bind(BindError),
     /// The operating system gave no thread, runtime or signal.
     System(io::Error),
+    /// A signal has asked it to end meanwhile.
+    Stopped,
 }
 
 /// A running proxy.
@@ -81,7 +85,8 @@ pub struct Running {
 /// Starts the proxy on threads of its own. Returns when every listener accepts.
 ///
 /// # Errors
-/// An address could not be bound, or the operating system refused a thread or a runtime. Nothing is left running.
+/// An address could not be bound, the operating system refused a thread or a runtime, or a signal came that ends the process. Nothing
+/// is left running.
 pub fn start(start: Start) -> Result<Running, StartError> {
     let (requests, asked) = mpsc::channel(REQUESTS);
     let (report, started) = sync_mpsc::sync_channel(1);
@@ -173,8 +178,8 @@ impl Running {
 
 /// Binds, spawns and connects all parts, on the control thread.
 async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, Bound), StartError> {
-    let Start { path, content, config, telemetry, owns_process } = start;
-    let signals = owns_process.then(Signals::new).transpose()?;
+    let Start { path, content, config, telemetry, mut signals } = start;
+    let owns_process = signals.is_some();
     let supervisor = Rc::new(if owns_process { Supervisor::of_this_process() } else { Supervisor::default() });
     // As soon as may be after they were read.
     let files = Stamps::take(&config, config::folder_of(&path));
@@ -202,7 +207,10 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     let admin = admin_socket.map(|socket| serve_admin(socket, &state)).transpose()?;
 
     names.follow(&config);
-    names.settled(NAMES_PATIENCE).await;
+    tokio::select! {
+        () = names.settled(NAMES_PATIENCE) => {}
+        () = asked_to_end(&mut signals) => return Err(StartError::Stopped),
+    }
     snapshot.store(Arc::new(Snapshot::new(&config, &addresses, &names.answers(), &state.hand(), None)));
     past.give(&state);
     let workers = worker::spawn_all(config.server.workers.get(), &snapshot, &drain)?;
@@ -242,11 +250,19 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     Ok((Control { state, reloader, file, workers, spans, keeper, trigger, supervisor, signals, requests }, bound))
 }
 
-fn serve_admin(socket: TcpListener, state: &Rc<State>) -> io::Result<SocketAddr> {
-    let address = socket.local_addr()?;
-    tracing::info!(%address, "admin server listening");
-    tokio::task::spawn_local(admin::serve(socket, Rc::clone(state)));
-    Ok(address)
+/// Resolves when a signal asks the process to end.
+async fn asked_to_end(signals: &mut Option<Signals>) {
+    match signals {
+        Some(signals) => signals.shutdown().await,
+        None => pending().await,
+    }
+}
+
+/// The admin address.
+enum AdminSocket {
+    Bound(TcpListener),
+    /// Another process has it.
+    InUse(SocketAddr),
 }
 
 async fn bind_admin(address: SocketAddr) -> Result<TcpListener, BindError> {
@@ -270,6 +286,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Bind(error) => error.fmt(f),
             Self::System(error) => write!(f, "the operating system refused: {error}"),
+            Self::Stopped => f.write_str("a signal came during the start"),
         }
     }
 }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
 
-use crate::app::{self, Start};
+use crate::app::{self, Start, StartError};
 use crate::command::ban::{Ban, Bans, Unban};
 use crate::command::config::Config;
 use crate::command::listener::Listener;
@@ -22,8 +24,9 @@ use crate::command::top::Top;
 use crate::command::trouble::BAD_CONFIG;
 use crate::command::weight::Weight;
 use crate::command::{self, say};
-use crate::config::{self, Loaded};
+use crate::config::{self, LoadError, Loaded};
 use crate::control::reload::log_warnings;
+use crate::signal::Signals;
 use crate::{demo, telemetry};
 
 /// It could not start or run.
@@ -117,21 +120,50 @@ pub fn main() -> ExitCode {
 }
 
 fn run(path: PathBuf) -> ExitCode {
-    let checked = config::read(&path).and_then(|content| Ok((config::check(&path, &content)?, content)));
-    let (Loaded { config, warnings }, content) = match checked {
-        Ok(checked) => checked,
+    let (signals, read) = match read(&path) {
+        Ok(Some(read)) => read,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => return fail(FAILED, format_args!("portti: {}", StartError::System(error))),
+    };
+    let (content, Loaded { config, warnings }) = match read {
+        Ok(read) => read,
         Err(problem) => return fail(BAD_CONFIG, problem),
     };
     let telemetry = telemetry::start(&config.log);
     log_warnings(&path, &warnings);
-    let running = match app::start(Start { path, content, config, telemetry, owns_process: true }) {
+    let running = match app::start(Start { path, content, config, telemetry, signals: Some(signals) }) {
         Ok(running) => running,
+        Err(StartError::Stopped) => return ExitCode::SUCCESS,
         Err(error) => return fail(FAILED, format_args!("portti: {error}")),
     };
     match running.wait() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_lost) => fail(FAILED, "portti: a worker thread was lost; the log says why"),
     }
+}
+
+/// What was read of a config file, and what that means.
+type Checked = Result<(Vec<u8>, Loaded), LoadError>;
+
+/// Listens to signals, and then reads the config file. `None` if a signal has asked the process to end meanwhile, which a disk that
+/// hangs does not prevent.
+fn read(path: &Path) -> io::Result<Option<(Signals, Checked)>> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let path = path.to_owned();
+    let read = runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        let reading = spawn_blocking(move || {
+            let content = config::read(&path)?;
+            let loaded = config::check(&path, &content)?;
+            Ok((content, loaded))
+        });
+        tokio::select! {
+            () = signals.shutdown() => Ok(None),
+            read = reading => Ok(Some((signals, read.map_err(io::Error::other)?))),
+        }
+    });
+    runtime.shutdown_background();
+    read
 }
 
 fn check(path: &Path) -> ExitCode {

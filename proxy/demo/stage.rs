@@ -12,6 +12,7 @@ use super::teller::{Teller, spell};
 use crate::app::{self, Running, Start};
 use crate::config;
 use crate::config::model::Config;
+use crate::signal::Signals;
 use crate::telemetry;
 
 /// How long the slow game server thinks.
@@ -44,7 +45,7 @@ impl Stage {
         teller.event("file", format_args!("{} is a copy of config.example.toml", path.display()));
 
         let telemetry = telemetry::start_feed();
-        let start = Start { path, content: EXAMPLE.into(), config, telemetry, owns_process: true };
+        let start = Start { path, content: EXAMPLE.into(), config, telemetry, signals: Some(Signals::new()?) };
         let running = app::start(start).map_err(|error| {
             Failure::new(format_args!("{error}\nThe demo uses the ports of config.example.toml, so they must be free."))
         })?;

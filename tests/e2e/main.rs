@@ -39,6 +39,7 @@ mod reload;
 mod requests;
 mod routes;
 mod sni;
+mod starting;
 mod state;
 mod strangers;
 mod strict;

@@ -1,8 +1,11 @@
 //! A proxy as a process of its own, as operators run it.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -16,7 +19,7 @@ use super::{eventually, free_address, patience};
 
 /// `portti run` on a config file of its own. Killed when dropped, if it still runs.
 pub(crate) struct Process {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     child: Child,
     lines: Arc<Mutex<Vec<Value>>>,
     /// Where the listener `game` is.
@@ -48,7 +51,9 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 impl Process {
     /// Starts with this config and a listener `game`, and waits until it is up.
     pub(crate) async fn with(snippet: &str) -> Self {
-        Self::start(snippet, free_address(), command(&[])).await
+        let process = Self::start(snippet, "");
+        process.is_up().await;
+        process
     }
 
     /// The same with a listening socket of the test's, as a service manager would give it (sd_listen_fds(3)).
@@ -58,26 +63,83 @@ impl Process {
         let mut shell = Command::new("sh");
         shell.args(["-c", script, env!("CARGO_BIN_EXE_portti")]).env_remove("RUST_LOG");
         shell.stdin(OwnedFd::from(socket.try_clone().unwrap()));
-        Self::start(snippet, socket.local_addr().unwrap(), shell).await
+        let process = Self::configured(snippet, "", socket.local_addr().unwrap(), shell);
+        process.is_up().await;
+        process
     }
 
-    async fn start(snippet: &str, address: SocketAddr, mut command: Command) -> Self {
+    /// The same, with further keys of the listener.
+    pub(crate) async fn with_listener(snippet: &str, keys: &str) -> Self {
+        let process = Self::start(snippet, keys);
+        process.is_up().await;
+        process
+    }
+
+    /// Starts with this config, and waits for nothing.
+    pub(crate) fn start(snippet: &str, keys: &str) -> Self {
+        Self::configured(snippet, keys, free_address(), command(&[]))
+    }
+
+    fn configured(snippet: &str, keys: &str, address: SocketAddr, command: Command) -> Self {
         let admin = free_address();
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let text = complete(snippet, address, admin).replace("[listeners.game]", &format!("[listeners.game]\n{keys}"));
+        std::fs::write(folder.path().join("portti.toml"), text).unwrap();
+        Self::launch(folder, (address, admin), command)
+    }
+
+    /// Starts another one with the same file, and waits for nothing.
+    pub(crate) fn beside(&self) -> Self {
+        Self::launch(Arc::clone(&self.folder), (self.address, self.admin), command(&[]))
+    }
+
+    /// Starts one whose config file is a named pipe.
+    pub(crate) fn with_pipe() -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let pipe = folder.path().join("portti.toml");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        Self::launch(folder, (free_address(), free_address()), command(&[]))
+    }
+
+    /// Waits until it reads the named pipe that its config file is. What is written there it reads, up to the end of the writer.
+    pub(crate) async fn reads(&self) -> File {
+        let mut writer = None;
+        eventually("a reader of the config", async || {
+            // Without a reader, it cannot be opened.
+            writer = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(self.file()).ok();
+            writer.is_some()
+        })
+        .await;
+        writer.expect("just opened")
+    }
+
+    /// The whole text of a config file, with what every test needs.
+    pub(crate) fn complete(&self, snippet: &str) -> String {
+        complete(snippet, self.address, self.admin)
+    }
+
+    fn launch(folder: Arc<TempDir>, (address, admin): (SocketAddr, SocketAddr), mut command: Command) -> Self {
         let path = folder.path().join("portti.toml");
-        std::fs::write(&path, complete(snippet, address, admin)).unwrap();
         command.args(["run", "--config", path.to_str().unwrap()]).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = read_lines(&mut child);
-        let process = Self { folder, child, lines, address, admin };
-        process.line("that it is up", |line| line["message"] == "portti is up").await;
-        process
+        Self { folder, child, lines, address, admin }
+    }
+
+    /// Waits until it is up.
+    pub(crate) async fn is_up(&self) {
+        self.line("that it is up", |line| line["message"] == "portti is up").await;
+    }
+
+    /// The config file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("portti.toml")
     }
 
     /// Writes the config file anew.
     pub(crate) fn write(&self, snippet: &str) {
         let text = complete(snippet, self.address, self.admin);
-        std::fs::write(self.folder.path().join("portti.toml"), text).unwrap();
+        std::fs::write(self.file(), text).unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -44,7 +44,7 @@ impl Proxy {
     pub(crate) fn start(folder: TempDir, path: PathBuf) -> Result<Self, StartError> {
         let content = config::read(&path).unwrap();
         let config = config::check(&path, &content).unwrap_or_else(|problems| panic!("{problems}")).config;
-        let start = Start { path, content, config, telemetry: telemetry::start_feed(), owns_process: false };
+        let start = Start { path, content, config, telemetry: telemetry::start_feed(), signals: None };
         Ok(Self { folder, running: Some(Arc::new(app::start(start)?)) })
     }
 
