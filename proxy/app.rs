@@ -160,7 +160,7 @@ impl Running {
     pub fn reload(&self) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
         let ended = || "the proxy has ended".to_owned();
-        self.requests.blocking_send(Request::Reload(answer)).map_err(|_closed| ended())?;
+        self.requests.blocking_send(Request::Reload(Some(answer))).map_err(|_closed| ended())?;
         answered.blocking_recv().unwrap_or_else(|_closed| Err(ended()))
     }
 
@@ -197,8 +197,8 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     let names = Rc::new(Names::new(&config.dns));
     let first = Snapshot::new(&config, &addresses, &names.answers(), &Hand::default(), None);
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
-    let config = Rc::new(config);
-    let of_control = (Rc::clone(&config), asking);
+    let config = Arc::new(config);
+    let of_control = (Arc::clone(&config), asking);
     let state = State::new(Arc::clone(&snapshot), Rc::clone(&names), drain.clone(), telemetry, path, of_control);
     let state = Rc::new(state);
     let past = Past::read(&state);

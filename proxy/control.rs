@@ -31,7 +31,7 @@ mod view;
 pub mod watch;
 
 use self::checkpoint::Keeper;
-use self::reload::{Reloader, Verdict};
+use self::reload::{Next, Reloader};
 use self::spans::Export;
 use self::state::State;
 use self::supervisor::Supervisor;
@@ -45,8 +45,8 @@ use crate::worker;
 pub enum Request {
     /// Drain and end.
     Shutdown,
-    /// Read the config file again; answers with the problems, as text, when it cannot be applied.
-    Reload(oneshot::Sender<Result<(), String>>),
+    /// Read the config file again; answers, where somebody waits, with the problems, as text, when it cannot be applied.
+    Reload(Option<oneshot::Sender<Result<(), String>>>),
     /// Have what was set by hand count.
     FollowHand(oneshot::Sender<()>),
 }
@@ -107,19 +107,13 @@ impl Control {
                         self.reloader.follow();
                         let _gone = done.send(());
                     }
-                    Request::Reload(answer) => {
-                        let verdict = self.reloader.reload(&self.workers).await;
-                        // Whoever asked may have gone.
-                        let _gone = answer.send(match verdict {
-                            Verdict::Refused(problem) => Err(problem),
-                            Verdict::Applied | Verdict::Unchanged => Ok(()),
-                        });
-                    }
+                    Request::Reload(answer) => self.reloader.reload(answer),
                 },
-                () = self.reloader.names_changed() => self.reloader.follow(),
-                () = self.file.notified() => {
-                    self.reloader.reload_if_changed(&self.workers).await;
-                }
+                next = self.reloader.next() => match next {
+                    Next::Names => self.reloader.follow(),
+                    Next::Read(read) => self.reloader.apply(read, &self.workers).await,
+                },
+                () = self.file.notified() => self.reloader.look(),
                 worker = any_ended(&mut self.workers) => {
                     tracing::error!(worker, "a worker thread has ended; draining the others");
                     return Err(WorkerLost);
@@ -148,7 +142,7 @@ async fn next_ask(signals: &mut Option<Signals>, requests: &mut mpsc::Receiver<R
     tokio::select! {
         signal = signal => match signal {
             Signal::Shutdown => Request::Shutdown,
-            Signal::Reload => Request::Reload(oneshot::channel().0),
+            Signal::Reload => Request::Reload(None),
         },
         // Whoever could ask has gone, and with it the reason to run.
         request = requests.recv() => request.unwrap_or(Request::Shutdown),

@@ -69,7 +69,7 @@ static ONE_AT_A_TIME: Semaphore = Semaphore::const_new(1);
 pub(super) async fn of(state: &State, name: PathBuf, text: Bytes) -> Result<Preview, LoadError> {
     // It is closed by nobody.
     let turn = ONE_AT_A_TIME.acquire().await.ok();
-    let (path, running, live) = (state.config_path().clone(), Config::clone(&state.config()), Live::of(state));
+    let (path, running, live) = (state.config_path().clone(), state.config(), Live::of(state));
     let looked_at = spawn_blocking(move || {
         // Held until it is over, though whoever asked may have gone.
         let _turn = turn;

@@ -14,15 +14,18 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+mod reading;
+
+use self::reading::{Answer, Edit, Files, Found, Job, Readings, Requests};
 use super::health::Checkers;
 use super::names::Names;
 use super::sockets::{Opened, Plan, Sockets};
 use super::state::State;
-use super::supervisor::Supervisor;
+use super::supervisor::{Reloading, Supervisor};
 use super::watch::Watch;
 use crate::config::files::Stamps;
 use crate::config::scalar::Name;
-use crate::config::{self, LoadError, Loaded, diff, model, model::Config};
+use crate::config::{self, diff, model, model::Config};
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::{self, Close, Command, Listen, SocketKey};
 
@@ -33,9 +36,9 @@ const NAMES_PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Reloader {
     /// What runs.
-    config: Rc<Config>,
+    config: Arc<Config>,
     /// What the file held when it was last read, applied or not.
-    content: Vec<u8>,
+    content: Arc<Vec<u8>>,
     /// What the files held that it names, when they were last read; those that what runs names are among them.
     files: Stamps,
     sockets: Sockets,
@@ -45,13 +48,16 @@ pub struct Reloader {
     state: Rc<State>,
     watch: Rc<Watch>,
     supervisor: Rc<Supervisor>,
+    readings: Readings,
+    /// While a reload is under way that somebody has asked for.
+    reloading: Option<Reloading>,
 }
 
 /// What a reloader goes on from.
 #[derive(Debug)]
 pub struct Start {
     /// The config that runs.
-    pub config: Rc<Config>,
+    pub config: Arc<Config>,
     /// What it was read from.
     pub content: Vec<u8>,
     /// What the files held that it names.
@@ -72,23 +78,37 @@ pub struct Start {
     pub supervisor: Rc<Supervisor>,
 }
 
-/// What became of a reload.
+/// What the reloader has to do next.
 #[derive(Debug)]
-pub enum Verdict {
-    /// It is what runs now.
-    Applied,
-    /// The file is what it was when it was last read.
-    Unchanged,
-    /// What ran before goes on; why, as a person should read it.
-    Refused(String),
+pub enum Next {
+    /// Names of backends have come to stand for something else: [`Reloader::follow`].
+    Names,
+    /// The files have been read: [`Reloader::apply`].
+    Read(Read),
 }
+
+/// What has been read, and who waits for it to be applied.
+#[derive(Debug)]
+pub struct Read(Found, Requests);
 
 impl Reloader {
     /// Goes on from what runs.
     pub fn new(start: Start) -> Self {
         let Start { config, content, files, sockets, names, checkers, snapshot, state, watch, supervisor } = start;
-        let mut reloader =
-            Self { config, content, files, sockets, names, checkers, snapshot, state, watch, supervisor };
+        let mut reloader = Self {
+            config,
+            content: Arc::new(content),
+            files,
+            sockets,
+            names,
+            checkers,
+            snapshot,
+            state,
+            watch,
+            supervisor,
+            readings: Readings::default(),
+            reloading: None,
+        };
         reloader.watch.follow(reloader.files.paths());
         reloader.checkers.follow(&reloader.state.snapshot());
         reloader
@@ -99,52 +119,82 @@ impl Reloader {
         &self.config.server
     }
 
-    /// Reloads if the file holds something else than when it was last read.
-    pub async fn reload_if_changed(&mut self, workers: &[worker::Handle]) -> Verdict {
-        match config::read(self.state.config_path()) {
-            Ok(content) if content == self.content && !self.files.are_stale() => Verdict::Unchanged,
-            content => self.apply(content, workers).await,
+    /// Has the files read, and applied if one holds something else than when it was last read.
+    pub fn look(&mut self) {
+        self.readings.request(false, None);
+        self.begin();
+    }
+
+    /// Has the files read, and applied whether they have changed or not.
+    pub fn reload(&mut self, answer: Option<Answer>) {
+        self.readings.request(true, answer);
+        self.begin();
+    }
+
+    /// Begins the reading that is due, if one is.
+    fn begin(&mut self) {
+        let Some(is_forced) = self.readings.is_due() else { return };
+        self.reloading = is_forced.then(|| Supervisor::reloading(&self.supervisor, &self.state));
+        self.readings.begin(Job {
+            path: self.state.config_path().clone(),
+            running: Arc::clone(&self.config),
+            content: Arc::clone(&self.content),
+            files: self.files.clone(),
+        });
+    }
+
+    /// Resolves when there is something to do. Cancel safe.
+    pub async fn next(&mut self) -> Next {
+        tokio::select! {
+            () = self.names.changed() => Next::Names,
+            (found, requests) = self.readings.over() => Next::Read(Read(found, requests)),
         }
     }
 
-    /// Reloads, whether the file has changed or not.
-    pub async fn reload(&mut self, workers: &[worker::Handle]) -> Verdict {
-        let content = config::read(self.state.config_path());
-        self.apply(content, workers).await
+    /// Applies what has been read, and tells those who asked for it. Begins the next reading if somebody has asked meanwhile.
+    pub async fn apply(&mut self, Read(found, requests): Read, workers: &[worker::Handle]) {
+        let outcome = match found {
+            Found::Unchanged => Ok(()),
+            Found::Files(files) => {
+                let told = self.reloading.take();
+                let _reloading = told.unwrap_or_else(|| Supervisor::reloading(&self.supervisor, &self.state));
+                self.apply_files(*files, workers).await
+            }
+        };
+        for answer in requests.answers {
+            // Whoever asked may have gone.
+            let _gone = answer.send(outcome.clone());
+        }
+        self.begin();
     }
 
-    async fn apply(&mut self, content: Result<Vec<u8>, LoadError>, workers: &[worker::Handle]) -> Verdict {
-        let (supervisor, state) = (Rc::clone(&self.supervisor), Rc::clone(&self.state));
-        let _reloading = supervisor.reloading(&state);
-        let prepared = content.map_err(|error| error.to_string()).and_then(|content| {
+    async fn apply_files(&mut self, files: Files, workers: &[worker::Handle]) -> Result<(), String> {
+        let Files { content, stamps, outcome } = files;
+        if let Some(content) = content {
             self.content = content;
-            let (mut config, warnings) = self.read().map_err(|error| error.to_string())?;
-            let path = self.state.config_path();
-            config::fill(&mut config, path, Some(&self.config)).map_err(|error| error.to_string())?;
-            log_warnings(path, &warnings);
-            let (config, changes) = self.compare(config);
-            let plan = self.sockets.plan(&config, &lost(&self.snapshot.load())).map_err(|error| error.to_string())?;
-            Ok((config, changes, plan))
+        }
+        if let Some(stamps) = stamps {
+            self.look_at(stamps.and(&self.files));
+        }
+        let prepared = outcome.and_then(|edit| {
+            log_warnings(self.state.config_path(), &edit.warnings);
+            let lost = lost(&self.snapshot.load());
+            let plan = self.sockets.plan(&edit.config, &lost).map_err(|error| error.to_string())?;
+            Ok((edit, plan))
         });
         match prepared {
-            Ok((config, changes, plan)) => {
+            Ok((Edit { config, changes, .. }, plan)) => {
                 self.swap(&config, &plan).await;
                 send(plan, &self.snapshot.load(), workers).await;
                 self.sockets.silence_unused();
                 self.finish(config, &changes);
-                Verdict::Applied
+                Ok(())
             }
-            Err(problem) => self.refuse(problem),
+            Err(problem) => {
+                self.refuse(problem.clone());
+                Err(problem)
+            }
         }
-    }
-
-    /// Reads the text. From before they are read on, changes of the files that it names are noticed, whatever becomes of it.
-    fn read(&mut self) -> Result<(Config, String), LoadError> {
-        let path = self.state.config_path();
-        let Loaded { config, warnings } = config::check_alone(path, &self.content)?;
-        let files = Stamps::take(&config, config::folder_of(path));
-        self.look_at(files.and(&self.files));
-        Ok((config, warnings))
     }
 
     fn look_at(&mut self, files: Stamps) {
@@ -152,20 +202,9 @@ impl Reloader {
         self.files = files;
     }
 
-    /// What the new file changes, and the config that can be had of it without a restart.
-    fn compare(&self, new: Config) -> (Config, Vec<diff::Change>) {
-        let changes = diff::diff(&self.config, &new);
-        (keep_fixed(new, &self.config), changes)
-    }
-
-    /// Resolves when names of backends have come to stand for something else. Cancel safe.
-    pub async fn names_changed(&self) {
-        self.names.changed().await;
-    }
-
     /// Takes over what names of backends stand for now, and what is set by hand.
     pub fn follow(&mut self) {
-        let (config, bound) = (Rc::clone(&self.config), self.snapshot.load().bound());
+        let (config, bound) = (Arc::clone(&self.config), self.snapshot.load().bound());
         self.store(&config, &bound);
     }
 
@@ -194,7 +233,7 @@ impl Reloader {
 
     fn finish(&mut self, config: Config, changes: &[diff::Change]) {
         self.state.telemetry().set_level(config.log.level);
-        self.config = Rc::new(config);
+        self.config = Arc::new(config);
         let files = self.files.clone().of(&self.config, config::folder_of(self.state.config_path()));
         self.look_at(files);
         for change in changes {
@@ -205,25 +244,14 @@ impl Reloader {
             tracing::warn!("config: {key}: {problem}; what it held before stands");
         }
         let needs_restart = changes.iter().filter_map(needs_restart).collect();
-        self.state.note_applied(Rc::clone(&self.config), needs_restart);
+        self.state.note_applied(Arc::clone(&self.config), needs_restart);
         tracing::info!(changes = changes.len(), generation = self.state.loads().generation, "config reloaded");
     }
 
-    fn refuse(&self, problem: String) -> Verdict {
+    fn refuse(&self, problem: String) {
         let path = self.state.config_path().display();
         tracing::error!("config not reloaded, what runs goes on unchanged: {path}\n{problem}");
-        self.state.note_refused(problem.clone());
-        Verdict::Refused(problem)
-    }
-}
-
-/// What cannot change while running stays as it is.
-fn keep_fixed(new: Config, running: &Config) -> Config {
-    Config {
-        server: model::Server { workers: running.server.workers, ..new.server },
-        admin: new.admin.staying(&running.admin),
-        log: model::Log { format: running.log.format, ..new.log },
-        ..new
+        self.state.note_refused(problem);
     }
 }
 

@@ -34,7 +34,7 @@ pub struct State {
     started_at: Instant,
     listening: Cell<bool>,
     loads: RefCell<Loads>,
-    config: RefCell<Rc<Config>>,
+    config: RefCell<Arc<Config>>,
     requests: mpsc::WeakSender<Request>,
     asked: RefCell<Asked>,
     /// Empty until they are there.
@@ -83,7 +83,7 @@ impl State {
         drain: Watch,
         telemetry: Telemetry,
         config_path: PathBuf,
-        (config, requests): (Rc<Config>, mpsc::WeakSender<Request>),
+        (config, requests): (Arc<Config>, mpsc::WeakSender<Request>),
     ) -> Self {
         let now = SystemTime::now();
         Self {
@@ -219,8 +219,8 @@ impl State {
     }
 
     /// The config that runs.
-    pub fn config(&self) -> Rc<Config> {
-        Rc::clone(&self.config.borrow())
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
     }
 
     /// Where the control thread is asked for more than an answer; `None` when the process ends.
@@ -244,7 +244,7 @@ impl State {
     }
 
     /// Notes a reload that was applied.
-    pub fn note_applied(&self, config: Rc<Config>, needs_restart: Vec<String>) {
+    pub fn note_applied(&self, config: Arc<Config>, needs_restart: Vec<String>) {
         self.config.replace(config);
         let now = SystemTime::now();
         let mut loads = self.loads.borrow_mut();

@@ -36,7 +36,7 @@ pub struct Supervisor {
 
 /// A reload that the supervisor knows of. Dropped, it is over.
 #[derive(Debug)]
-pub struct Reloading<'a>(&'a Supervisor, &'a State);
+pub struct Reloading(Rc<Supervisor>, Rc<State>);
 
 impl Supervisor {
     /// The one that has started this process.
@@ -68,11 +68,11 @@ impl Supervisor {
     }
 
     /// The config file is being applied, until what this returns is dropped.
-    pub fn reloading<'a>(&'a self, state: &'a State) -> Reloading<'a> {
+    pub fn reloading(this: &Rc<Self>, state: &Rc<State>) -> Reloading {
         // The time tells this reload's end from that of one before.
         let now = clock_gettime(ClockId::Monotonic);
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}{:06}", now.tv_sec, now.tv_nsec / 1000));
-        Reloading(self, state)
+        this.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}{:06}", now.tv_sec, now.tv_nsec / 1000));
+        Reloading(Rc::clone(this), Rc::clone(state))
     }
 
     /// A drain begins, and may take so long: what the supervisor grants by itself may be less.
@@ -115,9 +115,9 @@ impl Supervisor {
     }
 }
 
-impl Drop for Reloading<'_> {
+impl Drop for Reloading {
     fn drop(&mut self) {
-        self.0.tell(&format!("READY=1\nSTATUS={}", line(self.1)));
+        self.0.tell(&format!("READY=1\nSTATUS={}", line(&self.1)));
     }
 }
 

@@ -3,6 +3,7 @@
 mod files;
 mod returning;
 mod routes;
+mod slow;
 mod sockets;
 mod under_load;
 

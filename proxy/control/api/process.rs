@@ -47,7 +47,7 @@ where
 /// Reads the config file again.
 pub(super) async fn reload(state: &State) -> Outcome {
     let (answer, answered) = oneshot::channel();
-    ask(state, Request::Reload(answer)).await?;
+    ask(state, Request::Reload(Some(answer))).await?;
     match answered.await {
         Ok(Ok(())) => Ok(reply::json(StatusCode::OK, &Reloaded::of(state))),
         Ok(Err(problem)) => Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "config_refused", problem)),
