@@ -129,7 +129,10 @@ fn run(path: PathBuf) -> ExitCode {
         Ok(read) => read,
         Err(problem) => return fail(BAD_CONFIG, problem),
     };
-    let telemetry = telemetry::start(&config.log);
+    let telemetry = match telemetry::start(&config.log) {
+        Ok(telemetry) => telemetry,
+        Err(error) => return fail(FAILED, format_args!("portti: {}", StartError::System(error))),
+    };
     log_warnings(&path, &warnings);
     let running = match app::start(Start { path, content, config, telemetry, signals: Some(signals) }) {
         Ok(running) => running,

@@ -1,7 +1,7 @@
 //! Logging: lines to standard error, written by a thread of their own, and the newest of them kept in memory.
 //!
-//! A worker never waits for a log line: it hands the line to a bounded queue, and where that is full (standard error is a
-//! pipe that nobody reads) the line is dropped and counted. What says again what has just been said is left out, and the next
+//! A worker never waits for a log line: it hands the line to a bounded queue, and where that is full or writing fails the line
+//! is dropped and counted. What says again what has just been said is left out, and the next
 //! line like it says how often.
 
 use std::fmt::Display;
@@ -11,7 +11,6 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::Subscriber;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -25,15 +24,14 @@ mod limited;
 mod line;
 mod lines;
 mod repeats;
+mod writer;
 
 use self::feed::Feed;
 use self::level::{Level, Levels};
 use self::limited::Limited;
 use self::lines::Lines;
+use self::writer::{Account, Guard, Writer};
 use crate::config::model::{Log, LogLevel};
-
-/// Lines that wait to be written: some seconds of a busy access log, about 8 MiB.
-const QUEUED_LINES: usize = 16 * 1024;
 
 /// The feed of the process, which has one subscriber of `tracing` at most.
 static FEED: LazyLock<Limited<Arc<Feed>>> = LazyLock::new(|| Limited::new(Arc::new(Feed::new())));
@@ -49,31 +47,34 @@ pub struct Telemetry {
 struct Running {
     filter: reload::Handle<EnvFilter, Registry>,
     lines: Limited<Lines>,
-    dropped: ErrorCounter,
-    _writes_the_rest: WorkerGuard,
+    writer: Writer,
+    losses: Mutex<Account>,
+    _writes_the_rest: Guard,
 }
 
 /// Starts the log. Called once, by the program; without it, lines go nowhere.
-pub fn start(log: &Log) -> Telemetry {
-    let (subscriber, telemetry) = assemble(log, std::env::var("RUST_LOG").ok(), io::stderr());
+///
+/// # Errors
+/// The operating system gave no thread.
+pub fn start(log: &Log) -> io::Result<Telemetry> {
+    let (subscriber, telemetry) = assemble(log, std::env::var("RUST_LOG").ok(), io::stderr())?;
     subscriber.init();
     log_panics();
-    telemetry
+    Ok(telemetry)
 }
 
 fn assemble(
     log: &Log,
     environment: Option<String>,
     out: impl io::Write + Send + 'static,
-) -> (impl Subscriber + Send + Sync, Telemetry) {
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUED_LINES).finish(out);
-    let dropped = writer.error_counter();
+) -> io::Result<(impl Subscriber + Send + Sync, Telemetry)> {
+    let (writer, guard) = writer::start(out)?;
     let levels = Levels::new(log.level, environment);
     let (filter, handle) = reload::Layer::new(levels.ruling().filter());
-    let lines = Limited::new(Lines::new(log.format, writer));
+    let lines = Limited::new(Lines::new(log.format, writer.clone()));
     let subscriber = tracing_subscriber::registry().with(lines.clone().with_filter(filter)).with(feed());
-    let running = Running { filter: handle, lines, dropped, _writes_the_rest: guard };
-    (subscriber, Telemetry { levels: Mutex::new(levels), running: Some(running) })
+    let running = Running { filter: handle, lines, writer, losses: Mutex::default(), _writes_the_rest: guard };
+    Ok((subscriber, Telemetry { levels: Mutex::new(levels), running: Some(running) }))
 }
 
 /// Starts the feed alone, for a program that has the proxy as a part of it. Where that has a subscriber of `tracing` of its own,
@@ -112,9 +113,9 @@ impl Telemetry {
         Arc::clone(FEED.sink())
     }
 
-    /// Lines that were lost since the start, because they were not taken fast enough.
+    /// Lines that were lost since the start, because they were not taken fast enough or could not be written.
     pub fn dropped_lines(&self) -> u64 {
-        self.running.as_ref().map_or(0, |running| running.dropped.dropped_lines() as u64)
+        self.running.as_ref().map_or(0, |running| running.writer.losses().count())
     }
 
     /// Lines that were left out since the start, because they said again what had just been said.
@@ -122,10 +123,12 @@ impl Telemetry {
         self.running.as_ref().map_or(0, |running| running.lines.left_out())
     }
 
-    /// Tells of lines that were left out and that nothing like them has followed. To be called every second or so.
+    /// Tells of lines that were left out and that nothing like them has followed, and of lines that were lost, once lines are written
+    /// again. To be called every second or so.
     pub fn tell_left_out(&self) {
         if let Some(running) = &self.running {
             running.lines.tell_overdue();
+            running.tell_lost();
         }
         FEED.tell_overdue();
     }
@@ -145,6 +148,16 @@ impl Telemetry {
 impl Default for Telemetry {
     fn default() -> Self {
         Self { levels: Mutex::new(Levels::new(LogLevel::Info, None)), running: None }
+    }
+}
+
+impl Running {
+    fn tell_lost(&self) {
+        let losses = self.writer.losses();
+        let due = self.losses.lock().unwrap_or_else(PoisonError::into_inner).due(losses.count(), losses.are_over());
+        if let Some(dropped) = due {
+            tracing::warn!(dropped, "lines of the log were lost: standard error did not take them");
+        }
     }
 }
 

@@ -1,34 +1,31 @@
 //! Lines on their way to standard error.
 
 use std::env;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::time::SystemTime;
-
-use tracing_appender::non_blocking::NonBlocking;
 
 use super::form::Form;
 use super::limited::Sink;
 use super::line::Line;
+use super::writer::Writer;
 use crate::config::model::LogFormat;
 
 /// Writes lines, and waits for nobody.
 #[derive(Debug)]
 pub(super) struct Lines {
     form: Form,
-    writer: NonBlocking,
+    writer: Writer,
 }
 
 impl Lines {
-    pub(super) fn new(format: LogFormat, writer: NonBlocking) -> Self {
+    pub(super) fn new(format: LogFormat, writer: Writer) -> Self {
         Self { form: form(format, io::stderr().is_terminal(), |name| env::var(name).ok()), writer }
     }
 }
 
 impl Sink for Lines {
     fn take(&self, line: &Line<'_>) {
-        let line = self.form.line(line, SystemTime::now());
-        // It fails only when its thread has gone, and with it whoever could read the line.
-        let _gone = self.writer.clone().write_all(line.as_bytes());
+        self.writer.line(self.form.line(line, SystemTime::now()));
     }
 }
 

@@ -23,7 +23,7 @@ impl io::Write for Written {
 fn written(environment: Option<&str>, says: impl FnOnce(&Telemetry)) -> Vec<Value> {
     let out = Written::default();
     let log = Log { level: LogLevel::Info, format: LogFormat::Json, access: true };
-    let (subscriber, telemetry) = assemble(&log, environment.map(str::to_owned), out.clone());
+    let (subscriber, telemetry) = assemble(&log, environment.map(str::to_owned), out.clone()).unwrap();
     with_default(subscriber, || says(&telemetry));
     // What is queued is written before it goes.
     drop(telemetry);

@@ -29,6 +29,7 @@ mod hand;
 mod health;
 mod http;
 mod limits;
+mod logging;
 mod messages;
 mod names;
 mod overload;
