@@ -32,6 +32,7 @@ use crate::control::supervisor::Supervisor;
 use crate::control::watch::Watch;
 use crate::control::{self, Control, Request, WorkerLost, admin, hand, live, queues};
 use crate::drain;
+use crate::entropy;
 use crate::signal::Signals;
 use crate::snapshot::Snapshot;
 use crate::snapshot::hand::Hand;
@@ -116,6 +117,7 @@ fn control(
 ) -> Result<(), WorkerLost> {
     // Whoever starts waits for the report until it comes.
     let tell = |outcome| drop(report.send(outcome));
+    entropy::seed_thread();
     let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {

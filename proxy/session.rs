@@ -32,7 +32,7 @@ mod waiting;
 
 pub use self::edge::{Edge, Terminator};
 use self::farewell::Farewell;
-pub use self::id::{Ids, SessionId};
+pub use self::id::{Ids, MalformedId, SessionId};
 pub use self::known::{Known, Via};
 pub use self::list::{Filter, Listing, Mark, Query, Row, Sort};
 use self::local::Place;

@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::scalar::Name;
 use crate::drain::{Phase, Watch, next_notice};
+use crate::entropy;
 use crate::listener::{Acceptor, Assigned, Door, Home, Spread};
 use crate::net::tls::handshake;
 use crate::pool::Backend;
@@ -171,6 +172,7 @@ fn spawn(parts: Parts, drain: Watch) -> io::Result<Handle> {
     thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         // Dropped when the thread ends, by a panic too.
         let _alive: oneshot::Sender<()> = alive;
+        entropy::seed_thread();
         let runtime = Builder::new_current_thread()
             .enable_all()
             // For the public-key work of TLS handshakes alone: begun when it is first needed.

@@ -46,7 +46,7 @@ async fn a_list_tells_who_plays_where() {
     );
     assert_eq!(session["backend"], backend.address.to_string());
     assert_eq!((&session["bytes_up"], &session["bytes_down"]), (&5.into(), &5.into()));
-    assert_eq!(session["id"].as_str().unwrap().len(), 16);
+    assert_eq!(session["id"].as_str().unwrap().len(), 32);
     let age = async || sessions(&proxy, "").await["sessions"][0]["age_ms"].as_u64().unwrap();
     eventually("it grows older", async || age().await >= 20).await;
 }

@@ -213,7 +213,7 @@ async fn every_session_leaves_one_line_with_every_field() {
         assert!(line[field].is_number(), "{field} in {line}");
     }
     assert!(line["duration_ms"].as_f64() >= line["first_byte_ms"].as_f64());
-    assert_eq!(line["session"].as_str().map(str::len), Some(16));
+    assert_eq!(line["session"].as_str().map(str::len), Some(32));
 
     let mut idle = Peer::connect(process.address).await;
     let address = own_side(&idle).to_string();

@@ -204,8 +204,8 @@ async fn backends_are_told_byte_for_byte() {
     let mut by_hand = Backend::by_hand();
     for (keys, length) in [
         ("send_proxy = \"v1\"", 0),
-        ("send_proxy = \"v2\"", 47),
-        ("send_proxy = \"v2\"\nsend_proxy_checksum = true", 54),
+        ("send_proxy = \"v2\"", 63),
+        ("send_proxy = \"v2\"\nsend_proxy_checksum = true", 70),
     ] {
         let proxy = Proxy::with(&pool(&[&by_hand.backend], keys));
         let (mut client, mut backend) = proxy.session(&mut by_hand).await;
@@ -221,10 +221,10 @@ async fn backends_are_told_byte_for_byte() {
         let rest = u8::try_from(length - 16).unwrap();
         let ports = [from.port().to_be_bytes(), to.port().to_be_bytes()].concat();
         let start =
-            [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0", &[rest][..], &[127, 0, 0, 1, 127, 0, 0, 1], &ports, b"\x05\0\x10"]
+            [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0", &[rest][..], &[127, 0, 0, 1, 127, 0, 0, 1], &ports, b"\x05\0\x20"]
                 .concat();
         assert!(header.starts_with(&start), "{}", header.escape_ascii());
-        assert!(header[31..47].iter().all(u8::is_ascii_hexdigit), "the session's id");
+        assert!(header[31..63].iter().all(u8::is_ascii_hexdigit), "the session's id");
     }
 }
 

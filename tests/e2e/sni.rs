@@ -82,8 +82,8 @@ async fn what_was_looked_at_is_passed_on_as_it_is() {
         client.send(b"and more").await;
         let mut backend = by_hand.next().await;
         let _addresses = backend.expect_any(28).await;
-        backend.expect(b"\x02\0\x0eeu.example.com\x05\0\x10").await;
-        backend.expect_any(16).await;
+        backend.expect(b"\x02\0\x0eeu.example.com\x05\0\x20").await;
+        backend.expect_any(32).await;
         backend.expect(&hello).await;
         backend.expect(b"and more").await;
         backend.send(b"welcome").await;

@@ -152,6 +152,7 @@ impl From<Stuck> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Ids;
 
     fn query(text: &str) -> Result<Query, &'static str> {
         let request = Request::builder().uri(format!("http://a/?{text}")).body(()).unwrap();
@@ -192,10 +193,10 @@ mod tests {
     #[test]
     fn a_cursor_holds_for_its_own_order() {
         let query_of = |text| query(text).unwrap();
-        let mark = Mark { rank: u64::MAX - 7, id: "00000000000000ff".parse().unwrap() };
+        let mark = Mark { rank: u64::MAX - 7, id: Ids::new().next() };
         let by_age = query_of("sort=age&limit=5");
         let text = cursor(&by_age, mark);
-        assert_eq!(text, "age.desc.fffffffffffffff8.00000000000000ff");
+        assert_eq!(text, format!("age.desc.fffffffffffffff8.{}", mark.id));
         assert_eq!(query_of(&format!("cursor={text}")).after, Some(mark));
         assert_eq!(query(&format!("cursor={text}&order=asc")).err(), Some("bad_request"));
         assert_eq!(query(&format!("cursor={text}&sort=bytes")).err(), Some("bad_request"));

@@ -129,8 +129,8 @@ async fn backends_are_told_how_their_clients_are_encrypted() {
     client.send(b"hello").await;
     let mut backend = by_hand.next().await;
     backend.expect_any(28).await;
-    backend.expect(b"\x01\0\x09minecraft\x02\0\x10game.example.com\x05\0\x10").await;
-    backend.expect_any(16).await;
+    backend.expect(b"\x01\0\x09minecraft\x02\0\x10game.example.com\x05\0\x20").await;
+    backend.expect_any(32).await;
     backend.expect(b"\x20\0\x2f\x07\0\0\0\0\x21\0\x07TLSv1.3\x22\0\x04Alex\x23\0\x16TLS_AES_256_GCM_SHA384hello").await;
 }
 
