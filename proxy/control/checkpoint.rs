@@ -68,6 +68,9 @@ impl Past {
 
 fn read(path: PathBuf) -> Option<Kept> {
     let shown = path.display();
+    if let Err(error) = file::sweep(&path) {
+        tracing::debug!(file = %shown, %error, "what was left half written beside the state file stays there");
+    }
     let problem = match file::read(&path) {
         Ok(None) => return None,
         Ok(Some(bytes)) => match form::decode(&bytes) {

@@ -2,15 +2,23 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, SystemTime};
 
 use super::form::{self, Kept, Millis};
+use crate::entropy;
 
 /// Bytes that are read of a file, at most: many times what is ever written.
 const SIZE_MAX: u64 = 64 << 20;
+
+/// What names of files begin with that are being written, behind the file's own.
+const FRESH: &str = "new-";
+
+/// A file that has been written to for so long is not written to any more.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(3600);
 
 /// Tells a file that was written here from one that another process has put in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +98,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// Replaces the file as a whole: whatever happens meanwhile, there is the old one or the new one.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<Stamp> {
-    let beside = beside(path, "new");
+    let beside = fresh(path);
     // Whatever lies there, a link above all, is not to be written to.
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -112,6 +120,27 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<Stamp> {
     file.write_all(bytes)?;
     file.sync_all()?;
     file.metadata().map(|found| Stamp::from(&found))
+}
+
+/// Where the next version of the file is written: nowhere that another process writes to, should it have the same file.
+fn fresh(path: &Path) -> PathBuf {
+    static PROCESS: LazyLock<u64> = LazyLock::new(entropy::number);
+    beside(path, &format!("{FRESH}{:016x}", *PROCESS))
+}
+
+/// Removes what processes have left that ended while they wrote.
+pub(super) fn sweep(path: &Path) -> io::Result<()> {
+    let mut prefix = path.file_name().unwrap_or_default().to_owned();
+    prefix.push(".");
+    prefix.push(FRESH);
+    for entry in fs::read_dir(folder_of(path))? {
+        let entry = entry?;
+        let is_old = || entry.metadata().ok()?.modified().ok()?.elapsed().ok().map(|age| age > WRITTEN_WITHIN);
+        if entry.file_name().as_bytes().starts_with(prefix.as_bytes()) && is_old() == Some(true) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts a file out of the way that is of no use; where it is then.
@@ -199,7 +228,7 @@ mod tests {
         let path = folder.path().join("state.json");
         let (stamp, one, _) = written(job(&path, Some(kept("one")), None));
         // Where its neighbour should be there is a folder: nobody can write that, not even root.
-        fs::create_dir(beside(&path, "new")).unwrap();
+        fs::create_dir(fresh(&path)).unwrap();
         assert!(job(&path, Some(kept("two")), Some((stamp, Arc::clone(&one)))).run().is_err());
         assert_eq!(held(&path), one);
     }
@@ -209,9 +238,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("state.json"), folder.path().join("other"));
         fs::write(&other, "precious").unwrap();
-        std::os::unix::fs::symlink(&other, beside(&path, "new")).unwrap();
+        std::os::unix::fs::symlink(&other, fresh(&path)).unwrap();
         written(job(&path, Some(kept("one")), None));
         assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+    }
+
+    #[test]
+    fn what_another_process_is_writing_is_left_alone_and_swept_when_it_is_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        let [young, old] = ["new-1", "new-2"].map(|name| beside(&path, name));
+        let (other, longer) = (folder.path().join("other.json.new-1"), beside(&path, "newer"));
+        for file in [&young, &old, &other, &longer] {
+            fs::write(file, "half of it").unwrap();
+        }
+        written(job(&path, Some(kept("one")), None));
+        for file in [&old, &other, &longer] {
+            let long_ago = SystemTime::now() - 2 * WRITTEN_WITHIN;
+            File::options().write(true).open(file).unwrap().set_modified(long_ago).unwrap();
+        }
+        sweep(&path).unwrap();
+        assert!(!old.exists());
+        assert!([&path, &young, &other, &longer].iter().all(|file| file.exists()));
     }
 
     #[test]
