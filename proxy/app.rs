@@ -77,7 +77,7 @@ pub enum StartError {
 pub struct Running {
     /// The addresses of each listener, by its name, with the ports that the kernel chose.
     pub listeners: Vec<(Name, Vec<SocketAddr>)>,
-    /// The admin address, if there is one.
+    /// The admin address, if there is one and no other process has it.
     pub admin: Option<SocketAddr>,
     requests: mpsc::Sender<Request>,
     control: JoinHandle<Result<(), WorkerLost>>,
@@ -190,7 +190,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
 
     let inherited = if owns_process { Inherited::of_this_process() } else { Inherited::default() };
     let admin_socket = match config.admin.bind {
-        Some(address) => Some(bind_admin(address).await?),
+        Some(address) => Some(bind_admin(address, &config).await?),
         None => None,
     };
     let mut sockets = Sockets::new(inherited);
@@ -206,7 +206,10 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     let past = Past::read(&state);
     past.give_hand(&state);
     // Served from here on, so that whoever asks hears "starting" while names are looked up.
-    let admin = admin_socket.map(|socket| serve_admin(socket, &state)).transpose()?;
+    let admin = match admin_socket {
+        Some(socket) => serve_admin(socket, &state)?,
+        None => None,
+    };
 
     names.follow(&config);
     tokio::select! {
@@ -267,8 +270,30 @@ enum AdminSocket {
     InUse(SocketAddr),
 }
 
-async fn bind_admin(address: SocketAddr) -> Result<TcpListener, BindError> {
-    admin::bind(address).await.map_err(|error| BindError::new("the admin server".to_owned(), address, error))
+/// Serves at the admin address, now or later. The address, if it is bound.
+fn serve_admin(socket: AdminSocket, state: &Rc<State>) -> io::Result<Option<SocketAddr>> {
+    match socket {
+        AdminSocket::Bound(socket) => {
+            let address = socket.local_addr()?;
+            tokio::task::spawn_local(admin::serve(socket, Rc::clone(state)));
+            Ok(Some(address))
+        }
+        AdminSocket::InUse(address) => {
+            tokio::task::spawn_local(admin::serve_later(address, Rc::clone(state)));
+            Ok(None)
+        }
+    }
+}
+
+/// Binds the admin address. Where every listener lets another process have its addresses, too, the two run side by side for a restart
+/// without a gap, and the other one has the admin address for now.
+async fn bind_admin(address: SocketAddr, config: &Config) -> Result<AdminSocket, BindError> {
+    let is_shared = !config.listeners.is_empty() && config.listeners.iter().all(|listener| listener.reuse_port);
+    match admin::bind(address).await {
+        Ok(socket) => Ok(AdminSocket::Bound(socket)),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_shared => Ok(AdminSocket::InUse(address)),
+        Err(error) => Err(BindError::new("the admin server".to_owned(), address, error)),
+    }
 }
 
 impl From<io::Error> for StartError {

@@ -20,6 +20,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
+mod succession;
+
+use self::succession::Estate;
 use super::api::{self, GivenUp};
 use super::state::State;
 
@@ -62,16 +65,32 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves for as long as the control thread lives.
+/// Serves as soon as another process gives up the address, with which this one runs side by side for a restart without a gap.
+pub async fn serve_later(address: SocketAddr, state: Rc<State>) {
+    tracing::warn!(
+        %address,
+        "the admin address is in use: until the portti that has it drains or ends, this one has no admin server"
+    );
+    serve(succession::take_over(address).await, state).await;
+}
+
+/// Serves for as long as the control thread lives; in a drain, until another process asks for the address.
 pub async fn serve(socket: TcpListener, state: Rc<State>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let Ok(address) = socket.local_addr() else { return };
+    tracing::info!(%address, "admin server listening");
+    let (mut estate, mut drain) = (Estate::of(address), state.drain());
+    let lobby = Rc::new(Lobby { places: Arc::new(Semaphore::new(MAX_CONNECTIONS)), is_passed_on: Cell::new(false) });
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match socket.accept().await {
+        let Ok(place) = Arc::clone(&lobby.places).acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            () = estate.asked_for(&mut drain) => break,
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
-                let (state, places) = (Rc::clone(&state), Arc::clone(&places));
+                let (state, lobby) = (Rc::clone(&state), Rc::clone(&lobby));
                 tokio::task::spawn_local(async move {
-                    serve_connection(stream, state, &places).await;
+                    serve_connection(stream, state, &lobby).await;
                     drop(place);
                 });
             }
@@ -81,19 +100,32 @@ pub async fn serve(socket: TcpListener, state: Rc<State>) {
             }
         }
     }
+    drop(socket);
+    lobby.is_passed_on.set(true);
+    estate.pass_on().await;
+    tracing::info!(%address, "the admin address has passed on to another portti, as this one drains");
 }
 
-async fn serve_connection(stream: TcpStream, state: Rc<State>, places: &Semaphore) {
+/// What all connections share.
+#[derive(Debug)]
+struct Lobby {
+    places: Arc<Semaphore>,
+    /// Another process has the address now: whoever comes back is to come to that one.
+    is_passed_on: Cell<bool>,
+}
+
+async fn serve_connection(stream: TcpStream, state: Rc<State>, lobby: &Lobby) {
     // It fails only where there is no connection any more.
     let _gone = SockRef::from(&stream).set_send_buffer_size(UNREAD_BYTES);
-    let is_crowded = || places.available_permits() == 0;
+    let is_crowded = || lobby.places.available_permits() == 0;
+    let is_passed_on = || lobby.is_passed_on.get();
     let (is_streaming, given_up) = (Cell::new(false), GivenUp::default());
     let service = service_fn(async |mut request: Request<Incoming>| {
         request.extensions_mut().insert(given_up.clone());
         let mut answer = api::answer(request, Rc::clone(&state)).await;
         is_streaming.set(api::is_stream(&answer));
         // Kept for another request, it would keep others waiting.
-        if is_crowded() {
+        if is_crowded() || is_passed_on() {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok::<_, Infallible>(answer)
@@ -110,6 +142,7 @@ async fn serve_connection(stream: TcpStream, state: Rc<State>, places: &Semaphor
     let life = async {
         while timeout(LOOK_EVERY, connection.as_mut()).await.is_err() {
             let lifetime = match (is_streaming.get(), is_crowded()) {
+                (true, _) if is_passed_on() => return,
                 (true, _) => STREAM_LIFETIME,
                 (false, true) => CROWDED_LIFETIME,
                 (false, false) => CONNECTION_LIFETIME,

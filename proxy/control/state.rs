@@ -183,6 +183,11 @@ impl State {
         self.drain.ends_at()
     }
 
+    /// Follows the process on its way down.
+    pub fn drain(&self) -> Watch {
+        self.drain.clone()
+    }
+
     /// How far the process is on its way down.
     pub fn phase(&self) -> Phase {
         self.drain.phase()
