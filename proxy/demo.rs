@@ -18,6 +18,7 @@ mod afterwards;
 mod failure;
 mod folder;
 mod game;
+mod places;
 mod player;
 mod stage;
 mod status;

@@ -3,25 +3,32 @@
 # runs alone
 source "$(dirname "$0")/../lib.sh"
 
-# The demo works on the addresses of the example, which are fixed.
 cp "$ROOT/config.example.toml" .
-mapfile -t ports < <(grep -Eo '^[^#]*"(127\.0\.0\.1|0\.0\.0\.0):[0-9]+"' config.example.toml | grep -Eo '[0-9]+"' | tr -d '"' | sort -u)
-[ "${#ports[@]}" -gt 0 ] || fail "config.example.toml has no addresses"
-for port in "${ports[@]}"; do
-    taken=$(client talk "$port" --until 0 --patience 1 | jq -r .end)
-    [ "$taken" = refused ] || skip "port $port of config.example.toml is in use"
+
+# A machine with a game server and another portti: the demo takes other ports instead of theirs, and says so.
+taken=(25565 25572 9900)
+holders=()
+for port in "${taken[@]}"; do
+    python3 -c 'import socket, sys, time; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); time.sleep(600)' "$port" 2>/dev/null &
+    holders+=($!)
+done
+for port in "${taken[@]}"; do
+    # Somebody else may have it: it is taken all the same.
+    eventually '[ "$(client talk '"$port"' --until 0 --patience 1 | jq -r .end)" != refused ]' 5
 done
 
 TMPDIR=$PWD "$PORTTI" demo >demo.log 2>&1 &
 demo=$!
-for words in 'listens on .*25565' 'served by' 'follows the edit' 'circuit .* is open' 'circuit .* is closed' 'from another terminal'; do
+for words in ':25565, which is taken here' ':25572, which is taken here' ':9900, which is taken here' 'listens on' 'served by' 'follows the edit' 'circuit .* is open' 'circuit .* is closed' 'from another terminal'; do
     eventually "grep -Eq '$words' demo.log || ! kill -0 $demo" 60
     contains "the demo" "$words" demo.log
 done
 
 # What it tells the reader to try: play, edit the file that it names, Ctrl-C.
-equal "a line for a player" own "$(client talk 25565 --send $'hello\n' --until 1 --patience 10 | jq -r .end)"
-echo 127.0.0.1:9900 >portti.admin
+port=$(grep -Eo '  nc 127\.0\.0\.1 [0-9]+' demo.log | grep -Eo '[0-9]+$')
+[ "$port" != 25565 ] || fail "the demo says that it listens on a port that is taken"
+equal "a line for a player" own "$(client talk "$port" --send $'hello\n' --until 1 --patience 10 | jq -r .end)"
+grep -Eo 'curl -s 127\.0\.0\.1:[0-9]+/metrics' demo.log | grep -Eo '127\.0\.0\.1:[0-9]+' >portti.admin
 generation=$(status .config.generation)
 file=$(grep -Eo '/[^ ]+/portti\.toml' demo.log | head -n 1)
 echo "# edited" >>"$file"
@@ -34,3 +41,4 @@ wait "$demo" || code=$?
 equal "exit code" 0 "$code"
 [ ! -e "$file" ] || fail "the demo left $file"
 cmp "$ROOT/config.example.toml" config.example.toml || fail "the demo changed the example"
+kill "${holders[@]}" 2>/dev/null || true

@@ -13,7 +13,7 @@ pub(super) const EXAMPLE: &str = include_str!("../../config.example.toml");
 /// What the demo edits while it runs: a circuit that stays open for half a minute would make a long story.
 pub(super) const OPEN_FOR: Edit = Edit { before: "open_for = \"30s\"", after: "open_for = \"2s\"" };
 
-/// A fresh folder with the config file. Dropped, it is deleted with whatever else has been put there.
+/// A fresh folder for the config file. Dropped, it is deleted with whatever else has been put there.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -31,8 +31,13 @@ impl Folder {
         let name = format!("portti-demo-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let path = std::env::temp_dir().join(name);
         let made = DirBuilder::new().mode(0o700).create(&path).map(|()| Self { path: path.clone() });
-        let written = made.and_then(|folder| fs::write(folder.file(), EXAMPLE).map(|()| folder));
-        written.map_err(|error| Failure::new(format_args!("cannot write to {}: {error}", path.display())))
+        made.map_err(|error| Failure::new(format_args!("cannot make {}: {error}", path.display())))
+    }
+
+    /// Writes the config file.
+    pub(super) fn write(&self, text: &str) -> Result<(), Failure> {
+        let written = fs::write(self.file(), text);
+        written.map_err(|error| Failure::new(format_args!("cannot write to {}: {error}", self.file().display())))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -106,6 +111,7 @@ mod tests {
         let folder = Folder::new().unwrap();
         let path = folder.path().to_owned();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        folder.write(EXAMPLE).unwrap();
         folder.edit(&OPEN_FOR).unwrap();
         assert!(fs::read_to_string(folder.file()).unwrap().contains(OPEN_FOR.after));
         assert!(folder.edit(&OPEN_FOR).is_err());

@@ -28,13 +28,13 @@ pub(super) struct GameServer {
 }
 
 impl GameServer {
-    /// Takes the address.
+    /// Takes the address; with port 0, the kernel chooses the port.
     pub(super) fn new(address: SocketAddr, answers_after: Duration) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // Connections of an earlier demo that are still closing must not keep the address.
-        socket.set_reuse_address(true)?;
+        // Without SO_REUSEADDR, by which two servers that are down could have the same address.
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
+        let address = socket.local_addr()?.as_socket().unwrap_or(address);
         Ok(Self { address, socket, answers_after })
     }
 
@@ -89,9 +89,7 @@ mod tests {
 
     /// A server on a port that the kernel chose.
     fn server() -> GameServer {
-        let mut server = GameServer::new(SocketAddr::from(([127, 0, 0, 1], 0)), Duration::ZERO).unwrap();
-        server.address = server.socket.local_addr().unwrap().as_socket().unwrap();
-        server
+        GameServer::new(SocketAddr::from(([127, 0, 0, 1], 0)), Duration::ZERO).unwrap()
     }
 
     #[tokio::test]
