@@ -136,7 +136,10 @@ impl Family<'_> {
     /// Adds the buckets, sum and count of a histogram.
     pub fn histogram(&mut self, labels: &[&str], histogram: &Histogram) -> &mut Self {
         let mut metric = self.labelled(labels);
-        metric.set_histogram(histogram.metric().get_histogram().clone());
+        let mut told = histogram.metric().get_histogram().clone();
+        // To the nanosecond: what lies behind it is what adding binary fractions leaves.
+        told.set_sample_sum((told.get_sample_sum() * 1e9).round() / 1e9);
+        metric.set_histogram(told);
         self.metrics.push(metric);
         self
     }

@@ -173,6 +173,13 @@ pub fn shown(duration: Duration) -> impl Display {
     humantime::format_duration(Duration::from_millis(millis))
 }
 
+/// Milliseconds, to the microsecond, as fields of lines and spans have them.
+pub fn millis(duration: Duration) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "exact for 285 years")]
+    let micros = ((duration.as_nanos() + 500) / 1000) as f64;
+    micros / 1e3
+}
+
 /// A panic ends one session; the log says where it was.
 fn log_panics() {
     panic::set_hook(Box::new(|panic| {

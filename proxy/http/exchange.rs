@@ -22,6 +22,7 @@ use crate::config::scalar::Name;
 use crate::metrics;
 use crate::pool::{Backend, Pool};
 use crate::session::Visitor;
+use crate::telemetry::millis;
 
 /// Requests of a listener.
 #[derive(Debug, Default)]
@@ -241,7 +242,6 @@ impl Exchange {
     }
 
     fn log(&self, told: &Told, took: Duration) {
-        let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
         let source = self.source.as_ref();
         tracing::info!(
             target: "access",

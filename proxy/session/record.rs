@@ -15,6 +15,7 @@ use super::handle::Handle;
 use super::{CloseReason, Ids, Known, Origin, SessionId, Tally, Via};
 use crate::pool::{Backend, Pool};
 use crate::relay::{Limits, Quality};
+use crate::telemetry;
 
 /// What is known of one session. It counts as live until this is dropped; dropped without [`Record::finish`] (a panic,
 /// a runtime shut down) it ends as `killed`.
@@ -249,9 +250,7 @@ impl Micros {
 
     /// Milliseconds, to the microsecond.
     fn millis(self) -> f64 {
-        #[allow(clippy::cast_precision_loss, reason = "exact for 285 years")]
-        let micros = self.0.get() as f64;
-        micros / 1e3
+        telemetry::millis(Duration::from_micros(self.0.get()))
     }
 }
 

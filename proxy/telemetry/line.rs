@@ -174,12 +174,18 @@ impl<F: FnMut(&'static str, Value<'_>)> Visit for Fields<'_, F> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        (self.0)(name(field), Value::Float(value));
+        (self.0)(name(field), Value::Float(rounded(value)));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         (self.0)(name(field), Value::Bool(value));
     }
+}
+
+/// To six places: what lies behind them is what binary fractions add.
+fn rounded(number: f64) -> f64 {
+    let rounded = (number * 1e6).round() / 1e6;
+    if rounded.is_finite() { rounded } else { number }
 }
 
 fn name(field: &Field) -> &'static str {

@@ -10,6 +10,7 @@ use super::{Exchange, Told};
 use crate::http::front::Front;
 use crate::http::headers::{TRACEPARENT, TRACESTATE};
 use crate::session::Visitor;
+use crate::telemetry::millis;
 use crate::trace::{Context, Span, SpanId};
 
 /// The place in a trace of a request whose span is kept.
@@ -71,7 +72,6 @@ impl Exchange {
         span.tell("portti.request_id", told.id().to_owned());
         span.tell("portti.session", self.visitor.session.to_string());
         span.tell("portti.listener", self.visitor.tally.listener().clone());
-        let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
         span.tell_if("portti.pool", self.pool().cloned());
         if let Some(source) = &self.source {
             span.tell("portti.backend", Arc::clone(&source.backend));
