@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+/// Units of bytes, each 1024 times the one before it. The dashboard has the same.
+const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+
 /// Bytes, to three digits.
 pub(super) fn bytes(value: &Value) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let Some(bytes) = value.as_u64() else { return "-".to_owned() };
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -68,6 +70,16 @@ mod tests {
         assert_eq!(millis(&json!(250.6)), "251 ms");
         assert_eq!(micros(&json!(18_500)), "18.5 ms");
         assert_eq!([count(1, "session"), count(2, "session")], ["1 session", "2 sessions"]);
+    }
+
+    #[test]
+    fn the_dashboard_has_the_same_units_of_bytes() {
+        let page = include_str!("../control/dashboard.html");
+        let units = UNITS.map(|unit| format!("'{unit}'")).join(", ");
+        let function = page.split("function bytes(n) {").nth(1).unwrap().split("\n}").next().unwrap();
+        for part in [&format!("[{units}]"), "n < 1024", "n /= 1024", "n >= 999.5", "n < 9.95 ? 1 : 0"] {
+            assert!(function.contains(part), "{part}");
+        }
     }
 
     #[test]
