@@ -12,6 +12,7 @@ use super::say;
 use super::trouble::Trouble;
 
 mod page;
+mod verdict;
 
 /// What to ask, and how to tell.
 #[derive(Debug, Args)]
@@ -60,6 +61,11 @@ impl Status {
             return Ok((good, format!("{}\n", answer.body.trim_end())));
         }
         let status = client.json(answer)?;
-        Ok((good, page::of(&status, verdict.body.trim_end())))
+        let health = client.look("/health/deep").await?;
+        // Another version may answer something else.
+        let health = serde_json::from_str(&health.body).unwrap_or_default();
+        let words = verdict.body.trim_end();
+        let words = if good { verdict::of(words, &health) } else { words.to_owned() };
+        Ok((good, page::of(&status, &words)))
     }
 }

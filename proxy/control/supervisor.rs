@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::state::State;
 use crate::drain::Phase;
@@ -158,7 +158,11 @@ fn line(state: &State) -> String {
     }
     let refused =
         if state.loads().last.error.is_some() { "; the config file was refused, what ran before goes on" } else { "" };
-    format!("sessions: {sessions}, level: {level}{refused}")
+    let (snapshot, now) = (state.snapshot(), Instant::now());
+    let dead: Vec<_> =
+        snapshot.pools.values().filter(|pool| !pool.has_eligible(now)).map(|pool| pool.name().as_str()).collect();
+    let dead = if dead.is_empty() { String::new() } else { format!("; no backend eligible: {}", dead.join(", ")) };
+    format!("sessions: {sessions}, level: {level}{dead}{refused}")
 }
 
 #[cfg(test)]
