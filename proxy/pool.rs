@@ -172,6 +172,11 @@ impl Pool {
         &self.timeouts
     }
 
+    /// How long a request that has its place at a backend may wait for one on a connection that is shared.
+    pub fn place_timeout(&self) -> Duration {
+        self.config.queue.as_ref().map_or(self.timeouts.connect, |queue| queue.timeout)
+    }
+
     /// How its backends are told who their clients are.
     pub fn send_proxy(&self) -> Option<Version> {
         self.config.send_proxy

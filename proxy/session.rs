@@ -42,7 +42,7 @@ pub use self::preread::Opened;
 use self::record::{Carries, Last, Record};
 pub use self::refusals::Refusals;
 pub use self::tunnel::{Offshoot, Offshoots};
-pub use self::upstream::Upstream;
+pub use self::upstream::{NoConnection, Upstream};
 pub use self::visitor::Visitor;
 use crate::admission::{Permit, Refusal};
 use crate::config::model::{Language, Mode, Occasion};

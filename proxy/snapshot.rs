@@ -218,7 +218,12 @@ fn front(
         routes: http.routes.iter().map(route).collect(),
         rest: config.pool.as_ref().map(|name| target(name, None)),
         rollout: rollout.map(|rollout| (Arc::clone(rollout), target(rollout.pool.name(), None))),
-        limits: Limits { header: http.header_timeout, keepalive: http.keepalive_timeout },
+        limits: Limits {
+            header: http.header_timeout,
+            keepalive: http.keepalive_timeout,
+            send: http.send_timeout,
+            body: http.body_timeout,
+        },
         trusted: Networks::new(&config.admission.trusted),
         forwarded: http.forwarded,
         via: http.via.as_deref().and_then(Via::new),

@@ -65,7 +65,7 @@ equal "how slow bodies were answered" '{"HTTP/1.1 408 Request Timeout":1000}' "$
 between "when the first was ended" 2 3.5 "$(report bodies .first)"
 between "when the last was ended" 2 6 "$(report bodies .last)"
 between "KiB for them" 0 65536 "$grown"
-equal "their reason" 1000 "$(request_log 'select(.reason == "idle_timeout" and .status == 408) | .path' | grep -cx /sink)"
+equal "their reason" 1000 "$(request_log 'select(.reason == "body_timeout" and .status == 408) | .path' | grep -cx /sink)"
 equal "failures counted against servers" 0 "$(metric portti_backend_failures_total)"
 wait $upload || fail "the slow upload failed: $(cat upload.said)"
 equal "what the slow upload was answered" "300000 200" "$(awk 'NR == 1 { size = $1 } END { print size, $1 }' upload.said)"

@@ -13,7 +13,7 @@ pub enum Reason {
     /// It is none, or could be read in two ways.
     BadRequest,
     /// Its body did not come on.
-    IdleTimeout,
+    BodyTimeout,
     /// Nothing is served there.
     NoRoute,
     /// Nobody new is served at this service level.
@@ -26,6 +26,8 @@ pub enum Reason {
     QueueTimeout,
     /// None could be reached.
     ConnectFailed,
+    /// This machine has no port left to connect from.
+    NoSourcePort,
     /// The backend's connection broke.
     BackendReset,
     /// The backend did not answer in time.
@@ -38,15 +40,16 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::BadRequest,
-        Self::IdleTimeout,
+        Self::BodyTimeout,
         Self::NoRoute,
         Self::Shed,
         Self::NoBackend,
         Self::QueueFull,
         Self::QueueTimeout,
         Self::ConnectFailed,
+        Self::NoSourcePort,
         Self::BackendReset,
         Self::RequestTimeout,
         Self::NotUpgraded,
@@ -57,13 +60,14 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
-            Self::IdleTimeout => "idle_timeout",
+            Self::BodyTimeout => "body_timeout",
             Self::NoRoute => "no_route",
             Self::Shed => "shed",
             Self::NoBackend => "no_backend",
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
             Self::ConnectFailed => "connect_failed",
+            Self::NoSourcePort => "no_source_port",
             Self::BackendReset => "backend_reset",
             Self::RequestTimeout => "request_timeout",
             Self::NotUpgraded => "not_upgraded",
@@ -75,11 +79,14 @@ impl Reason {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
-            Self::IdleTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::Shed | Self::NoBackend | Self::QueueFull | Self::QueueTimeout | Self::AtCapacity => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Shed
+            | Self::NoBackend
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::NoSourcePort
+            | Self::AtCapacity => StatusCode::SERVICE_UNAVAILABLE,
             Self::ConnectFailed | Self::BackendReset | Self::NotUpgraded => StatusCode::BAD_GATEWAY,
             Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -88,11 +95,13 @@ impl Reason {
     fn words(self) -> &'static str {
         match self {
             Self::BadRequest => "this is no request that has one meaning",
-            Self::IdleTimeout => "the request did not come on",
+            Self::BodyTimeout => "the request did not come on",
             Self::NoRoute => "nothing is served here",
             Self::NotUpgraded => "the server could not agree on a protocol",
             Self::QueueTimeout => "no place became free in time, please try again",
-            Self::Shed | Self::QueueFull | Self::AtCapacity => "too many are here already, please try again",
+            Self::Shed | Self::QueueFull | Self::NoSourcePort | Self::AtCapacity => {
+                "too many are here already, please try again"
+            }
             Self::NoBackend => "no server is ready, please try again",
             Self::ConnectFailed => "no server could be reached",
             Self::BackendReset => "the server broke off",
@@ -108,10 +117,11 @@ impl From<Failed> for Reason {
             Failed::QueueFull => Self::QueueFull,
             Failed::QueueTimeout => Self::QueueTimeout,
             Failed::Connect => Self::ConnectFailed,
+            Failed::NoSourcePort => Self::NoSourcePort,
             Failed::Reset => Self::BackendReset,
             Failed::Timeout => Self::RequestTimeout,
             Failed::Body => Self::BadRequest,
-            Failed::BodyTimeout => Self::IdleTimeout,
+            Failed::BodyTimeout => Self::BodyTimeout,
         }
     }
 }

@@ -30,8 +30,8 @@ pub struct Watched<B> {
 pub enum Upload<B> {
     /// There is nothing to send.
     Empty,
-    /// Passed on as it comes.
-    Streamed(Watched<B>, Rc<Cell<Awaited>>),
+    /// Passed on as it comes; with how long each byte may take once there is an answer.
+    Streamed(Watched<B>, Rc<Cell<Awaited>>, Option<Duration>),
 }
 
 /// Whom a request waits for, as far as its body tells.
@@ -96,29 +96,37 @@ where
 }
 
 impl<B: Body> Upload<B> {
-    /// A client's body, each byte of which must come within a time.
-    pub fn new(body: B, limit: Option<Duration>) -> Self {
+    /// A client's body, each byte of which must come within a time: one until the request is answered, another from then on.
+    pub fn new(body: B, (unanswered, answered): (Option<Duration>, Option<Duration>)) -> Self {
         if body.is_end_stream() {
             return Self::Empty;
         }
-        Self::Streamed(Watched::new(body, limit), Rc::new(Cell::new(Awaited::Backend(Instant::now()))))
+        let awaited = Rc::new(Cell::new(Awaited::Backend(Instant::now())));
+        Self::Streamed(Watched::new(body, unanswered), awaited, answered)
     }
 
     /// Whom the request waits for, from now on; `None` if it has no body.
     pub fn awaited(&self) -> Option<Rc<Cell<Awaited>>> {
         match self {
             Self::Empty => None,
-            Self::Streamed(_, awaited) => Some(Rc::clone(awaited)),
+            Self::Streamed(_, awaited, _) => Some(Rc::clone(awaited)),
         }
     }
 }
 
 impl<B> Upload<B> {
+    /// The answer has begun: what comes now is part of a conversation, and may take its time.
+    pub fn note_answer(&mut self) {
+        if let Self::Streamed(body, _, answered) = self {
+            (body.limit, body.deadline) = (*answered, None);
+        }
+    }
+
     /// How long each byte may take.
     pub fn limit(&self) -> Option<Duration> {
         match self {
             Self::Empty => None,
-            Self::Streamed(body, _) => body.limit,
+            Self::Streamed(body, ..) => body.limit,
         }
     }
 }
@@ -134,7 +142,7 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
-            Self::Streamed(body, awaited) => {
+            Self::Streamed(body, awaited, _) => {
                 let mut frame = Pin::new(body).poll_frame(cx);
                 if let Poll::Ready(Some(Ok(frame))) = &mut frame
                     && let Some(trailers) = frame.trailers_mut()
@@ -150,14 +158,14 @@ where
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streamed(body, _) => body.is_end_stream(),
+            Self::Streamed(body, ..) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
-            Self::Streamed(body, _) => body.size_hint(),
+            Self::Streamed(body, ..) => body.size_hint(),
         }
     }
 }

@@ -40,6 +40,10 @@ pub struct Connection<S, B> {
     decoder: Decoder,
     /// Another request may be sent behind this one.
     stays: bool,
+    /// A request was sent whose answer has not begun.
+    is_unanswered: bool,
+    /// What resets the stream when it is given up in the midst of an exchange.
+    reset: Option<fn(&S)>,
     /// For whoever bounds the time of an answer, one after the other.
     pub timer: Timer,
 }
@@ -95,8 +99,17 @@ where
             outgoing: None,
             decoder: Decoder::length(0),
             stays: true,
+            is_unanswered: false,
+            reset: None,
             timer: Timer::default(),
         }
+    }
+
+    /// The same, which is reset in this way when it is given up in the midst of an exchange. Closed in order it would keep its
+    /// port for a minute (TIME_WAIT), and clients that cancel what they ask for could use up all ports.
+    pub fn reset_by(mut self, reset: fn(&S)) -> Self {
+        self.reset = Some(reset);
+        self
     }
 
     /// Whether the backend has closed it, or said something unasked, while it had nothing to do: as far as is known without asking
@@ -121,7 +134,7 @@ where
     pub async fn send(&mut self, request: &mut Request<Option<Upload<B>>>) -> Result<Response<()>, Broken> {
         let Some(body) = request.body_mut().take() else { return Err(Broken::Reset) };
         self.outgoing = Some(request::outgoing(request, body));
-        self.stays = true;
+        (self.stays, self.is_unanswered) = (true, true);
         self.input.begin_anew();
         let mut left = UNANSWERED_MAX;
         let answered = poll_fn(|cx| self.poll_answer(cx, request.method(), &mut left)).await;
@@ -133,9 +146,9 @@ where
     }
 
     /// The stream, and what was read of what comes behind the answer; `None` if the request has not been sent to its end.
-    pub fn into_parts(self) -> Option<(S, Bytes)> {
-        match self.side {
-            Side::Whole(stream) => Some((stream, self.input.into_bytes())),
+    pub fn into_parts(mut self) -> Option<(S, Bytes)> {
+        match mem::replace(&mut self.side, Side::Gone) {
+            Side::Whole(stream) => Some((stream, mem::take(&mut self.input).into_bytes())),
             Side::Reading(..) | Side::Gone => None,
         }
     }
@@ -151,7 +164,7 @@ where
         loop {
             let answer = answer::take(self.input.bytes(), asked).map_err(|Malformed| Broken::Reset)?;
             if let Some(Answer { head, body, stays }) = answer {
-                self.decoder = body;
+                (self.decoder, self.is_unanswered) = (body, false);
                 self.stays &= stays;
                 self.send_rest_apart();
                 self.note_end();
@@ -186,6 +199,7 @@ where
         let Side::Whole(stream) = mem::replace(&mut self.side, Side::Gone) else { return };
         let (reading, mut writing) = split(stream);
         let task = spawn_local(async move {
+            outgoing.body_mut().note_answer();
             let (limit, awaited) = (outgoing.body().limit(), outgoing.body().awaited());
             let rest = poll_fn(|cx| outgoing.poll_send(&mut writing, cx));
             let limit = (Instant::now(), limit);
@@ -201,6 +215,16 @@ where
     fn note_end(&mut self) {
         if let Side::Reading(_, rest) = &mut self.side {
             rest.outlives_answer = self.stays && self.decoder.is_over();
+        }
+    }
+}
+
+impl<S, B> Drop for Connection<S, B> {
+    fn drop(&mut self) {
+        if let (Some(reset), Side::Whole(stream)) = (self.reset, &self.side)
+            && (self.is_unanswered || !self.decoder.is_over())
+        {
+            reset(stream);
         }
     }
 }

@@ -6,9 +6,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 
 use super::body::BodyError;
+use super::http2::received::Received;
+use super::http2::stream::Opening;
 
 /// The body of a request.
 #[derive(Debug)]
@@ -18,7 +20,9 @@ pub enum Content {
     /// By HTTP/1.1: what the connection's task gives, piece by piece.
     Http1(Piped),
     /// By HTTP/2.
-    Http2(Incoming),
+    Http2(Received),
+    /// None, on a stream of HTTP/2 that is to become a byte stream; `None` when that was taken out.
+    Connect(Option<Opening>),
 }
 
 /// The end of a pipe that is read from.
@@ -141,21 +145,31 @@ impl Drop for Piped {
     }
 }
 
+impl Content {
+    /// What the stream becomes that the request came on, if it is to become a byte stream.
+    pub fn take_opening(&mut self) -> Option<Opening> {
+        match self {
+            Self::Connect(opening) => opening.take(),
+            Self::Empty | Self::Http1(_) | Self::Http2(_) => None,
+        }
+    }
+}
+
 impl Body for Content {
     type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
-            Self::Empty => Poll::Ready(None),
+            Self::Empty | Self::Connect(_) => Poll::Ready(None),
             Self::Http1(piped) => piped.poll_piece(cx).map_err(Into::into),
-            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Empty => true,
+            Self::Empty | Self::Connect(_) => true,
             Self::Http1(piped) => piped.is_over(),
             Self::Http2(body) => body.is_end_stream(),
         }
@@ -163,7 +177,7 @@ impl Body for Content {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Empty => SizeHint::with_exact(0),
+            Self::Empty | Self::Connect(_) => SizeHint::with_exact(0),
             Self::Http1(piped) => {
                 let waiting = piped.0.piece.borrow().as_ref().and_then(|piece| piece.data_ref().map(Bytes::len));
                 let left = piped.0.left.get().map(|left| left + waiting.unwrap_or(0) as u64);

@@ -4,6 +4,8 @@
 //! on a warm connection that the backend had closed, before any of it was taken; or, where it may be done twice, on one that the
 //! backend closed instead of answering. What that costs a sick pool is bounded by its budget.
 
+mod http2;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,14 +17,16 @@ use tokio::time::{Instant, timeout_at};
 
 use super::body::{BodyError, Upload};
 use super::budget::Budget;
+use super::client::Connection;
 use super::download::Download;
-use super::sender::{Broken, Sender};
-use super::warm::{Rule, Warm};
+use super::sender::{self, Broken};
+use super::warm::Warm;
 use crate::config::model::Protocol;
 use crate::net::client::ClientKey;
 use crate::pool::{self, Failure, Grant, Lease, NoQueue, Pool};
 use crate::queue::Class;
-use crate::session::Upstream;
+use crate::relay::Socket as _;
+use crate::session::{NoConnection, Upstream};
 
 /// What has come of a request.
 #[derive(Debug)]
@@ -52,6 +56,8 @@ pub enum Failed {
     QueueTimeout,
     /// None that was tried could be reached.
     Connect,
+    /// This machine has no port left to connect from.
+    NoSourcePort,
     /// The connection broke before the answer's head had come.
     Reset,
     /// The backend said that it has done nothing with it (HTTP/2).
@@ -82,11 +88,20 @@ pub struct Forward<'a, B, C, W> {
 impl From<Broken> for Failed {
     fn from(broken: Broken) -> Self {
         match broken {
-            Broken::Reset => Self::Reset,
-            Broken::Refused => Self::Refused,
+            Broken::Reset | Broken::Unsent => Self::Reset,
+            Broken::Refused | Broken::Leaving => Self::Refused,
             Broken::Timeout => Self::Timeout,
             Broken::Body => Self::Body,
             Broken::BodyTimeout => Self::BodyTimeout,
+        }
+    }
+}
+
+impl From<NoConnection> for Failed {
+    fn from(why: NoConnection) -> Self {
+        match why {
+            NoConnection::Failed => Self::Connect,
+            NoConnection::NoSourcePort => Self::NoSourcePort,
         }
     }
 }
@@ -127,7 +142,9 @@ where
             drop(lease);
             now = Instant::now();
             let is_last = request.body().is_none() || tried >= pool.timeouts().retries;
-            if is_last || !self.budget.borrow_mut().retry(now) {
+            // What was refused has cost its backend nothing: the first time it goes elsewhere at no expense.
+            let is_free = tried == 0 && why == Failed::Refused;
+            if is_last || !(is_free || self.budget.borrow_mut().retry(now)) {
                 return Err(why);
             }
             let Some(next) = pool.lease(&ask, now) else { return Err(why) };
@@ -157,57 +174,60 @@ where
         granted.ok_or(Failed::NoBackend)
     }
 
-    /// Sends it to one backend: first where a connection stands already, then on a fresh one. If its body is there afterwards, it may
-    /// be sent to another.
+    /// Sends it to one backend. If its body is there afterwards, it may be sent to another.
     async fn attempt(
+        &self,
+        grant: Grant,
+        request: &mut Request<Option<Upload<B>>>,
+        now: Instant,
+    ) -> Result<Reached<B>, (Failed, Lease)> {
+        match grant.0.requests().protocol {
+            Protocol::Http1 => self.attempt_by_http1(grant, request, now).await,
+            // Boxed, as it is much that HTTP/1.1 does not need.
+            Protocol::Http2 => Box::pin(self.attempt_by_http2(grant, request)).await,
+        }
+    }
+
+    /// Sends it where a connection stands already, then on a fresh one.
+    async fn attempt_by_http1(
         &self,
         (pool, lease): Grant,
         request: &mut Request<Option<Upload<B>>>,
         now: Instant,
     ) -> Result<Reached<B>, (Failed, Lease)> {
         let limit = pool.timeouts().session.request;
-        if let Some(sender) = self.warm.take(lease.backend(), now) {
+        if let Some(connection) = self.warm.take(lease.backend(), now) {
             let is_empty = matches!(request.body(), Some(Upload::Empty));
-            match sender.send(request, (now, limit)).await.map_err(Failed::from) {
-                Ok(response) => return Ok(reached(response, (pool, lease), Duration::ZERO)),
+            match sender::send(connection, request, (now, limit)).await.map_err(Failed::from) {
+                Ok(response) => return Ok(reached(response.map(download), (pool, lease), Duration::ZERO)),
                 Err(Failed::Reset) if request.body().is_some() => {}
-                // It may be sent twice if it does nothing more the second time (RFC 9110, 9.2.2), or if nothing was done with it.
+                // It may be sent twice if it does nothing more the second time (RFC 9110, 9.2.2).
                 Err(Failed::Reset) if is_empty && request.method().is_idempotent() => {
                     *request.body_mut() = Some(Upload::Empty);
                 }
-                Err(Failed::Refused) if is_empty => *request.body_mut() = Some(Upload::Empty),
-                Err(why) => {
-                    if why == Failed::Timeout {
-                        // It may be dead, or full: whoever comes next is not to share its lot.
-                        self.warm.forget_shared(lease.backend());
-                    }
-                    return Err((self.blame(&lease, why), lease));
-                }
+                Err(why) => return Err((self.blame(&lease, why), lease)),
             }
         }
         // Boxed, as it is seldom needed.
-        let Some((sender, took)) = Box::pin(self.connect(&pool, &lease)).await else {
-            return Err((Failed::Connect, lease));
+        let (connection, took) = match Box::pin(self.connect(&pool, &lease)).await {
+            Ok(connected) => connected,
+            Err(why) => return Err((why.into(), lease)),
         };
-        match sender.send(request, (Instant::now(), limit)).await.map_err(Failed::from) {
-            Ok(response) => Ok(reached(response, (pool, lease), took)),
+        match sender::send(connection, request, (Instant::now(), limit)).await.map_err(Failed::from) {
+            Ok(response) => Ok(reached(response.map(download), (pool, lease), took)),
             Err(why) => Err((self.blame(&lease, why), lease)),
         }
     }
 
-    /// A fresh connection, and how long that took; `None` if the backend cannot be reached.
-    async fn connect(&self, pool: &Pool, lease: &Lease) -> Option<(Sender<B>, Duration)> {
+    /// A fresh connection of HTTP/1.1, and how long that took.
+    async fn connect(
+        &self,
+        pool: &Pool,
+        lease: &Lease,
+    ) -> Result<(Box<Connection<Upstream, B>>, Duration), NoConnection> {
         let until = Instant::now() + pool.timeouts().connect;
         let (upstream, took) = Upstream::dial(pool, lease, None, until).await?;
-        let protocol = pool.requests().protocol;
-        let sender = Sender::begin(upstream, protocol).await?;
-        if protocol == Protocol::Http2
-            && let Some(shared) = sender.share()
-        {
-            // Others need not connect.
-            self.warm.keep(lease.backend(), shared, Rule::from(pool.requests()), Instant::now());
-        }
-        Some((sender, took))
+        Ok((Box::new(Connection::new(upstream).reset_by(|upstream| upstream.tcp().break_off())), took))
     }
 
     /// Counts it against the backend.
@@ -217,12 +237,17 @@ where
         match why {
             Failed::Reset => failed(Failure::BackendReset),
             Failed::Timeout => failed(Failure::RequestTimeout),
+            Failed::Refused => failed(Failure::Refused),
             // Of failed connects the backend knows already, and of the others it is not guilty.
-            Failed::NoBackend | Failed::QueueFull | Failed::QueueTimeout | Failed::Connect => {}
-            Failed::Body | Failed::BodyTimeout | Failed::Refused => {}
+            Failed::NoBackend | Failed::QueueFull | Failed::QueueTimeout | Failed::Connect | Failed::NoSourcePort => {}
+            Failed::Body | Failed::BodyTimeout => {}
         }
         why
     }
+}
+
+fn download<B>(connection: Box<Connection<Upstream, B>>) -> Download<B> {
+    Download::Http1(Some(connection))
 }
 
 fn reached<B>(response: Response<Download<B>>, (pool, lease): Grant, connect: Duration) -> Reached<B> {

@@ -163,7 +163,8 @@ mod tests {
             let target = Target { pool: pool(&config, None), shed_at: Level::Overloaded, counts: Arc::default() };
             Route { hosts, path: path.to_owned(), methods: methods.to_vec(), target }
         };
-        let limits = Limits { header: std::time::Duration::MAX, keepalive: std::time::Duration::MAX };
+        let limits =
+            Limits { header: std::time::Duration::MAX, keepalive: std::time::Duration::MAX, send: None, body: None };
         let mut front = Front {
             routes: vec![
                 route(&["lobby.example.com"], "/rooms", &[Method::POST], "create"),

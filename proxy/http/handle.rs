@@ -106,7 +106,8 @@ impl Handler {
             let exchange = Exchange::begin(&self.visitor, &self.counts, self.busy.work(), traced, asked);
             let mut response = match self.admit(&request, host.as_ref(), &front) {
                 Ok((target, who)) => {
-                    let wish = Wish::of(&mut request);
+                    let opening = request.body_mut().take_opening();
+                    let wish = Wish::of(&mut request, opening);
                     let wish = wish.filter(|_| target.pool.requests().protocol == Protocol::Http1);
                     let asked = (host.as_ref(), wish.as_ref());
                     let mut outgoing = self.outgoing(request, asked, &front, &target.pool);
@@ -215,7 +216,9 @@ impl Handler {
         if let Some(wish) = wish {
             wish.ask(&mut parts);
         }
-        Request::from_parts(parts, Some(Upload::new(body, pool.timeouts().session.idle)))
+        let idle = pool.timeouts().session.idle;
+        let limits = (front.limits.body_within(idle), idle);
+        Request::from_parts(parts, Some(Upload::new(body, limits)))
     }
 
     /// The consent as the client gets it; what comes then is a tunnel.
@@ -248,7 +251,7 @@ impl Handler {
         let source = || Source { pool, backend: Arc::clone(lease.backend()), queue, connect };
         exchange.answered(response.status(), source, at);
         *response.version_mut() = Version::HTTP_11;
-        self.traffic.answers_within(idle);
+        self.traffic.answers_within(self.fronts.newest().limits.send_within(idle));
         let afterwards = Afterwards { exchange, lease: Some(lease), warm: Rc::clone(&self.shared.warm), rule };
         response.map(|body| Reply::passed(Watched::new(body, idle), afterwards))
     }

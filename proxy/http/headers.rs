@@ -146,6 +146,11 @@ fn never_trails(name: &HeaderName) -> bool {
     means_something_before || is_of_one_connection(name) || is_forwarding(name) || is_alias(name)
 }
 
+/// Whether this is a token (RFC 9110, 5.6.2).
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
 /// What a header lists, without its parameters.
 pub fn words(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     let entries = value.as_bytes().split(|&byte| byte == b',');

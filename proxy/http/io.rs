@@ -48,6 +48,11 @@ impl Traffic {
         self.patience.set(limit);
     }
 
+    /// How long the client may take nothing of the answer that has come last.
+    pub fn patience(&self) -> Option<Duration> {
+        self.patience.get()
+    }
+
     fn passed(&self, direction: Direction, bytes: usize) {
         let counter = if direction == Direction::Up { &self.up } else { &self.down };
         counter.set(counter.get() + bytes as u64);

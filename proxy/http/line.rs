@@ -7,8 +7,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use hyper::body::{Buf as _, Bytes};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::websocket::Frames;
@@ -137,17 +135,6 @@ impl<S: Socket> Socket for Line<S> {
     fn quality(&self) -> Option<Quality> {
         self.stream.quality()
     }
-}
-
-/// A stream of HTTP/2. One that is dropped before its end is reset.
-impl Socket for TokioIo<Upgraded> {
-    const ENDS_WHEN_DROPPED: bool = false;
-
-    fn is_broken(&self) -> bool {
-        false
-    }
-
-    fn settle(&self) {}
 }
 
 #[cfg(test)]

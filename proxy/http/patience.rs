@@ -14,6 +14,10 @@ pub struct Limits {
     pub header: Duration,
     /// Between an answer and the next request.
     pub keepalive: Duration,
+    /// While nothing of an answer is taken.
+    pub send: Option<Duration>,
+    /// Between two pieces of a request's body.
+    pub body: Option<Duration>,
 }
 
 /// What is waited for between two requests.
@@ -32,6 +36,22 @@ pub enum Late {
     Head,
     /// Nothing at all.
     Silent,
+}
+
+impl Limits {
+    /// How long an answer may wait for its client, in a pool that lets one wait for so long between two bytes.
+    pub fn send_within(&self, idle: Option<Duration>) -> Option<Duration> {
+        shorter(self.send, idle)
+    }
+
+    /// How long the next piece of a request's body may take, in such a pool.
+    pub fn body_within(&self, idle: Option<Duration>) -> Option<Duration> {
+        shorter(self.body, idle)
+    }
+}
+
+fn shorter(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
 }
 
 impl Patience {
@@ -67,7 +87,8 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits { header: Duration::from_secs(10), keepalive: Duration::from_secs(75) };
+    const LIMITS: Limits =
+        Limits { header: Duration::from_secs(10), keepalive: Duration::from_secs(75), send: None, body: None };
 
     async fn late(patience: &mut Patience) -> (Late, Instant) {
         (poll_fn(|cx| patience.poll_late(cx)).await, Instant::now())

@@ -3,10 +3,12 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use tokio::time::Instant;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout};
 
 use super::body::{BodyError, Watched};
 use super::content::Content;
@@ -71,6 +73,33 @@ impl Reply {
         exchange.passed(words.len());
         exchange.complete(Instant::now());
         Self::Own(Full::new(words), exchange)
+    }
+}
+
+/// Bytes of an answer that nobody wants any more which are read all the same, so that its connection can be used again: reading
+/// them costs less than another connection.
+const UNWANTED_MAX: u64 = 16 * 1024;
+
+/// How long that may take.
+const UNWANTED_TIME: Duration = Duration::from_millis(50);
+
+/// The client has given up an answer in its midst. If little is left of it, that is read, and the connection kept.
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let Self::Passed(body, afterwards) = self else { return };
+        let is_little = body.size_hint().upper().is_some_and(|left| left <= UNWANTED_MAX);
+        let Some(lease) = afterwards.lease.take().filter(|lease| is_little && !lease.is_ended()) else { return };
+        let Download::Http1(connection) = body.body_mut() else { return };
+        let Some(mut rest) = connection.take().map(|connection| Download::Http1(Some(connection))) else { return };
+        let (warm, rule) = (Rc::clone(&afterwards.warm), afterwards.rule);
+        spawn_local(async move {
+            let read = async { while rest.frame().await.is_some_and(|frame| frame.is_ok()) {} };
+            if timeout(UNWANTED_TIME, read).await.is_ok()
+                && let Some(connection) = rest.release()
+            {
+                warm.keep(lease.backend(), connection, rule, Instant::now());
+            }
+        });
     }
 }
 

@@ -12,25 +12,21 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hyper::Request;
 use hyper::header::HeaderValue;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::busy::Busy;
 use super::content::Content;
 use super::exchange::Counts;
-use super::executor::OnThisThread;
 use super::front::{Front, Fronts};
 use super::ground::Ground;
 use super::handle::{Handler, Shared};
+use super::http2;
 use super::io::{Client, Traffic};
 use super::line::Line;
 use super::patience::{Late, Patience};
 use super::reply::Reply;
 use super::server::{self, Answered, Server};
 use super::tunnel::Tunnel;
-use super::wire::fields::HEAD_MAX;
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::Connection;
 use crate::relay::Asked;
@@ -46,12 +42,6 @@ pub struct Hosting {
     /// The worker's part.
     pub shared: Rc<Shared>,
 }
-
-/// Requests under way at once on a connection of HTTP/2.
-const STREAMS_MAX: u32 = 128;
-
-/// Bytes of an answer that wait for a client of HTTP/2 that does not read, each. The library would hold 400 KiB.
-const STREAM_BUFFER_MAX: usize = 64 * 1024;
 
 /// How long a connection without a request stays once all are to end: its client may be sending one at this moment, and would
 /// learn only from an answer that no more are taken.
@@ -76,7 +66,8 @@ pub async fn serve<S: Connection + 'static>(mut session: Session, stream: S, hos
     let visitor = Rc::new(session.visitor());
     let traffic = Traffic::new(&visitor);
     // Of what this proxy says itself; a pool says how long its own answers may wait.
-    traffic.answers_within(Some(hosting.front.load().limits.keepalive));
+    let limits = hosting.front.load().limits;
+    traffic.answers_within(limits.send_within(Some(limits.keepalive)));
     let ended = match is_http2((&session, &visitor), &stream, &hosting).await {
         Ok(is_http2) => {
             let host = Host { session: &session, traffic: &traffic, visitor: Rc::clone(&visitor), hosting };
@@ -184,31 +175,24 @@ impl Host<'_> {
 
     async fn serve_http2<S: Connection + 'static>(self, stream: S) -> CloseReason {
         let limits = self.hosting.front.load().limits;
-        let io = TokioIo::new(Client::new(stream, self.traffic, self.session.pacer()));
+        let client =
+            http2::checked::Checked::new(Client::new(stream, self.traffic, self.session.pacer()), limits.header);
         let offshoots = self.session.offshoots();
+        let begins_by = self.visitor.accepted_at + limits.header;
         let (handler, session) = self.handler(Ground::Streams(Rc::clone(&offshoots)));
-        let service = service_fn(|request| Rc::clone(&handler).answer(request.map(Content::Http2)));
-        let mut connection = pin!(
-            http2::Builder::new(OnThisThread)
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(STREAMS_MAX)
-                .max_header_list_size(u32::try_from(HEAD_MAX).unwrap_or(u32::MAX))
-                .max_send_buf_size(STREAM_BUFFER_MAX)
-                .enable_connect_protocol()
-                .serve_connection(io, service)
-        );
+        let begun = begin_http2(session, begins_by, http2::server::Server::begin(client, Rc::clone(&handler))).await;
+        let mut server = match begun {
+            Ok(server) => server,
+            Err(reason) => return reason,
+        };
         if leaves_at(session).is_some() {
-            connection.as_mut().graceful_shutdown();
+            server.leave();
         }
         let (mut is_idle, mut is_asked) = (false, false);
         loop {
             tokio::select! {
-                ended = connection.as_mut() => {
-                    return match ended {
-                        _ if is_idle => CloseReason::IdleTimeout,
-                        Ok(()) => CloseReason::ClientClosed,
-                        Err(_broken) => CloseReason::ClientReset,
-                    };
+                ended = poll_fn(|cx| server.poll(cx)) => {
+                    return if is_idle { CloseReason::IdleTimeout } else { reason_of_http2(ended) };
                 }
                 () = handler.busy.idle_for(limits.keepalive + if is_idle { LINGER } else { Duration::ZERO }) => {
                     if is_idle {
@@ -216,14 +200,14 @@ impl Host<'_> {
                         return CloseReason::IdleTimeout;
                     }
                     is_idle = true;
-                    connection.as_mut().graceful_shutdown();
+                    server.leave();
                 }
                 asked = asked(session, Some(&handler.traffic)), if !is_asked => match asked {
                     Asked::End => {
                         is_asked = true;
                         offshoots.stop_all(session.stop_reason());
                     }
-                    _ => connection.as_mut().graceful_shutdown(),
+                    _ => server.leave(),
                 },
                 // What they have to say goes through this connection.
                 _late = timeout(LAST_WORDS, offshoots.emptied()), if is_asked => return session.stop_reason(),
@@ -242,6 +226,30 @@ impl<'a> Host<'a> {
         let (fronts, counts) = (Fronts::new(front), Rc::new(counts));
         let handler = Handler { visitor, address, fronts, counts, shared, traffic, ground, busy, leaves_at };
         (Rc::new(handler), session)
+    }
+}
+
+/// Begins with a connection of HTTP/2.
+///
+/// # Errors
+/// It has not begun, for this reason.
+async fn begin_http2<T>(
+    session: &Session,
+    by: Instant,
+    beginning: impl Future<Output = Result<T, h2::Error>>,
+) -> Result<T, CloseReason> {
+    let mut beginning = pin!(beginning);
+    loop {
+        tokio::select! {
+            biased;
+            begun = beginning.as_mut() => return begun.map_err(|why| {
+                if why.is_io() { CloseReason::ClientReset } else { CloseReason::PrereadInvalid }
+            }),
+            asked = asked(session, None) => if asked == Asked::End {
+                return Err(session.stop_reason());
+            },
+            () = sleep_until(by) => return Err(CloseReason::PrereadTimeout),
+        }
     }
 }
 
@@ -280,6 +288,10 @@ impl server::Service for Rc<Handler> {
     fn leaves_at(&self) -> Option<Instant> {
         self.leaves_at.get()
     }
+
+    fn patience(&self) -> Option<Duration> {
+        self.traffic.patience()
+    }
 }
 
 /// How a connection of HTTP/1.1 ended.
@@ -290,6 +302,16 @@ fn reason_of(ended: &server::Ended) -> CloseReason {
         server::Ended::Invalid(_) => CloseReason::PrereadInvalid,
         server::Ended::Late(Late::Head) => CloseReason::PrereadTimeout,
         server::Ended::Late(Late::Silent) => CloseReason::IdleTimeout,
+    }
+}
+
+/// How a connection of HTTP/2 ended.
+fn reason_of_http2(ended: http2::server::Ended) -> CloseReason {
+    match ended {
+        http2::server::Ended::Closed => CloseReason::ClientClosed,
+        http2::server::Ended::Broken => CloseReason::ClientReset,
+        http2::server::Ended::Late => CloseReason::PrereadTimeout,
+        http2::server::Ended::Abusive => CloseReason::RateLimited,
     }
 }
 

@@ -40,6 +40,9 @@ pub trait Service {
 
     /// When the connection is to be closed, even without another request; `None` while it may stay.
     fn leaves_at(&self) -> Option<Instant>;
+
+    /// How long the client may take nothing of the answer that has come last.
+    fn patience(&self) -> Option<Duration>;
 }
 
 /// A client's connection.

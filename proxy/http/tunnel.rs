@@ -5,10 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
+use super::http2::stream::Opening;
 use super::line::{Line, Parting};
 use super::websocket::GOING_AWAY;
 use crate::net::client::ClientKey;
@@ -21,7 +20,7 @@ use crate::session::{CloseReason, Session, Upstream};
 #[derive(Debug)]
 pub struct Tunnel {
     /// What the client's stream becomes; `None` where it is the whole connection.
-    pub stream: Option<OnUpgrade>,
+    pub stream: Option<Opening>,
     /// The backend's, and what it has said already.
     pub backend: (Upstream, Bytes),
     /// The claim on the backend.
@@ -50,9 +49,9 @@ impl Tunnel {
     pub async fn live_on_stream(mut self, mut session: Session) {
         let player = self.player;
         let reason = match self.stream.take() {
-            Some(stream) => match stream.await {
-                Ok(stream) => self.connect(&mut session, Line::new(TokioIo::new(stream), Bytes::new())).await,
-                Err(_gone) => CloseReason::ClientReset,
+            Some(stream) => match stream.open().await {
+                Some(stream) => self.connect(&mut session, Line::new(stream, Bytes::new())).await,
+                None => CloseReason::ClientReset,
             },
             None => CloseReason::Killed,
         };

@@ -1,39 +1,41 @@
 //! Requests that go on in another protocol: `Upgrade` (RFC 9110, 7.8), WebSocket for one (RFC 6455), and in HTTP/2 extended CONNECT
 //! (RFC 8441). Toward the backend both are an upgrade of HTTP/1.1.
 
+use h2::ext::Protocol;
 use hyper::body::Body;
-use hyper::ext::Protocol;
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
 };
 use hyper::http::{request, response};
-use hyper::upgrade::OnUpgrade;
-use hyper::{Method, Request, StatusCode, Version, upgrade};
+use hyper::{Method, Request, StatusCode, Version};
 
 use super::headers;
+use super::http2::stream::Opening;
 
 /// A client's wish to go on in another protocol.
 #[derive(Debug)]
 pub struct Wish {
     protocol: HeaderValue,
+    /// It came on a stream of HTTP/2.
+    is_stream: bool,
     /// What the stream of HTTP/2 becomes that the request came on; `None` where it is the connection itself.
-    stream: Option<OnUpgrade>,
+    stream: Option<Opening>,
 }
 
 impl Wish {
-    /// The wish of a request, if it has one that can be passed on.
-    pub fn of<B: Body>(request: &mut Request<B>) -> Option<Self> {
-        let (protocol, stream) = match request.extensions_mut().remove::<Protocol>() {
+    /// The wish of a request, if it has one that can be passed on; in HTTP/2 with what its stream is to become.
+    pub fn of<B: Body>(request: &mut Request<B>, stream: Option<Opening>) -> Option<Self> {
+        let (protocol, is_stream) = match request.extensions_mut().remove::<Protocol>() {
             Some(protocol) => {
                 let protocol = HeaderValue::from_str(protocol.as_str()).ok()?;
                 if is_http(&protocol) {
                     return None;
                 }
-                (protocol, Some(upgrade::on(request)))
+                (protocol, true)
             }
-            None => (wanted(request)?, None),
+            None => (wanted(request)?, false),
         };
-        Some(Self { protocol, stream })
+        Some(Self { protocol, is_stream, stream })
     }
 
     /// Whether what follows are the frames of a WebSocket.
@@ -45,7 +47,7 @@ impl Wish {
     pub fn ask(&self, request: &mut request::Parts) {
         request.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         request.headers.insert(UPGRADE, self.protocol.clone());
-        if self.stream.is_some() {
+        if self.is_stream {
             request.method = Method::GET;
             if self.is_websocket() {
                 // In HTTP/2 there is none; the backend's answer to it proves nothing here that its status does not.
@@ -55,9 +57,9 @@ impl Wish {
     }
 
     /// Writes the backend's consent into the answer to the client, and returns what its stream becomes.
-    pub fn grant(self, response: &mut response::Parts, protocol: Option<HeaderValue>) -> Option<OnUpgrade> {
+    pub fn grant(self, response: &mut response::Parts, protocol: Option<HeaderValue>) -> Option<Opening> {
         response.headers.remove(CONTENT_LENGTH);
-        if self.stream.is_some() {
+        if self.is_stream {
             response.status = StatusCode::OK;
             response.headers.remove(SEC_WEBSOCKET_ACCEPT);
         } else {
@@ -69,13 +71,20 @@ impl Wish {
 
     /// Whether a client would take this status for a consent, which it is not.
     pub fn is_misled_by(&self, status: StatusCode) -> bool {
-        self.stream.is_some() && status.is_success()
+        self.is_stream && status.is_success()
     }
 }
 
 /// Whether a request asks to connect a stream to something (RFC 8441): the only CONNECT that is served.
 pub fn is_extended_connect<B>(request: &Request<B>) -> bool {
     request.version() == Version::HTTP_2 && request.extensions().get::<Protocol>().is_some()
+}
+
+/// Whether such a request names a protocol as `Upgrade` can name it (RFC 8441, 4; RFC 9110, 7.8).
+pub fn asks_for_protocol<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>().map_or("", Protocol::as_str);
+    let (name, version) = protocol.split_once('/').unwrap_or((protocol, "0"));
+    is_extended_connect(request) && headers::is_token(name) && headers::is_token(version)
 }
 
 /// The protocols that a request of HTTP/1.1 names. HTTP/2 is not one of them: it would be spoken past everything that is looked at
@@ -128,14 +137,14 @@ mod tests {
             (vec![asked, ("upgrade", "websocket, H2C")], None),
             (vec![asked, ("upgrade", "websocket"), ("upgrade", "h2c")], None),
         ] {
-            let found = Wish::of(&mut request(&list)).map(|wish| wish.protocol);
+            let found = Wish::of(&mut request(&list), None).map(|wish| wish.protocol);
             assert_eq!(found.as_ref().map(|protocol| protocol.to_str().unwrap()), expected, "{list:?}");
         }
         let mut with_body = request(&[asked, ("upgrade", "websocket")]).map(|_| Full::new(Bytes::from("body")));
-        assert!(Wish::of(&mut with_body).is_none());
+        assert!(Wish::of(&mut with_body, None).is_none());
         let mut old = request(&[asked, ("upgrade", "websocket")]);
         *old.version_mut() = Version::HTTP_10;
-        assert!(Wish::of(&mut old).is_none());
+        assert!(Wish::of(&mut old, None).is_none());
     }
 
     #[test]
@@ -144,8 +153,15 @@ mod tests {
         asked.extensions_mut().insert(Protocol::from_static("websocket"));
         *asked.version_mut() = Version::HTTP_2;
         *asked.method_mut() = Method::CONNECT;
-        assert!(is_extended_connect(&asked));
-        let wish = Wish::of(&mut asked).unwrap();
+        assert!(is_extended_connect(&asked) && asks_for_protocol(&asked));
+        for (name, expected) in
+            [("echo/2", true), ("", false), ("a b", false), ("web socket", false), ("a/", false), ("a/1/2", false)]
+        {
+            let mut other = asked.clone();
+            other.extensions_mut().insert(Protocol::from(name));
+            assert_eq!(asks_for_protocol(&other), expected, "{name:?}");
+        }
+        let wish = Wish::of(&mut asked, None).unwrap();
         let (mut parts, _) = asked.into_parts();
         wish.ask(&mut parts);
         assert_eq!((parts.method, &parts.headers[UPGRADE]), (Method::GET, &HeaderValue::from_static("websocket")));

@@ -10,15 +10,19 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::body::BodyError;
-use super::sender::Sender;
+use super::client::Connection;
+use super::http2::links::Links;
 use crate::config::model::Requests;
 use crate::pool::Backend;
+use crate::session::Upstream;
 
 /// The warm connections of a worker.
 #[derive(Debug)]
 pub struct Warm<B> {
     /// By the backend's place in memory, which stays its own for as long as it is here.
     kept: RefCell<BTreeMap<*const Backend, OfBackend<B>>>,
+    /// Those of HTTP/2.
+    links: Links,
     /// Tells that there is one again.
     begun: Notify,
 }
@@ -38,6 +42,13 @@ impl From<&Requests> for Rule {
     }
 }
 
+impl Rule {
+    /// How long a connection of HTTP/2 is kept without a request.
+    pub fn keep_for(self) -> Duration {
+        if self.connections == 0 { Duration::ZERO } else { self.timeout }
+    }
+}
+
 /// Connections to one backend that one worker keeps at all, if its rule does not allow for more.
 const SURPLUS_MAX: usize = 1024;
 
@@ -54,7 +65,7 @@ struct OfBackend<B> {
 
 #[derive(Debug)]
 struct Kept<B> {
-    sender: Sender<B>,
+    connection: Box<Connection<Upstream, B>>,
     until: Instant,
 }
 
@@ -64,77 +75,69 @@ where
     B::Error: Into<BodyError>,
 {
     /// The connection to this backend that was used last, if there is one that can be used now.
-    pub fn take(&self, backend: &Arc<Backend>, now: Instant) -> Option<Sender<B>> {
+    pub fn take(&self, backend: &Arc<Backend>, now: Instant) -> Option<Box<Connection<Upstream, B>>> {
         let mut kept = self.kept.borrow_mut();
         let of_backend = &mut kept.get_mut(&Arc::as_ptr(backend))?.kept;
-        for at in (0..of_backend.len()).rev() {
-            let Kept { sender, until, .. } = &mut of_backend[at];
-            if *until <= now || sender.is_closed() {
-                of_backend.remove(at);
-            } else if sender.is_ready() {
-                // One whose last answer is not quite over yet may be ready for the next request.
-                return Some(sender.share().unwrap_or_else(|| of_backend.remove(at).sender));
+        while let Some(Kept { mut connection, until }) = of_backend.pop() {
+            if until > now && !connection.is_closed() {
+                return Some(connection);
             }
         }
         None
     }
 
-    /// Keeps a connection for later, if there is room. One that is shared is kept once. Whether it is closed meanwhile is looked at
-    /// when it is taken.
-    pub fn keep(&self, backend: &Arc<Backend>, sender: Sender<B>, rule: Rule, now: Instant) {
+    /// Keeps a connection for later, if there is room. Whether it is closed meanwhile is looked at when it is taken.
+    pub fn keep(&self, backend: &Arc<Backend>, connection: Box<Connection<Upstream, B>>, rule: Rule, now: Instant) {
         if rule.connections == 0 {
             return;
         }
         let mut kept = self.kept.borrow_mut();
         let new = || OfBackend { _backend: Arc::clone(backend), kept: Vec::new() };
         let of_backend = &mut kept.entry(Arc::as_ptr(backend)).or_insert_with(new).kept;
-        if sender.share().is_some()
-            && let Some(shared) =
-                of_backend.iter_mut().rev().find_map(|kept| (!kept.sender.is_closed()).then_some(kept))
-        {
-            shared.until = now + rule.timeout;
-            return;
-        }
         // More are kept for a moment only, because answers come in bursts: so many that are in use will be needed again at once.
         let timeout =
             if of_backend.len() < rule.connections { rule.timeout } else { SURPLUS_TIMEOUT.min(rule.timeout) };
         if of_backend.len() < rule.connections.max(SURPLUS_MAX) {
-            of_backend.push(Kept { sender, until: now + timeout });
+            of_backend.push(Kept { connection, until: now + timeout });
             self.begun.notify_one();
         }
     }
 
-    /// Gives up the connection to this backend that all share, if there is one: it ends with the requests that are on it.
-    pub fn forget_shared(&self, backend: &Arc<Backend>) {
-        if let Some(of_backend) = self.kept.borrow_mut().get_mut(&Arc::as_ptr(backend)) {
-            of_backend.kept.retain(|kept| kept.sender.share().is_none());
-        }
+    /// Those of HTTP/2, which many requests share.
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// A connection of HTTP/2 was opened.
+    pub fn note_link(&self) {
+        self.begun.notify_one();
     }
 
     /// Closes those whose time is over, or whose backends have closed them. To be called now and then.
     pub fn sweep(&self, now: Instant) {
         self.kept.borrow_mut().retain(|_, of_backend| {
-            of_backend.kept.retain_mut(|kept| kept.until > now && !kept.sender.is_closed());
+            of_backend.kept.retain_mut(|kept| kept.until > now && !kept.connection.is_closed());
             !of_backend.kept.is_empty()
         });
+        self.links.sweep(now);
     }
 
     /// Resolves when there are some. One task at a time may wait.
     pub async fn begun(&self) {
-        while self.kept.borrow().is_empty() {
+        while self.kept.borrow().is_empty() && self.links.is_empty() {
             self.begun.notified().await;
         }
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.kept.borrow().values().map(|of_backend| of_backend.kept.len()).sum()
+        self.kept.borrow().values().map(|of_backend| of_backend.kept.len()).sum::<usize>() + self.links.count()
     }
 }
 
 impl<B> Default for Warm<B> {
     fn default() -> Self {
-        Self { kept: RefCell::default(), begun: Notify::new() }
+        Self { kept: RefCell::default(), links: Links::default(), begun: Notify::new() }
     }
 }
 
@@ -144,17 +147,15 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::http::client::Connection;
     use crate::pool::tests::{plain, pool};
-    use crate::session::Upstream;
 
     const RULE: Rule = Rule { connections: 2, timeout: Duration::from_secs(60) };
 
-    async fn connection() -> (TcpStream, Sender<Empty<Bytes>>) {
+    async fn connection() -> (TcpStream, Box<Connection<Upstream, Empty<Bytes>>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (far, _) = listener.accept().await.unwrap();
-        (far, Sender::Http1(Box::new(Connection::new(Upstream::Plain(near)))))
+        (far, Box::new(Connection::new(Upstream::Plain(near))))
     }
 
     /// None that is kept is used; each is given up when it is looked at, as who sweeps does, or who wants one.

@@ -198,7 +198,12 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
 
 /// Whether a failed connect says nothing about the backend: exhaustion, or no free port to connect from.
 pub fn is_own_fault(error: &io::Error) -> bool {
-    is_exhaustion(error) || error.raw_os_error() == Some(libc::EADDRNOTAVAIL)
+    is_exhaustion(error) || lacks_port(error)
+}
+
+/// Whether a connect failed because no port is free to connect to that address from.
+pub fn lacks_port(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EADDRNOTAVAIL)
 }
 
 fn keepalive() -> TcpKeepalive {

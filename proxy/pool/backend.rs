@@ -49,14 +49,25 @@ pub enum Failure {
     RequestTimeout,
     /// The connection was reset before its first byte.
     BackendReset,
+    /// This machine had no port left to connect from: the backend is not to blame.
+    NoSourcePort,
+    /// The backend refused a request, with which it has done nothing (HTTP/2).
+    Refused,
     /// A request was answered with a status that counts as one (`breaker.status`).
     Status,
 }
 
 impl Failure {
     /// Every failure, in the order of declaration.
-    pub const ALL: [Self; 5] =
-        [Self::ConnectFailed, Self::ConnectTimeout, Self::RequestTimeout, Self::BackendReset, Self::Status];
+    pub const ALL: [Self; 7] = [
+        Self::ConnectFailed,
+        Self::ConnectTimeout,
+        Self::RequestTimeout,
+        Self::BackendReset,
+        Self::NoSourcePort,
+        Self::Refused,
+        Self::Status,
+    ];
 
     /// The word for it.
     pub fn as_str(self) -> &'static str {
@@ -65,6 +76,8 @@ impl Failure {
             Self::ConnectTimeout => "connect_timeout",
             Self::RequestTimeout => "request_timeout",
             Self::BackendReset => "backend_reset",
+            Self::NoSourcePort => "no_source_port",
+            Self::Refused => "refused",
             Self::Status => "status",
         }
     }
@@ -75,7 +88,7 @@ impl Failure {
             Self::ConnectFailed | Self::ConnectTimeout => Some(Kind::Connect),
             Self::RequestTimeout => Some(Kind::Timeout),
             Self::BackendReset => Some(Kind::Reset),
-            Self::Status => None,
+            Self::NoSourcePort | Self::Refused | Self::Status => None,
         }
     }
 
@@ -300,6 +313,11 @@ impl Backend {
         if self.circuit.succeeded(ticket, now) {
             self.came_up(now);
         }
+    }
+
+    /// No connection could be opened for want of a port, which says nothing of the backend.
+    pub fn note_no_source_port(&self) {
+        self.failures[Failure::NoSourcePort as usize].fetch_add(1, Relaxed);
     }
 
     /// Counts a failure. One that its client may have caused is held against the backend only on the word of a witness.

@@ -42,6 +42,7 @@ fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
             protocol: model::Protocol::Http1,
             warm_connections: 32,
             warm_timeout: Duration::from_secs(60),
+            h2_connections: 32,
             failing: Vec::new(),
         },
         max_ejected: model::EjectionLimit::Share(Share::ALL),

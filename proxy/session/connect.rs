@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::record::Record;
-use super::{CloseReason, Upstream, waiting};
+use super::{CloseReason, NoConnection, Upstream, waiting};
 use crate::admission::Permit;
 use crate::net::client::ClientKey;
 use crate::net::proxy_protocol::{self, Ssl, Version};
@@ -33,7 +33,7 @@ pub(super) async fn dial_any(
     };
     let timeouts = pool.timeouts();
     let give_up_at = Instant::now() + timeouts.connect * (timeouts.retries + 1);
-    let mut request = Request::new(client);
+    let (mut request, mut reason) = (Request::new(client), CloseReason::ConnectFailed);
     for retry in 1.. {
         let (giver, lease) = grant;
         record.attempt(&giver, lease.backend());
@@ -42,9 +42,13 @@ pub(super) async fn dial_any(
         // Where the client connected to is not known: there is no connection any more.
         let Ok(introduction) = introduction else { return Err(CloseReason::ClientReset) };
         let deadline = (Instant::now() + giver.timeouts().connect).min(give_up_at);
-        if let Some((upstream, took)) = Upstream::dial(&giver, &lease, introduction.as_deref(), deadline).await {
-            record.note_connect(took);
-            return Ok((upstream, lease));
+        match Upstream::dial(&giver, &lease, introduction.as_deref(), deadline).await {
+            Ok((upstream, took)) => {
+                record.note_connect(took);
+                return Ok((upstream, lease));
+            }
+            Err(NoConnection::Failed) => reason = CloseReason::ConnectFailed,
+            Err(NoConnection::NoSourcePort) => reason = CloseReason::NoSourcePort,
         }
         request.failed_by(lease.backend());
         // Another session may have its place during the wait.
@@ -57,7 +61,7 @@ pub(super) async fn dial_any(
         next.0.count_retry();
         grant = next;
     }
-    Err(CloseReason::ConnectFailed)
+    Err(reason)
 }
 
 /// The PROXY header for the session's client.

@@ -129,7 +129,7 @@ pub(super) fn occasion(reason: CloseReason) -> Option<Occasion> {
         CloseReason::QueueFull => Some(Occasion::QueueFull),
         CloseReason::QueueTimeout => Some(Occasion::QueueTimeout),
         CloseReason::NoBackend => Some(Occasion::NoBackend),
-        CloseReason::ConnectFailed => Some(Occasion::ConnectFailed),
+        CloseReason::ConnectFailed | CloseReason::NoSourcePort => Some(Occasion::ConnectFailed),
         CloseReason::Drained => Some(Occasion::Drain),
         _ => None,
     }

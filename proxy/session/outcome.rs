@@ -35,6 +35,8 @@ pub enum CloseReason {
     MaxLifetime,
     /// No connection to any of the backends that were tried.
     ConnectFailed,
+    /// This machine had no port left to connect to a backend from.
+    NoSourcePort,
     /// The pool had no backend to try.
     NoBackend,
     /// No place became free in the pool's `queue.timeout`, or its turn did not come in the listener's `wait_timeout`.
@@ -69,7 +71,7 @@ impl CloseReason {
         [Self::Denied, Self::RateLimited, Self::PerIpLimit, Self::Shed, Self::AtCapacity, Self::QueueFull];
 
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ClientClosed,
         Self::BackendClosed,
         Self::ClientReset,
@@ -78,6 +80,7 @@ impl CloseReason {
         Self::RequestTimeout,
         Self::MaxLifetime,
         Self::ConnectFailed,
+        Self::NoSourcePort,
         Self::NoBackend,
         Self::QueueTimeout,
         Self::QueueFull,
@@ -104,6 +107,7 @@ impl CloseReason {
             Self::RequestTimeout => "request_timeout",
             Self::MaxLifetime => "max_lifetime",
             Self::ConnectFailed => "connect_failed",
+            Self::NoSourcePort => "no_source_port",
             Self::NoBackend => "no_backend",
             Self::QueueTimeout => "queue_timeout",
             Self::QueueFull => "queue_full",

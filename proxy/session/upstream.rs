@@ -22,15 +22,27 @@ pub enum Upstream {
     Encrypted(ToBackend),
 }
 
+/// Why there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoConnection {
+    /// The backend cannot be reached, or this process is short of descriptors or memory.
+    Failed,
+    /// This machine has no port left to connect to that backend from.
+    NoSourcePort,
+}
+
 impl Upstream {
     /// Connects to the backend that is claimed, until then at the latest, and counts how that went: for it, or against it.
-    /// Returns how long it took, too; `None` if it failed.
+    /// Returns how long it took, too.
+    ///
+    /// # Errors
+    /// It failed.
     pub async fn dial(
         pool: &Pool,
         lease: &Lease,
         introduction: Option<&[u8]>,
         until: Instant,
-    ) -> Option<(Self, Duration)> {
+    ) -> Result<(Self, Duration), NoConnection> {
         let started = Instant::now();
         let opened = timeout_at(until, Self::open(pool, lease.backend(), introduction)).await;
         match opened.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())) {
@@ -38,12 +50,9 @@ impl Upstream {
                 let took = started.elapsed();
                 lease.connected(took);
                 pool.connect_duration().observe(took.as_secs_f64());
-                Some((upstream, took))
+                Ok((upstream, took))
             }
-            Err(error) => {
-                note_failure(pool, lease, &error);
-                None
-            }
+            Err(error) => Err(note_failure(pool, lease, &error)),
         }
     }
 
@@ -122,15 +131,21 @@ impl AsyncWrite for Upstream {
 }
 
 /// Counts a failed connect against the backend, unless the fault lies on this side.
-fn note_failure(pool: &Pool, lease: &Lease, error: &io::Error) {
+fn note_failure(pool: &Pool, lease: &Lease, error: &io::Error) -> NoConnection {
     let (pool, backend) = (pool.name(), lease.backend().key());
+    if socket::lacks_port(error) {
+        tracing::warn!(%pool, %backend, %error, "no source port left to connect from; see no_source_port in the runbook");
+        lease.backend().note_no_source_port();
+        return NoConnection::NoSourcePort;
+    }
     if socket::is_own_fault(error) {
-        tracing::debug!(%pool, %backend, %error, "no descriptor, memory or port left to connect with");
-        return;
+        tracing::debug!(%pool, %backend, %error, "no descriptor or memory left to connect with");
+        return NoConnection::Failed;
     }
     tracing::debug!(%pool, %backend, %error, "connect failed");
     let timed_out = error.kind() == io::ErrorKind::TimedOut;
     let failure = if timed_out { Failure::ConnectTimeout } else { Failure::ConnectFailed };
     // No client has a part in it.
     lease.failed(failure, || None, Instant::now());
+    NoConnection::Failed
 }

@@ -28,6 +28,7 @@ mod feed;
 mod hand;
 mod health;
 mod http;
+mod http2;
 mod limits;
 mod logging;
 mod messages;

@@ -312,9 +312,13 @@ async fn a_player_who_says_nothing_is_told_why_it_ends() {
 #[tokio::test]
 async fn no_backend_sees_a_connect() {
     let (backend, requests) = crate::http::echo();
-    for (pool_keys, protocol) in
-        [("protocol = \"h2\"", "websocket"), ("", "h2c"), ("", "websocket, h2c"), ("", "we\u{1}b")]
-    {
+    for (pool_keys, protocol, status) in [
+        ("protocol = \"h2\"", "websocket", 502),
+        ("", "h2c", 502),
+        ("", "websocket, h2c", 400),
+        ("", "web socket", 400),
+        ("", "we\u{1}b", 400),
+    ] {
         let proxy = Proxy::with(&config("", &pool(&[&backend], pool_keys)));
         let stream = TcpStream::connect(proxy.address()).await.unwrap();
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -327,7 +331,7 @@ async fn no_backend_sees_a_connect() {
         let mut request = Request::connect("http://a.example/game").body(Empty::new()).unwrap();
         request.extensions_mut().insert(Protocol::from(protocol));
         let answer = soon("an answer", sender.send_request(request)).await.unwrap();
-        assert_eq!(answer.status(), StatusCode::BAD_GATEWAY, "{pool_keys} {protocol}");
+        assert_eq!(answer.status(), status, "{pool_keys} {protocol}");
         assert_eq!(requests.load(std::sync::atomic::Ordering::Relaxed), before, "{pool_keys} {protocol}");
     }
 }

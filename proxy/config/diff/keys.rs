@@ -204,7 +204,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         health,
     } = pool;
     let Rule { failures, open_for, max_open_for, probes, failure_rate, counts } = breaker;
-    let Requests { protocol, warm_connections, warm_timeout, failing } = requests;
+    let Requests { protocol, warm_connections, warm_timeout, h2_connections, failing } = requests;
     let mut keys = vec![
         ("balance", strategy.as_str().into()),
         ("connect_timeout", Shown(*connect_timeout).to_string()),
@@ -223,6 +223,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         ("protocol", if *protocol == Protocol::Http2 { "h2" } else { "http1" }.into()),
         ("warm_connections", warm_connections.to_string()),
         ("warm_timeout", Shown(*warm_timeout).to_string()),
+        ("h2_connections", h2_connections.to_string()),
         ("send_proxy", send_proxy_word(*send_proxy).into()),
         ("slow_start", ShownOrOff(*slow_start).to_string()),
         ("last_resort", last_resort.to_string()),
@@ -249,10 +250,20 @@ fn part<T>(keys: &[&'static str], section: Option<&T>, values: impl FnOnce(&T) -
     keys.iter().copied().zip(values).collect()
 }
 
-const HTTP: [&str; 6] = ["header_timeout", "keepalive_timeout", "forwarded", "via", "reconnect_key", "routes"];
+const HTTP: [&str; 8] = [
+    "header_timeout",
+    "keepalive_timeout",
+    "send_timeout",
+    "body_timeout",
+    "forwarded",
+    "via",
+    "reconnect_key",
+    "routes",
+];
 
 fn http(http: &Http) -> Vec<String> {
-    let Http { header_timeout, keepalive_timeout, forwarded, via, reconnect_key, routes } = http;
+    let Http { header_timeout, keepalive_timeout, send_timeout, body_timeout, forwarded, via, reconnect_key, routes } =
+        http;
     let route = |route: &HttpRoute| {
         let HttpRoute { hosts, path, methods, pool, shed_at } = route;
         let shed_at = shed_at.map_or_else(String::new, |level| format!(" (shed_at {})", level.as_str()));
@@ -265,8 +276,9 @@ fn http(http: &Http) -> Vec<String> {
     };
     let routes: Vec<_> = routes.iter().map(route).collect();
     let (header, keepalive) = (Shown(*header_timeout).to_string(), Shown(*keepalive_timeout).to_string());
+    let (send, body) = (ShownOrOff(*send_timeout).to_string(), ShownOrOff(*body_timeout).to_string());
     let via = via.clone().unwrap_or_else(|| OFF.into());
-    vec![header, keepalive, forwarded.to_string(), via, player, list(&routes)]
+    vec![header, keepalive, send, body, forwarded.to_string(), via, player, list(&routes)]
 }
 
 const TERMINATION: [&str; 6] =

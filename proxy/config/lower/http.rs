@@ -22,6 +22,8 @@ pub(super) struct Read {
 pub(super) fn read(section: &mut Section<'_>) -> Read {
     let header = section.setting("header_timeout", HEADER_TIMEOUT, Value::duration);
     let keepalive = section.setting("keepalive_timeout", KEEPALIVE_TIMEOUT, Value::duration);
+    let send = section.setting("send_timeout", Some(SEND_TIMEOUT), Value::duration_or_off);
+    let body = section.setting("body_timeout", Some(BODY_TIMEOUT), Value::duration_or_off);
     let forwarded = section.setting("forwarded", false, Value::flag);
     let via = section.setting("via", None, |value| via(value));
     let reconnect_key = section.setting("reconnect_key", None, |value| player_key(value));
@@ -29,6 +31,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Read {
     let routes_are_written = !entries.value.is_empty() || entries.is_refused();
     let written = [(&header.place, header.is_written()), (&keepalive.place, keepalive.is_written())]
         .into_iter()
+        .chain([(&send.place, send.is_written()), (&body.place, body.is_written())])
         .chain([(&forwarded.place, forwarded.is_written()), (&entries.place, entries.is_written())])
         .chain([(&via.place, via.is_written()), (&reconnect_key.place, reconnect_key.is_written())])
         .find_map(|(place, is_written)| is_written.then(|| place.clone()));
@@ -41,6 +44,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Read {
     let model = Http {
         header_timeout: header.value,
         keepalive_timeout: keepalive.value,
+        send_timeout: send.value,
+        body_timeout: body.value,
         forwarded: forwarded.value,
         via: via.value,
         reconnect_key: reconnect_key.value,
@@ -81,8 +86,10 @@ pub(super) fn of_pool(section: &mut Section<'_>) -> Requests {
     let protocol = section.setting("protocol", Protocol::Http1, |value| value.word(&PROTOCOLS, &[]));
     let connections = section.setting("warm_connections", WARM_CONNECTIONS, |value| value.whole(0..=WARM_MAX));
     let timeout = section.setting("warm_timeout", WARM_TIMEOUT, Value::duration);
+    let links = section.setting("h2_connections", H2_CONNECTIONS, |value| value.whole(1..=H2_CONNECTIONS_MAX));
     Requests {
         protocol: protocol.value,
+        h2_connections: links.value,
         warm_connections: connections.value,
         warm_timeout: timeout.value,
         failing: Vec::new(),
@@ -158,11 +165,23 @@ const WARM_CONNECTIONS: u32 = 32;
 /// A thousand backends with as many each would need all descriptors.
 const WARM_MAX: u32 = 10_000;
 
+/// Each takes as many requests at once as the backend says, a hundred as a rule: three thousand for one worker.
+const H2_CONNECTIONS: u32 = 32;
+
+/// A server that takes one request at a time on each needs no more than warm connections do.
+const H2_CONNECTIONS_MAX: u32 = 10_000;
+
 /// Servers close after a minute or two of silence; this side should be first.
 const WARM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A head is one packet; two lost ones are made up for.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A network that was lost for a minute is lost: what peers wait by default.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// As long as that.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Browsers give up after a minute or two of silence, and mind being closed upon before.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(75);

@@ -12,6 +12,10 @@ pub struct Http {
     pub header_timeout: Duration,
     /// How long it may be silent between requests.
     pub keepalive_timeout: Duration,
+    /// How long it may take nothing of an answer.
+    pub send_timeout: Option<Duration>,
+    /// How long the next piece of a request's body may take.
+    pub body_timeout: Option<Duration>,
     /// Backends are told by `Forwarded`, too.
     pub forwarded: bool,
     /// What this proxy calls itself in `Via`; `None` is nothing.
@@ -55,6 +59,8 @@ pub struct Requests {
     pub warm_connections: u32,
     /// For how long.
     pub warm_timeout: Duration,
+    /// Connections of HTTP/2 that a worker may have to a backend.
+    pub h2_connections: u32,
     /// Answers with one of these count against a backend (`breaker.status`).
     pub failing: Vec<u16>,
 }

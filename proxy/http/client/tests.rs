@@ -41,7 +41,12 @@ fn get() -> Request<Option<Upload<Full<Bytes>>>> {
 fn post(headers: &[(&str, &str)]) -> (Frames, Request<Option<Upload<Sent>>>) {
     let (sender, frames) = mpsc::channel(10);
     let builder = headers.iter().fold(Request::post("/"), |builder, (name, value)| builder.header(*name, *value));
-    (sender, builder.body(Some(Upload::new(Sent(frames), Some(Duration::from_secs(5))))).unwrap())
+    (
+        sender,
+        builder
+            .body(Some(Upload::new(Sent(frames), (Some(Duration::from_secs(5)), Some(Duration::from_secs(5))))))
+            .unwrap(),
+    )
 }
 
 fn data(text: &'static str) -> io::Result<Frame<Bytes>> {
@@ -78,9 +83,17 @@ async fn one_request_follows_the_other() {
 #[tokio::test]
 async fn a_body_is_as_long_as_its_head_says() {
     for (body, headers, expected) in [
-        (Upload::new(Full::from("hello"), None), &[("content-length", "5")][..], "content-length: 5\r\n\r\nhello"),
-        (Upload::new(Full::from("hello"), None), &[], "content-length: 5\r\n\r\nhello"),
-        (Upload::new(Full::from("hello"), None), &[("transfer-encoding", "gzip")], "content-length: 5\r\n\r\nhello"),
+        (
+            Upload::new(Full::from("hello"), (None, None)),
+            &[("content-length", "5")][..],
+            "content-length: 5\r\n\r\nhello",
+        ),
+        (Upload::new(Full::from("hello"), (None, None)), &[], "content-length: 5\r\n\r\nhello"),
+        (
+            Upload::new(Full::from("hello"), (None, None)),
+            &[("transfer-encoding", "gzip")],
+            "content-length: 5\r\n\r\nhello",
+        ),
         (Upload::Empty, &[("content-length", "0")], "content-length: 0\r\n\r\n"),
         (Upload::Empty, &[("transfer-encoding", "chunked")], "content-length: 0\r\n\r\n"),
     ] {
@@ -93,8 +106,8 @@ async fn a_body_is_as_long_as_its_head_says() {
         assert!(request.body().is_none());
     }
     for (body, length) in [
-        (Upload::new(Full::from("hello"), None), "4"),
-        (Upload::new(Full::from("hello"), None), "6"),
+        (Upload::new(Full::from("hello"), (None, None)), "4"),
+        (Upload::new(Full::from("hello"), (None, None)), "6"),
         (Upload::Empty, "1"),
     ] {
         let (_far, mut connection) = pair(1000);
@@ -139,7 +152,7 @@ async fn a_backend_that_reads_slowly_gets_every_byte() {
         pieces.into_iter().map(|piece| Ok::<_, io::Error>(Frame::data(piece))),
     ));
     let mut request =
-        Request::post("/").header("content-length", whole.len()).body(Some(Upload::new(body, None))).unwrap();
+        Request::post("/").header("content-length", whole.len()).body(Some(Upload::new(body, (None, None)))).unwrap();
     let head = format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n", whole.len());
     let backend = async {
         let mut seen = vec![0; head.len() + whole.len()];

@@ -120,7 +120,7 @@ impl Bench {
         };
         let length = body.len();
         let request = Request::post("/").header("host", "a").header("content-length", length);
-        let mut request = request.body(Some(Upload::new(Full::from(body), None))).unwrap();
+        let mut request = request.body(Some(Upload::new(Full::from(body), (None, None)))).unwrap();
         let reached = Box::pin(forward.send(&self.pool, &mut request, Instant::now())).await?;
         let Reached { response, lease, .. } = reached;
         let mut body = response.into_body();

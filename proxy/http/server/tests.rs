@@ -32,6 +32,10 @@ impl<F: Fn(Request<Content>) -> Answer> Service for Scripted<F> {
     fn leaves_at(&self) -> Option<Instant> {
         self.leaves_at.get()
     }
+
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 }
 
 fn text(words: &'static str) -> Text {
@@ -42,7 +46,8 @@ fn ok(words: &'static str) -> Answered<Text> {
     Ok(Response::builder().header("date", "now").body(text(words)).unwrap())
 }
 
-const LIMITS: Limits = Limits { header: Duration::from_secs(10), keepalive: Duration::from_secs(75) };
+const LIMITS: Limits =
+    Limits { header: Duration::from_secs(10), keepalive: Duration::from_secs(75), send: None, body: None };
 
 /// A server, and its client. The server's end is told to who waits for it.
 fn serve(

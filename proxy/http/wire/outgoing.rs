@@ -76,6 +76,11 @@ where
     }
 
     /// What is to come.
+    pub fn body_mut(&mut self) -> &mut B {
+        &mut self.body
+    }
+
+    /// What is to come.
     pub fn body(&self) -> &B {
         &self.body
     }

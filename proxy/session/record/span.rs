@@ -43,6 +43,6 @@ impl Record {
 
 /// What went wrong was on this side of the client.
 fn is_fault(reason: CloseReason) -> bool {
-    use CloseReason::{BackendReset, ConnectFailed, Killed, NoBackend, QueueTimeout, RequestTimeout};
-    matches!(reason, BackendReset | ConnectFailed | Killed | NoBackend | QueueTimeout | RequestTimeout)
+    use CloseReason::{BackendReset, ConnectFailed, Killed, NoBackend, NoSourcePort, QueueTimeout, RequestTimeout};
+    matches!(reason, BackendReset | ConnectFailed | Killed | NoBackend | NoSourcePort | QueueTimeout | RequestTimeout)
 }
