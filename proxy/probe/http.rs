@@ -20,6 +20,9 @@ use super::{Failure, Finding, Step, words};
 /// Bytes of an answer's head, at most. The body is left unread.
 const HEAD_MAX: usize = 16 * 1024;
 
+/// Fields of an answer's head, at most: ten times what servers send, and 64 KiB of memory while it is read.
+const FIELDS_MAX: usize = 1000;
+
 const AGENT: &str = concat!("portti/", env!("CARGO_PKG_VERSION"));
 
 /// Asks for the page; well is an answer with one of the statuses.
@@ -57,7 +60,15 @@ async fn ask<S>(stream: S, request: Request<Empty<Bytes>>) -> hyper::Result<Resp
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (mut sender, connection) = http1::Builder::new().max_buf_size(HEAD_MAX).handshake(TokioIo::new(stream)).await?;
+    // Of the answer only the status is wanted: fields that are odd, or a great many, say nothing about the server's health.
+    let mut builder = http1::Builder::new();
+    builder
+        .max_buf_size(HEAD_MAX)
+        .max_headers(FIELDS_MAX)
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .ignore_invalid_headers_in_responses(true);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     let mut answer = pin!(sender.send_request(request));
     select! {
         answer = &mut answer => answer,
@@ -69,7 +80,7 @@ where
 /// What went wrong, as a person would say it.
 fn why(error: &hyper::Error) -> String {
     if error.is_parse_too_large() {
-        return format!("the answer's head is longer than {HEAD_MAX} bytes, or has too many fields");
+        return format!("the answer's head is longer than {HEAD_MAX} bytes, or has more than {FIELDS_MAX} fields");
     }
     if error.is_parse() {
         return format!("the answer is not HTTP: {error}");

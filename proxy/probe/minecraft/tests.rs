@@ -58,6 +58,14 @@ async fn a_server_may_keep_to_itself_how_many_play() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn letters_that_nobody_needs_do_not_take_a_server_down() {
+    for description in [&b"cut \\ud83d"[..], b"\xff\xfe"] {
+        let json = [b"{\"description\":\"", description, b"\",\"players\":{\"online\":3}}"].concat();
+        assert_eq!(against(&[&wire::tests::reply(&json)], false).await, Ok(Some(3)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_icon_makes_the_reply_long_and_it_comes_in_pieces() {
     let json = format!(r#"{{"favicon":"{}","players":{{"online":3}}}}"#, "A".repeat(200 * 1024));
     let reply = wire::tests::reply(json.as_bytes());
@@ -77,9 +85,11 @@ async fn the_longest_reply_that_is_taken_is_taken_whole() {
 async fn a_reply_that_is_no_status_is_told() {
     assert!(with_json("{").await.unwrap_err().starts_with("reply: not JSON: "));
     assert!(with_json("").await.unwrap_err().starts_with("reply: not JSON: "));
-    assert!(with_json("{\"a\":\"\u{0}\"}").await.unwrap_err().starts_with("reply: not JSON: "));
-    assert!(with_json(&"[".repeat(100_000)).await.unwrap_err().starts_with("reply: not JSON: "));
-    assert_eq!(with_json("7").await, Err("reply: the JSON is no object".into()));
+    let deep = format!("{{\"a\":{}", "[".repeat(100_000));
+    assert!(with_json(&deep).await.unwrap_err().starts_with("reply: not JSON: "));
+    for json in ["7", "[]", "null"] {
+        assert_eq!(with_json(json).await, Err("reply: the JSON is no object".into()), "{json}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
