@@ -5,10 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
 
+mod slots;
+
+use self::slots::{PoolSlots, Slots};
 use crate::config::model::{Health, OnDown};
 use crate::config::scalar::Name;
 use crate::net::tls::client::Encrypter;
@@ -20,10 +22,6 @@ use crate::probe::{self, Approach};
 use crate::snapshot::Snapshot;
 use crate::worker::{Ask, Command, Mailbox};
 
-/// Checks that run at once: enough for a thousand backends that time out after 2 s to be seen twice a minute, few enough to
-/// be nothing beside what sessions take.
-const AT_ONCE: usize = 64;
-
 /// The part of the interval by which checks are spread, so that a thousand of them do not beat together.
 const JITTER: f64 = 0.1;
 
@@ -34,7 +32,7 @@ const FIRST_WITHIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Checkers {
     running: HashMap<(Name, Key), Checker>,
-    slots: Rc<Semaphore>,
+    slots: Slots,
     workers: Rc<[Mailbox]>,
 }
 
@@ -53,14 +51,14 @@ struct Round {
     backend: Arc<Backend>,
     health: Health,
     approach: Approach,
-    slots: Rc<Semaphore>,
+    slots: PoolSlots,
     workers: Rc<[Mailbox]>,
 }
 
 impl Checkers {
     /// No checker yet. Those who close sessions of a backend that went down tell these workers.
     pub fn new(workers: Vec<Mailbox>) -> Self {
-        Self { running: HashMap::new(), slots: Rc::new(Semaphore::new(AT_ONCE)), workers: workers.into() }
+        Self { running: HashMap::new(), slots: Slots::new(), workers: workers.into() }
     }
 
     /// Follows a snapshot: begins to check what is new, ends what is gone, and begins anew where the rule has changed.
@@ -77,9 +75,10 @@ impl Checkers {
                 self.running.insert(key, checker);
             }
         }
+        self.slots.keep(|pool| snapshot.pools.contains_key(pool));
     }
 
-    fn start(&self, pool: &Pool, backend: &Arc<Backend>, health: &Health) -> Checker {
+    fn start(&mut self, pool: &Pool, backend: &Arc<Backend>, health: &Health) -> Checker {
         // A port of its own is not where sessions go: it is spoken to plainly.
         let encrypter = pool.encrypter().filter(|_| health.port.is_none()).map(Arc::clone);
         let round = Round {
@@ -90,7 +89,7 @@ impl Checkers {
             pool: pool.name().clone(),
             backend: Arc::clone(backend),
             health: health.clone(),
-            slots: Rc::clone(&self.slots),
+            slots: self.slots.for_pool(pool.name()),
             workers: Rc::clone(&self.workers),
         };
         Checker { backend: Arc::clone(backend), health: health.clone(), encrypter, task: spawn_local(round.run()) }
@@ -132,7 +131,7 @@ impl Round {
             address.set_port(port);
         }
         let result = {
-            let Ok(_slot) = self.slots.acquire().await else { return };
+            let Some(_slot) = self.slots.take().await else { return };
             probe::run(&self.health.check, address, &self.approach, self.health.timeout).await
         };
         if self.is_resting() {
