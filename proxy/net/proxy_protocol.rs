@@ -9,6 +9,7 @@ mod v1;
 mod v2;
 mod write;
 
+pub use self::v2::LongHeader;
 pub use self::write::{Connection, Ssl, Version, header, local};
 
 /// What a header says.
@@ -40,7 +41,7 @@ pub struct Found {
 pub enum Invalid {
     /// They begin like none.
     Signature,
-    /// It is longer than any needs to be: 107 bytes in version 1, [`LENGTH_MAX`] in version 2.
+    /// A line of version 1 that is longer than any can be: 107 bytes.
     TooLong,
     /// It has another version, command, family or protocol than there are.
     Unassigned,
@@ -52,8 +53,34 @@ pub enum Invalid {
     Checksum,
 }
 
-/// Bytes that are worth reading, at most.
+/// What bytes begin with.
+#[derive(Debug, Clone)]
+pub enum Start {
+    /// A header, all of it.
+    Whole(Found),
+    /// The beginning of a header of more than [`PEEKED_MAX`] bytes, which is read on in pieces.
+    Long(LongHeader),
+}
+
+/// Bytes of a header, at most.
 pub const LENGTH_MAX: usize = v2::LENGTH_MAX;
+
+/// Bytes of a header, at most, that are looked at where they lie, in the kernel: more than most balancers send, and so few that they
+/// have room there in any case.
+pub const PEEKED_MAX: usize = 4096;
+
+/// The header that bytes begin with, or the beginning of a long one; `None` while more of it has to come.
+///
+/// # Errors
+/// However much still comes, it will be none.
+pub fn begin(bytes: &[u8]) -> Result<Option<Start>, Invalid> {
+    if begins_like(bytes, v2::SIGNATURE)
+        && let Some(long) = v2::begin_long(bytes, PEEKED_MAX)?
+    {
+        return Ok(Some(Start::Long(long)));
+    }
+    Ok(parse(bytes)?.map(Start::Whole))
+}
 
 /// The header that bytes begin with; `None` while more of it has to come.
 ///
@@ -104,7 +131,7 @@ impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Signature => "no PROXY header",
-            Self::TooLong => "a PROXY header that is too long",
+            Self::TooLong => "a PROXY header of version 1 that is longer than any can be",
             Self::Unassigned => "a PROXY header of an unknown version, command, family or protocol",
             Self::Addresses => "a PROXY header with wrong addresses",
             Self::Truncated => "a PROXY header with a field that goes on behind its end",

@@ -103,10 +103,9 @@ fn headers_of_version_2_are_read() {
 
 #[test]
 fn headers_that_are_none_are_refused() {
-    let too_long = [&v2(0x21, 0x11, b"")[..14], b"\xff\xff"].concat();
-    let cases: [(Vec<u8>, Invalid); 14] = [
-        (too_long, Invalid::TooLong),
-        ([&v2(0x21, 0x11, b"")[..14], b"\x0f\xf1"].concat(), Invalid::TooLong),
+    let checksum = b"\x03\0\x04\0\0\0\0";
+    let cases: [(Vec<u8>, Invalid); 13] = [
+        (v4(&checksum.repeat(2)), Invalid::Checksum),
         (v2(0x11, 0x11, V4), Invalid::Unassigned),
         (v2(0x22, 0x11, V4), Invalid::Unassigned),
         (v2(0x31, 0x11, V4), Invalid::Unassigned),
@@ -125,6 +124,63 @@ fn headers_that_are_none_are_refused() {
     }
     assert_eq!(parse(b"\r\n\r\n\0\r\nQUIT\n\x31"), Err(Invalid::Unassigned), "before the rest has come");
     assert_eq!(parse(b"\r\n\r\n\0\r\nQUIT!"), Err(Invalid::Signature));
+}
+
+/// A header of the longest, with a checksum in its middle.
+fn longest() -> Vec<u8> {
+    let fields = [&b"\xe0\x80\0"[..], &[7; 0x8000], b"\x03\0\x04\0\0\0\0\x04\0\0\xe1"].concat();
+    let left = LENGTH_MAX - v4(&fields).len() - 2;
+    let fields = [&fields[..], &u16::try_from(left).unwrap().to_be_bytes(), &vec![9; left]].concat();
+    let mut bytes = v4(&fields);
+    let at = 16 + V4.len() + 3 + 0x8000 + 3;
+    let sum = v2::checksum(&bytes, at);
+    bytes[at..at + 4].copy_from_slice(&sum.to_be_bytes());
+    bytes
+}
+
+/// What a long header comes to that is read on in pieces of this size.
+fn in_pieces(bytes: &[u8], size: usize) -> Result<Header, Invalid> {
+    let front = &bytes[..PEEKED_MAX.min(size.max(232))];
+    let Ok(Some(Start::Long(mut long))) = begin(front) else { panic!("not long: {:?}", begin(front)) };
+    for piece in bytes.chunks(size) {
+        long.pass(&piece[..piece.len().min(long.left())])?;
+    }
+    assert_eq!(long.left(), 0);
+    long.finish()
+}
+
+#[test]
+fn the_longest_header_is_read_in_pieces_as_it_is_at_once() {
+    let bytes = longest();
+    assert_eq!(bytes.len(), LENGTH_MAX);
+    let header = Header::Proxied { source: address("192.0.2.1:12345"), destination: address("198.51.100.7:25565") };
+    assert_eq!(parse(&bytes), Ok(Some(Found { header, length: LENGTH_MAX })));
+    for size in [1, 7, 232, 1000, PEEKED_MAX, LENGTH_MAX] {
+        assert_eq!(in_pieces(&bytes, size), Ok(header), "pieces of {size}");
+    }
+    // The last field goes on behind the end, a byte is another, and so is what the checksum says.
+    let at = 16 + V4.len() + 1;
+    let (mut longer, mut other) = (bytes.clone(), bytes.clone());
+    longer[at] ^= 1;
+    other[at + 100] ^= 1;
+    for (bytes, error) in [(&longer, parse(&longer).unwrap_err()), (&other, Invalid::Checksum)] {
+        assert_eq!(in_pieces(bytes, 1000), Err(error));
+        assert_eq!(parse(bytes), Err(error));
+    }
+    assert!(matches!(begin(&bytes[..231]), Ok(None)), "the addresses have not come");
+    assert!(matches!(begin(&v4(&[4, 0, 1, 9])), Ok(Some(Start::Whole(_)))));
+}
+
+#[test]
+fn of_a_long_header_that_says_nothing_nothing_is_looked_at() {
+    for (command, family) in [(0x20, 0x11), (0x21, 0x00)] {
+        let bytes = v2(command, family, &[0xff; 5000]);
+        assert_eq!(in_pieces(&bytes, 1000), Ok(Header::Unknown));
+        assert_eq!(parse(&bytes), unknown(5016));
+    }
+    let bytes = v2(0x21, 0x31, &[&[0xff; 216][..], b"\x04\x12\x34", &[1; 0x1234]].concat());
+    assert_eq!(in_pieces(&bytes, 100), Ok(Header::Unknown));
+    assert_eq!(begin(&v2(0x21, 0x13, &[0; 5000])).unwrap_err(), Invalid::Unassigned);
 }
 
 fn connection<'a>(source: &str, destination: &str) -> Connection<'a> {
