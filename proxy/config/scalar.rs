@@ -15,7 +15,7 @@ mod words;
 
 pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::expect::{Expect, ExpectError, Pattern, bytes};
-pub use self::host::{Hosts, HostsError};
+pub use self::host::{Hosts, HostsError, canonical_host};
 pub use self::rate::{Rate, RateError};
 pub use self::share::{Share, ShareError};
 pub use self::words::{WORDS_MAX, Words, WordsError};
@@ -125,7 +125,7 @@ pub fn bind_address(text: &str) -> Result<SocketAddr, BindError> {
 
 /// Lower case and without the trailing dot, if it is a host name at all.
 fn host_name(text: &str) -> Result<Arc<str>, AddressError> {
-    let host = text.strip_suffix('.').unwrap_or(text);
+    let host = canonical_host(text);
     let label = |label: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         (1..=LABEL_MAX).contains(&label.len()) && label.chars().all(allowed)
@@ -138,7 +138,7 @@ fn host_name(text: &str) -> Result<Arc<str>, AddressError> {
     if host.parse::<Ipv4Addr>().is_err() && host.rsplit('.').next().is_some_and(is_number) {
         return Err(AddressError::Host);
     }
-    Ok(host.to_ascii_lowercase().into())
+    Ok(host.into())
 }
 
 /// Digits only: the standard parser would also take a plus sign.

@@ -16,7 +16,7 @@ use super::patience::Limits;
 use crate::admission::acl::Networks;
 use crate::admission::level::Level;
 use crate::config::model::PlayerKey;
-use crate::config::scalar::Hosts;
+use crate::config::scalar::{Hosts, canonical_host};
 use crate::pool::Pool;
 use crate::pool::rollout::Rollout;
 
@@ -121,7 +121,7 @@ fn without_port(host: &str) -> String {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    name.trim_end_matches('.').to_ascii_lowercase()
+    canonical_host(name)
 }
 
 /// Whether a path is this one or below it; `/rooms` has `/rooms/7` below it, and not `/roomservice`.

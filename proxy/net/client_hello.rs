@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::config::scalar::canonical_host;
+
 mod wire;
 
 use self::wire::Wire;
@@ -12,8 +14,10 @@ use self::wire::Wire;
 /// What the message says of where the client wants to go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClientHello {
-    /// The host that it wants (SNI), in lower case.
+    /// The host that it wants (SNI), as [`canonical_host`] has it.
     pub server_name: Option<String>,
+    /// It names a host, but what stands there is no name that a host can have.
+    pub is_name_unusable: bool,
     /// What it can speak, as the client prefers it (ALPN); often nothing.
     pub protocols: Protocols,
 }
@@ -31,8 +35,6 @@ pub enum Invalid {
     TooLong,
     /// What is in it does not fit together.
     Malformed,
-    /// The host name is none.
-    ServerName,
 }
 
 /// Bytes that are worth reading, at most. Messages of browsers have 0.5 to 2 KiB.
@@ -131,7 +133,10 @@ fn hello(body: &[u8]) -> Result<ClientHello, Invalid> {
         let content = extensions.vector16().ok_or(Invalid::Malformed)?;
         // One who tells two names may want one server to see one, and another the other.
         match kind {
-            SERVER_NAME if !std::mem::replace(&mut seen[0], true) => hello.server_name = server_name(content)?,
+            SERVER_NAME if !std::mem::replace(&mut seen[0], true) => {
+                hello.server_name = server_name(content)?;
+                hello.is_name_unusable = hello.server_name.is_none();
+            }
             ALPN if !std::mem::replace(&mut seen[1], true) => hello.protocols = Protocols::read(content)?,
             SERVER_NAME | ALPN => return Err(Invalid::Malformed),
             _ => {}
@@ -151,7 +156,8 @@ fn extensions<'a>(body: &mut Wire<'a>) -> Option<Option<Wire<'a>>> {
     body.is_empty().then_some(Some(extensions))
 }
 
-/// The one host name of a list of names, all of which are host names today.
+/// The one host name of a list of names, all of which are host names today; `None` if it is none, as some clients send an address in
+/// brackets, or nothing. They can still be served where the name does not matter.
 fn server_name(mut extension: Wire<'_>) -> Result<Option<String>, Invalid> {
     const HOST_NAME: u8 = 0;
     let mut list = extension.vector16().ok_or(Invalid::Malformed)?;
@@ -159,13 +165,13 @@ fn server_name(mut extension: Wire<'_>) -> Result<Option<String>, Invalid> {
     if kind != HOST_NAME || !list.is_empty() || !extension.is_empty() {
         return Err(Invalid::Malformed);
     }
-    let name = str::from_utf8(name.rest()).map_err(|_not_text| Invalid::ServerName)?;
+    let Ok(name) = str::from_utf8(name.rest()) else { return Ok(None) };
+    let name = canonical_host(name);
     // As many as DNS has, and nothing that could garble a log.
-    let name = name.strip_suffix('.').unwrap_or(name);
     let is_name = name.len() <= 253
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte))
         && name.split('.').all(|label| !label.is_empty());
-    if is_name { Ok(Some(name.to_ascii_lowercase())) } else { Err(Invalid::ServerName) }
+    Ok(Some(name).filter(|_| is_name))
 }
 
 impl Protocols {
@@ -191,7 +197,6 @@ impl fmt::Display for Invalid {
             Self::NotTls => "not TLS",
             Self::TooLong => "a TLS client's first message of more than 16 KiB",
             Self::Malformed => "a malformed TLS client's first message",
-            Self::ServerName => "a server name that is none",
         })
     }
 }

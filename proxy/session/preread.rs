@@ -5,6 +5,7 @@ use tokio::time::timeout;
 
 use super::edge::{Edge, Terminator};
 use super::{CloseReason, Farewell, Session, waiting};
+use crate::config::scalar::canonical_host;
 use crate::net::client_hello::{self, ClientHello};
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::FromClient;
@@ -44,12 +45,16 @@ impl Session {
 
     /// The client says by TLS where it wants to go. What it said stays in the stream.
     async fn open_by_name(mut self, edge: &Edge, downstream: TcpStream) -> Option<Opened> {
-        let ClientHello { server_name, protocols } = match self.unless_stopped(hello(edge, &downstream)).await {
-            Ok(hello) => hello,
-            Err(unheard) => return self.give_up(unheard, Some(&downstream)),
-        };
+        let ClientHello { server_name, is_name_unusable, protocols } =
+            match self.unless_stopped(hello(edge, &downstream)).await {
+                Ok(hello) => hello,
+                Err(unheard) => return self.give_up(unheard, Some(&downstream)),
+            };
         if self.choose(edge, server_name, &protocols.iter().collect::<Vec<_>>()) {
             return Some(Opened::Plain(self, downstream));
+        }
+        if is_name_unusable {
+            self.record.know().why = Some("a server name that is none".to_owned());
         }
         self.finish(CloseReason::PrereadInvalid, Some(&downstream));
         self.part(Farewell::unrecognized_name(), downstream).await;
@@ -107,7 +112,7 @@ impl Session {
 
     /// Notes what the client asked for. Whether there is somewhere to go.
     fn choose(&mut self, edge: &Edge, host: Option<String>, protocols: &[&[u8]]) -> bool {
-        let host = host.map(|host| host.to_ascii_lowercase());
+        let host = host.as_deref().map(canonical_host);
         if let Some(pool) = edge.pool_for(host.as_deref(), protocols) {
             self.record.lead_to(pool);
         }

@@ -103,6 +103,49 @@ async fn who_asks_for_what_is_not_here_is_told_so() {
     assert_eq!(eu.accepted(), 1);
 }
 
+/// A first message that asks for a host in these bytes, and for nothing else.
+fn hello_for(name: &[u8]) -> Vec<u8> {
+    let long = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+    let list = long(&[&[0][..], &long(name)].concat());
+    let extensions = long(&[&[0, 0][..], &long(&list)].concat());
+    let body = [&[3, 3][..], &[7; 32], &[0], &long(&[0x13, 1]), &[1, 0], &extensions].concat();
+    let message = [&[1, 0][..], &long(&body)].concat();
+    [&[22, 3, 1][..], &long(&message)].concat()
+}
+
+#[tokio::test]
+async fn who_asks_for_a_name_that_is_none_goes_where_all_go_or_is_told_so() {
+    let mut others = Backend::by_hand();
+    let eu = Backend::echo();
+    let routes = [("host = \"eu.example.com\"", &eu)];
+    let other = format!("[pools.others]\nbackends = [\"{}\"]\n", others.backend.address);
+    let proxy = Proxy::with(&(config("pool = \"others\"", &routes) + &other));
+    let strict = Proxy::with(&config("", &routes));
+    let long = [b'a'; 300];
+    let names = [&b"[2001:db8::1]"[..], "größe.example".as_bytes(), b"\xff", b"", b".", b"eu..example.com", &long];
+    for name in names {
+        let hello = hello_for(name);
+        let mut client = proxy.connect().await;
+        client.send(&hello).await;
+        let mut server = others.next().await;
+        server.expect(&hello).await;
+        server.send(b"welcome").await;
+        client.expect(b"welcome").await;
+
+        let mut client = strict.connect().await;
+        client.send(&hello).await;
+        client.expect(b"\x15\x03\x03\x00\x02\x02\x70").await;
+        client.expect_end().await;
+    }
+    strict.expect_ended("preread_invalid", 7).await;
+    for name in [&b"eu.example.com."[..], b"EU.example.com"] {
+        let mut client = proxy.connect().await;
+        let hello = hello_for(name);
+        client.echo(&hello).await;
+    }
+    assert_eq!(eu.accepted(), 2);
+}
+
 #[tokio::test]
 async fn a_first_message_that_breaks_off_anywhere_ends_one_session_and_reaches_no_backend() {
     let backend = Backend::echo();

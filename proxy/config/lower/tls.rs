@@ -7,6 +7,7 @@ use rustls::pki_types::ServerName;
 use super::{Problem, sni};
 use crate::config::model::{Certificate, ClientAuth, Encryption, Termination, TlsVersion, Trust};
 use crate::config::raw::{Section, Setting, Value};
+use crate::config::scalar::canonical_host;
 
 /// `None` if it is not written, or lacks something.
 pub(super) fn of_listener(section: &mut Section<'_>) -> Option<Termination> {
@@ -107,7 +108,7 @@ fn name(value: &Value<'_>) -> Option<String> {
         value.report(problem.hint(r#"as the backends' certificates have it: "game.internal""#));
         return None;
     }
-    Some(text.to_owned())
+    Some(canonical_host(text))
 }
 
 #[derive(Debug, Clone, Copy)]

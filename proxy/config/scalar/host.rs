@@ -31,8 +31,14 @@ pub enum HostsError {
 const LENGTH_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
 
+/// A host name as names are compared: in lower case, and without the dot that may end it. Every name that is compared with another
+/// passes through here: those of the file, of certificates, and of what clients ask for.
+pub fn canonical_host(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
 impl Hosts {
-    /// Whether a host is one of them. It is in lower case and has no trailing dot.
+    /// Whether a host is one of them. It is written as [`canonical_host`] has it.
     pub fn contain(&self, host: &str) -> bool {
         match self {
             Self::One(name) => host == name,
@@ -47,7 +53,7 @@ impl FromStr for Hosts {
     fn from_str(text: &str) -> Result<Self, HostsError> {
         let below = text.strip_prefix("*.");
         let name = below.unwrap_or(text);
-        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let name = canonical_host(name);
         if name.contains('*') {
             return Err(HostsError::Asterisk);
         }
@@ -109,6 +115,15 @@ mod tests {
         assert!(contain("*.example.com", "eu.example.com") && contain("*.example.com", "a.b.example.com"));
         assert!(!contain("*.example.com", "example.com") && !contain("*.example.com", "badexample.com"));
         assert!(!contain("*.example.com", ".example.com"));
+    }
+
+    #[test]
+    fn names_are_compared_without_case_and_without_the_dot_at_the_end() {
+        for name in ["eu.example.com", "EU.Example.com", "eu.example.com.", "EU.EXAMPLE.COM."] {
+            assert_eq!(canonical_host(name), "eu.example.com");
+        }
+        assert_eq!(canonical_host("a.."), "a.", "an empty part is not left out");
+        assert_eq!(canonical_host("."), "");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 
 use super::reply::Refusal;
 use crate::config::model::AdminServer;
+use crate::config::scalar::canonical_host;
 
 /// Whether a request with these headers may be answered.
 ///
@@ -53,7 +54,7 @@ fn is_known(host: &str, server: &AdminServer) -> bool {
     if address.parse::<IpAddr>().is_ok() {
         return true;
     }
-    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let name = canonical_host(name);
     name == "localhost" || server.hosts.iter().any(|hosts| hosts.contain(&name))
 }
 

@@ -136,7 +136,7 @@ fn what_does_not_fit_together_is_refused() {
 }
 
 #[test]
-fn names_that_are_none_are_refused() {
+fn names_that_are_none_are_told_from_none_at_all() {
     for name in [
         &b""[..],
         b".",
@@ -148,10 +148,15 @@ fn names_that_are_none_are_refused() {
         b"eu\0.example.com",
         "größe.example".as_bytes(),
         b"\xff",
+        b"[2001:db8::1]",
         &[b'a'; 254],
+        &[b'a'; 300],
     ] {
-        assert_eq!(read(&[sni(name)]), Err(Invalid::ServerName), "{}", name.escape_ascii());
+        let hello = read(&[sni(name), alpn(&[b"h2"])]).unwrap().unwrap();
+        assert!(hello.server_name.is_none() && hello.is_name_unusable, "{}", name.escape_ascii());
+        assert_eq!(hello.protocols.iter().collect::<Vec<_>>(), [b"h2"], "what stands behind it still counts");
     }
+    assert!(!read(&[alpn(&[b"h2"])]).unwrap().unwrap().is_name_unusable);
     for (name, expected) in [(&b"eu.example.com."[..], "eu.example.com"), (b"10.0.0.1", "10.0.0.1"), (b"::1", "::1")] {
         assert_eq!(read(&[sni(name)]).unwrap().unwrap().server_name.as_deref(), Some(expected));
     }

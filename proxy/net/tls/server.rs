@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use super::identity::Identity;
 use super::{ALL_VERSIONS, NEWEST_VERSION, provider};
 use crate::config::model::{ClientAuth, Termination, TlsVersion, Trust};
+use crate::config::scalar::canonical_host;
 
 /// How clients are spoken to.
 ///
@@ -68,7 +69,7 @@ impl ByName {
     /// Those for a host, or all of them.
     fn candidates(&self, host: Option<&str>) -> &[Arc<CertifiedKey>] {
         let by_name = |host: &str| {
-            let host = host.trim_end_matches('.').to_ascii_lowercase();
+            let host = canonical_host(host);
             // RFC 6125, 6.4.3: an asterisk stands for the first part alone.
             let above = host.split_once('.').map(|(_, above)| format!("*.{above}"));
             self.named.get(&host).or_else(|| self.named.get(&above?))
