@@ -35,6 +35,10 @@ bind = "127.0.0.1:0"
 pool = "web"
 [listeners.web.tls]
 certificates = [{ cert = "two.pem", key = "two.key" }]
+[listeners.named]
+bind = "127.0.0.1:0"
+tls = { certificates = [{ cert = "one.pem", key = "one.key" }] }
+sni = [{ host = ["one.example.com", "*.one.example.com"], pool = "game" }]
 [pools.game]
 backends = ["$(address_of echo)"]
 [pools.web]
@@ -63,6 +67,13 @@ s_client game -alpn "http/1.1,h2" >said
 contains "the protocol that was agreed on" 'ALPN protocol: h2' said
 if s_client game -alpn "http/1.1" >said; then fail "no protocol in common, and yet a connection"; fi
 
+# A dot at the end of a name, and capital letters, make no other name of it.
+for name in one.example.com one.example.com. ONE.Example.com. eu.one.example.com.; do
+    s_client named -servername "$name" >said || fail "$name: $(tail -n 3 said)"
+    contains "the echo of $name" 'hello$' said
+done
+eventually '[ "$(access_log "select(.listener == \"named\") | .server_name" | grep -c "one.example.com$")" = 4 ]' 5
+
 # Resumption, by both ways of it.
 for version in 1_2 1_3; do
     s_client game "-tls$version" -sess_out "session$version" >said
@@ -78,6 +89,15 @@ if grep -q 'hello$' said; then fail "somebody without a certificate was let in";
 s_client players -cert mallory.pem -key mallory.key >said || true
 if grep -q 'hello$' said; then fail "a stranger was let in"; fi
 if s_client players -tls1_2 -cert alex.pem -key alex.key >said; then fail "TLS 1.2 was spoken"; fi
+
+# A certificate of version 1 is none that clients may show.
+openssl req -newkey rsa:2048 -nodes -keyout old.key -out old.csr -subj /CN=old 2>/dev/null
+openssl x509 -req -in old.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out old.pem 2>/dev/null
+if openssl x509 -in old.pem -noout -text | grep -q 'Version: 1 '; then
+    s_client players -cert old.pem -key old.key >said || true
+    if grep -q 'hello$' said; then fail "a certificate of version 1 was believed"; fi
+    eventually 'access_log .why | grep -q UnsupportedCertVersion' 5
+fi
 
 equal "the page" welcome "$(curl -sS --max-time 5 --cacert ca.pem --resolve "two.example.com:$(listener_port web):127.0.0.1" \
     "https://two.example.com:$(listener_port web)/")"

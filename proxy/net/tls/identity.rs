@@ -6,12 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::RootCertStore;
-use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::SectionKind;
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+mod key;
+mod pem;
+
+use self::pem::Block;
+use crate::config::scalar::canonical_host;
 
 /// A certificate with those that sign it, and the key that belongs to it. Cheap to clone.
 #[derive(Clone)]
@@ -43,15 +48,28 @@ impl Identity {
     /// One of them is not what it should be, or they do not belong together.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, IdentityError> {
         let chain = certificates(certificate).map_err(IdentityError::Certificate)?;
-        let key = private_key(key).map_err(IdentityError::Key)?;
-        let facts = Facts::of(&chain[0]).map_err(IdentityError::Certificate)?;
-        let key = default_provider().key_provider.load_private_key(key);
-        let key = key.map_err(|error| IdentityError::Key(format!("the key cannot be used: {error}")))?;
-        let certified = CertifiedKey::new(chain, key);
-        // A key that cannot tell is no mismatch; none of those that can be read is such a key.
-        if let Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) = certified.keys_match() {
-            return Err(IdentityError::Mismatch);
+        for (line, certificate) in &chain {
+            if let Err(error) = X509Certificate::from_der(certificate) {
+                let what = format!("line {line}: the certificate that begins here is malformed: {error}");
+                return Err(IdentityError::Certificate(what));
+            }
         }
+        let chain: Vec<_> = chain.into_iter().map(|(_, certificate)| certificate).collect();
+        let keys = key::read(key).map_err(IdentityError::Key)?;
+        let facts = Facts::of(&chain[0]).map_err(IdentityError::Certificate)?;
+        // Of several keys in the file, the one that is the certificate's.
+        let mut certified = keys.iter().map(|key| {
+            let certified = CertifiedKey::new(chain.clone(), key::signing(key, &chain[0])?);
+            match certified.keys_match() {
+                Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
+                    Err(IdentityError::Mismatch)
+                }
+                // A key that cannot tell is no mismatch; none of those that can be read is such a key.
+                _ => Ok(certified),
+            }
+        });
+        let fits = |result: &Result<_, _>| !matches!(result, Err(IdentityError::Mismatch));
+        let certified = certified.find(fits).unwrap_or(Err(IdentityError::Mismatch))?;
         Ok(Self { certified: Arc::new(certified), names: facts.names.into(), not_after: facts.not_after })
     }
 
@@ -121,8 +139,9 @@ impl Authorities {
     /// There is no certificate in it, or one that is none.
     pub fn from_pem(text: &[u8]) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
-        for (number, certificate) in (1..).zip(certificates(text)?) {
-            roots.add(certificate).map_err(|error| format!("certificate {number} cannot be used: {error}"))?;
+        for (line, certificate) in certificates(text)? {
+            let cannot = |error| format!("line {line}: the certificate that begins here cannot be used: {error}");
+            roots.add(certificate).map_err(cannot)?;
         }
         Ok(Self(Arc::new(roots)))
     }
@@ -178,7 +197,7 @@ impl Facts {
         let alternatives = parsed.subject_alternative_name().map_err(|error| malformed(&error))?;
         let names = alternatives.iter().flat_map(|names| &names.value.general_names);
         let names = names.filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(name.trim_end_matches('.').to_ascii_lowercase()),
+            GeneralName::DNSName(name) => Some(canonical_host(name)),
             _ => None,
         });
         Ok(Self { names: names.collect(), not_after: parsed.validity().not_after.timestamp() })
@@ -192,28 +211,35 @@ pub fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// All certificates of a file, at least one.
-fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
-    match found {
-        Ok(list) if list.is_empty() => {
-            Err("there is no certificate in it (PEM: -----BEGIN CERTIFICATE-----)".to_owned())
+/// All certificates of a file, at least one, each with the line that it begins in.
+fn certificates(file: &[u8]) -> Result<Vec<(usize, CertificateDer<'static>)>, String> {
+    let mut found = Vec::new();
+    for block in pem::blocks(file).map_err(|error| error.to_string())? {
+        if let Some(why) = unusable(&block) {
+            return Err(format!("line {}: {why}", block.line));
         }
-        Ok(list) => Ok(list),
-        Err(error) => Err(format!("it is not PEM: {error}")),
+        match block.decode().map_err(|error| error.to_string())? {
+            Some((SectionKind::Certificate, content)) => found.push((block.line, content.into())),
+            _other => {}
+        }
     }
+    if found.is_empty() {
+        return Err("there is no certificate in it (PEM: -----BEGIN CERTIFICATE-----)".to_owned());
+    }
+    Ok(found)
 }
 
-/// The first key of a file.
-fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
-    const ENCRYPTED: &[u8] = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
-    PrivateKeyDer::from_pem_slice(text).map_err(|error| match error {
-        pem::Error::NoItemsFound if text.windows(ENCRYPTED.len()).any(|part| part == ENCRYPTED) => {
-            "the key is encrypted; nobody is there to type the password: store it without (openssl pkey -in ... -out ...)".to_owned()
+/// Why a block that holds certificates is of no use as it is, and how to mend it.
+fn unusable(block: &Block) -> Option<&'static str> {
+    match block.label.as_str() {
+        "TRUSTED CERTIFICATE" => {
+            Some("this is a certificate with words of OpenSSL's behind it: convert it (openssl x509 -in OLD -out NEW)")
         }
-        pem::Error::NoItemsFound => "there is no private key in it (PEM: -----BEGIN PRIVATE KEY-----)".to_owned(),
-        error => format!("it is not PEM: {error}"),
-    })
+        "PKCS7" | "CMS" => {
+            Some("this is a bundle of certificates: unpack it (openssl pkcs7 -print_certs -in OLD -out NEW)")
+        }
+        _ => None,
+    }
 }
 
 impl fmt::Display for IdentityError {
@@ -265,7 +291,9 @@ mod tests {
         };
         assert_eq!(read(&certificate, &other), IdentityError::Mismatch);
         let broken = certificate.replace("-----END CERTIFICATE-----", "");
-        assert!(matches!(read(&broken, &key), IdentityError::Certificate(why) if why.contains("not PEM")));
+        assert!(
+            matches!(read(&broken, &key), IdentityError::Certificate(why) if why.contains("line 1: the CERTIFICATE that begins here has no"))
+        );
         let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(matches!(read(garbled, &key), IdentityError::Certificate(why) if why.contains("malformed")));
         assert!(matches!(read("", &key), IdentityError::Certificate(why) if why.contains("no certificate")));
@@ -274,6 +302,46 @@ mod tests {
         assert!(matches!(read(&certificate, locked), IdentityError::Key(why) if why.contains("encrypted")));
         let garbled = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         assert!(matches!(read(&certificate, garbled), IdentityError::Key(why) if why.contains("cannot be used")));
+    }
+
+    #[test]
+    fn nothing_of_a_chain_or_of_a_list_is_lost() {
+        let ((leaf, key), (middle, _), (root, _)) = (pair(&["a"]), pair(&["b"]), pair(&["c"]));
+        let all = [&leaf, &middle, &root];
+        let plain = all.map(String::as_str).concat();
+        let files = [
+            all.map(|text| text.trim_end()).concat(),
+            format!("\u{feff}{plain}"),
+            plain.replace('\n', "\r"),
+            plain.replace("-----BEGIN", "  -----BEGIN"),
+            plain.replace("CERTIFICATE", "X509 CERTIFICATE"),
+        ];
+        for file in files {
+            let identity = Identity::from_pem(file.as_bytes(), key.as_bytes()).unwrap();
+            assert_eq!(identity.certified().cert.len(), 3, "{file}");
+            assert_eq!(Authorities::from_pem(file.as_bytes()).unwrap().roots().len(), 3);
+        }
+        let refused = [
+            (format!("{leaf}{}", middle.replace("MII", "AII")), "line 10: the certificate that begins here"),
+            (format!("{leaf}-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"), "is cut or damaged"),
+            (plain.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), "openssl x509 -in OLD -out NEW"),
+            (plain.replace("CERTIFICATE", "PKCS7"), "openssl pkcs7 -print_certs"),
+        ];
+        for (file, why) in refused {
+            let error = Identity::from_pem(file.as_bytes(), key.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+            let error = Authorities::from_pem(file.as_bytes()).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn of_several_keys_the_one_of_the_certificate_is_taken() {
+        let ((certificate, key), (_, other)) = (pair(&["a"]), pair(&["b"]));
+        let keys = format!("{other}{key}");
+        assert!(Identity::from_pem(certificate.as_bytes(), keys.as_bytes()).is_ok());
+        let keys = format!("{other}{other}");
+        assert_eq!(Identity::from_pem(certificate.as_bytes(), keys.as_bytes()), Err(IdentityError::Mismatch));
     }
 
     #[test]
