@@ -9,10 +9,10 @@
 //! top.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::{fmt, io};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -64,6 +64,16 @@ pub enum Side {
     Upstream,
 }
 
+impl Side {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Downstream => "client",
+            Self::Upstream => "backend",
+        }
+    }
+}
+
 /// Why a relay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
@@ -71,6 +81,9 @@ pub enum End {
     Closed(Side),
     /// This side's connection broke. The other one's should be reset too.
     Reset(Side),
+    /// This side's connection ended in the middle of what it said. All that came of it has been handed to the other one, which should
+    /// be reset when it has it.
+    CutOff(Side),
     /// No byte passed in either direction for [`Limits::idle`].
     IdleTimeout,
     /// The backend was sent bytes and stayed silent for [`Limits::request`].
@@ -100,12 +113,20 @@ pub trait Observe {
     fn notice(&self) -> Option<String>;
     /// How the client is connected, now that the relay was asked to find out.
     fn measured(&self, quality: Quality);
+    /// This side's connection ended without a word that it was at its end, where there is such a word.
+    fn truncated(&self, side: Side) {
+        let _ = side;
+    }
 }
 
 /// A byte stream between two peers.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     /// Whether dropping the stream tells its peer of the end just as a shutdown does: then the last one is left out.
     const ENDS_WHEN_DROPPED: bool;
+
+    /// Whether the peer says that it is at its end, apart from closing its connection. Then a connection that only closes, or breaks,
+    /// was cut off: an error of reading, of which what came before is no part.
+    const MARKS_END: bool = false;
 
     /// Whether the connection has broken, found out without reading from it. Asked while the relay may not read because
     /// the far side takes nothing; may take the error away, for the relay ends when it is `true`.
@@ -117,6 +138,17 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     /// Its peer must not take what follows for an end in order: where that is not so anyway, closing becomes a reset.
     fn break_off(&self) {}
 
+    /// Ends what is said to the peer without saying that it is whole, where that is said ([`Self::MARKS_END`]). All of it has been
+    /// flushed.
+    fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_shutdown(cx)
+    }
+
+    /// Whether the peer's machine has all that was flushed, or has gone. May cost a system call.
+    fn is_delivered(&self) -> bool {
+        true
+    }
+
     /// What the kernel knows of the connection's quality, where there is one to ask about. May cost a system call.
     fn quality(&self) -> Option<Quality> {
         None
@@ -126,9 +158,18 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
 /// For streams that are too large to be carried about.
 impl<S: Socket> Socket for Box<S> {
     const ENDS_WHEN_DROPPED: bool = S::ENDS_WHEN_DROPPED;
+    const MARKS_END: bool = S::MARKS_END;
 
     fn is_broken(&self) -> bool {
         (**self).is_broken()
+    }
+
+    fn poll_cut(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut **self).poll_cut(cx)
+    }
+
+    fn is_delivered(&self) -> bool {
+        (**self).is_delivered()
     }
 
     fn settle(&self) {
@@ -244,6 +285,7 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
         let mut buffer = self.buffer.bytes.borrow_mut();
         let mut seen = Seen { observer: self.observer, watchdog: &mut self.watchdog };
 
+        let was_cut = [self.up.is_cut(), self.down.is_cut()];
         if self.up.is_done() {
             self.down.ends_by_drop(D::ENDS_WHEN_DROPPED);
         } else if self.down.is_done() {
@@ -266,6 +308,11 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
         drop(buffer);
         if has_turn {
             self.end_turn(cx);
+        }
+        for (flow, side) in [(&self.up, Side::Downstream), (&self.down, Side::Upstream)] {
+            if flow.is_cut() && !was_cut[side as usize] {
+                self.observer.truncated(side);
+            }
         }
         match (up, down) {
             (Poll::Ready(Err(flow::Unreadable)), _) => Some(self.broken(Side::Downstream)),
@@ -319,7 +366,12 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
     /// A side's connection broke. Where that side had closed before, this is only how the kernel answers bytes that came
     /// too late for it: the session was closed, not reset.
     fn broken(&self, side: Side) -> End {
-        if self.first_closed == Some(side) { End::Closed(side) } else { End::Reset(side) }
+        let flow = if side == Side::Downstream { &self.up } else { &self.down };
+        match side {
+            _ if self.first_closed == Some(side) => End::Closed(side),
+            _ if flow.is_cut() => End::CutOff(side),
+            _ => End::Reset(side),
+        }
     }
 
     /// Whether a side may not be read from because the other takes nothing.
@@ -329,10 +381,10 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
 
     /// The timer has fired: has a limit passed, or a side that may not be read from broken? If not, when it is to fire next.
     fn look(&mut self) -> Result<Instant, End> {
-        if self.up.is_stalled() && self.downstream.is_broken() {
+        if self.up.is_stalled() && leaves(&mut self.up, self.downstream) {
             return Err(self.broken(Side::Downstream));
         }
-        if self.down.is_stalled() && self.upstream.is_broken() {
+        if self.down.is_stalled() && leaves(&mut self.down, self.upstream) {
             return Err(self.broken(Side::Upstream));
         }
         let now = Instant::now();
@@ -348,6 +400,18 @@ impl<D, U, O> Drop for Relay<'_, D, U, O> {
     fn drop(&mut self) {
         self.buffer.turns.leave(&mut self.ticket);
     }
+}
+
+/// A flow may not be read from: whether the session ends because the connection of its reader has broken. What such a reader has said
+/// is still passed on where it should have said that it was at its end, for as long as the far side goes on taking it.
+fn leaves<R: Socket>(flow: &mut Flow, reader: &R) -> bool {
+    if reader.is_broken() {
+        if !R::MARKS_END {
+            return true;
+        }
+        flow.reader_broke();
+    }
+    flow.gives_up()
 }
 
 /// Passes what a flow saw on to the watchdog and the observer.

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 mod connect;
+mod cut;
 mod edge;
 mod farewell;
 mod handle;
@@ -50,7 +51,7 @@ use crate::net::tcp_info;
 use crate::net::tls::Connection;
 use crate::pool::{Failure, Lease, Pool};
 use crate::queue::Class;
-use crate::relay::{self, Direction, Quality, Side, Socket as _};
+use crate::relay::{self, Direction, Quality, Side};
 
 /// A session that has been admitted.
 #[derive(Debug)]
@@ -163,11 +164,8 @@ impl Session {
             Upstream::Encrypted(upstream) => Box::pin(relay::run(downstream, upstream, session)).await,
         };
         self.report(&lease, end);
-        match end {
-            relay::End::Reset(Side::Downstream) => upstream.tcp().break_off(),
-            relay::End::Reset(Side::Upstream) => downstream.break_off(),
-            _ => {}
-        }
+        // Boxed, so that a session carries it no longer than it takes.
+        Box::pin(cut::pass_on(end, (&*downstream, upstream.tcp()), self.place.stop())).await;
         outcome::of_relay(end, self.place.stop_reason())
     }
 
@@ -197,7 +195,9 @@ impl Session {
     fn report(&self, lease: &Lease, end: relay::End) {
         let failure = match end {
             relay::End::RequestTimeout => Failure::RequestTimeout,
-            relay::End::Reset(Side::Upstream) if !self.record.has_first_byte() => Failure::BackendReset,
+            relay::End::Reset(Side::Upstream) | relay::End::CutOff(Side::Upstream) if !self.record.has_first_byte() => {
+                Failure::BackendReset
+            }
             _ => return,
         };
         let (now, memory, client) = (Instant::now(), self.record.tally().memory(), self.record.client());
@@ -275,5 +275,9 @@ impl relay::Observe for Observer<'_> {
 
     fn measured(&self, quality: Quality) {
         self.place.handle().note_quality(quality);
+    }
+
+    fn truncated(&self, side: Side) {
+        self.record.truncated.set(Some(side));
     }
 }

@@ -119,9 +119,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
 
 impl<S: Socket> Socket for Line<S> {
     const ENDS_WHEN_DROPPED: bool = S::ENDS_WHEN_DROPPED;
+    const MARKS_END: bool = S::MARKS_END;
 
     fn is_broken(&self) -> bool {
         self.stream.is_broken()
+    }
+
+    fn poll_cut(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_cut(cx)
+    }
+
+    fn is_delivered(&self) -> bool {
+        self.stream.is_delivered()
     }
 
     fn settle(&self) {

@@ -181,6 +181,11 @@ impl relay::Socket for TcpStream {
         let _gone = self.set_zero_linger();
     }
 
+    fn is_delivered(&self) -> bool {
+        // It fails only where there is no connection left.
+        tcp_info::is_delivered(self).unwrap_or(true)
+    }
+
     fn quality(&self) -> Option<Quality> {
         tcp_info::read(self).ok()
     }

@@ -9,11 +9,25 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use crate::relay::Quality;
 
-/// Asks the kernel. One system call.
+/// The connection's quality. One system call.
 ///
 /// # Errors
 /// Whatever getsockopt(2) says, for a socket that is not TCP for example.
 pub fn read(socket: &impl AsFd) -> io::Result<Quality> {
+    let info = ask(socket)?;
+    Ok(Quality { rtt_us: info.tcpi_rtt, retransmits: info.tcpi_total_retrans })
+}
+
+/// Whether the peer's machine has acknowledged all that was sent. One system call.
+///
+/// # Errors
+/// As of [`read`].
+pub fn is_delivered(socket: &impl AsFd) -> io::Result<bool> {
+    let info = ask(socket)?;
+    Ok(info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0)
+}
+
+fn ask(socket: &impl AsFd) -> io::Result<libc::tcp_info> {
     // Zeroed, because an older kernel fills in only the part that it knows.
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).expect("a struct of some hundred bytes");
@@ -32,6 +46,5 @@ pub fn read(socket: &impl AsFd) -> io::Result<Quality> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: `tcp_info` is plain integers, for which every bit pattern is a value, and all its bytes were initialised.
-    let info = unsafe { info.assume_init() };
-    Ok(Quality { rtt_us: info.tcpi_rtt, retransmits: info.tcpi_total_retrans })
+    Ok(unsafe { info.assume_init() })
 }

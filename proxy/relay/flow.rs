@@ -4,9 +4,9 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncWrite, ReadBuf};
 
-use super::Direction;
+use super::{Direction, Socket};
 
 /// Bytes in a row, two full buffers: some dozens of microseconds, more with TLS. A direction that never runs dry must not keep the
 /// other one, and the worker's other sessions, waiting. Longer turns made bulk transfers no faster.
@@ -37,6 +37,14 @@ pub(super) struct Flow {
     /// The far side is dropped right after the end, which tells it all the same.
     ends_by_drop: bool,
     pace: Pace,
+    /// How the reader's connection was cut off, if it was: what had come before is passed on first.
+    cut: Option<Cut>,
+    /// The reader's connection is known to be broken; what had come before can still be read.
+    is_reader_broken: bool,
+    /// The far side has taken bytes since the last look.
+    has_moved: bool,
+    /// So many looks in a row have found that the far side takes nothing of what was left by a reader that is gone.
+    idle_looks: u8,
 }
 
 /// How much a flow had to pass when it was polled last.
@@ -49,6 +57,19 @@ pub(super) enum Pace {
     /// More than fits in a turn.
     Endless,
 }
+
+/// How the connection of a peer ended that had not said that it was at its end, though it should have ([`Socket::MARKS_END`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// The connection was closed.
+    Closed,
+    /// The connection broke.
+    Broken,
+}
+
+/// Looks at a far side that takes nothing of what a peer said whose connection is gone, before it is given up: there is one every half
+/// second, so that it has ten seconds.
+const IDLE_LOOKS_MAX: u8 = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -77,12 +98,47 @@ impl Flow {
             unflushed: false,
             ends_by_drop: false,
             pace: Pace::Small,
+            cut: None,
+            is_reader_broken: false,
+            has_moved: false,
+            idle_looks: 0,
         }
     }
 
     /// Whether the reader's end of stream has been seen.
     pub(super) fn saw_end(&self) -> bool {
-        matches!(self.stage, Stage::Closing | Stage::Done)
+        matches!(self.stage, Stage::Closing | Stage::Done) && !self.ends_broken()
+    }
+
+    /// Whether the reader's connection was cut off.
+    pub(super) fn is_cut(&self) -> bool {
+        self.cut.is_some()
+    }
+
+    /// Whether what the reader said is to end as that of a broken connection, not as a stream that is whole. What a backend says may
+    /// be delimited by nothing but its end; most clients close their connections without a word.
+    fn ends_broken(&self) -> bool {
+        match self.cut {
+            Some(Cut::Broken) => true,
+            Some(Cut::Closed) => self.direction == Direction::Down,
+            None => false,
+        }
+    }
+
+    /// Notes that the reader's connection is broken. What had come before is still passed on.
+    pub(super) fn reader_broke(&mut self) {
+        self.is_reader_broken = true;
+    }
+
+    /// Whether the far side has taken nothing for too long of what a reader has left that is gone. Asked at each look.
+    pub(super) fn gives_up(&mut self) -> bool {
+        let is_reader_gone = self.is_reader_broken || self.cut.is_some();
+        if !is_reader_gone || std::mem::take(&mut self.has_moved) {
+            self.idle_looks = 0;
+            return false;
+        }
+        self.idle_looks += 1;
+        self.idle_looks >= IDLE_LOOKS_MAX
     }
 
     /// Whether the far side knows of the end.
@@ -127,8 +183,8 @@ impl Flow {
         sight: &mut S,
     ) -> Poll<Result<(), Unreadable>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: Socket,
+        W: Socket,
         S: Sight,
     {
         let mut turn = Turn::default();
@@ -165,13 +221,18 @@ impl Flow {
         sight: &mut S,
     ) -> Poll<Result<usize, Broken>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: Socket,
+        W: Socket,
         S: Sight,
     {
         ready!(self.poll_unsent(cx, writer, sight)).map_err(|_gone| Broken::Writer)?;
         let mut read = ReadBuf::new(buffer);
-        ready!(Pin::new(reader).poll_read(cx, &mut read)).map_err(|_gone| Broken::Reader)?;
+        if let Err(error) = ready!(Pin::new(reader).poll_read(cx, &mut read)) {
+            self.cut = self.cut_by(&error).filter(|_| R::MARKS_END);
+            self.cut.ok_or(Broken::Reader)?;
+            self.stage = Stage::Closing;
+            return Poll::Ready(Ok(0));
+        }
         if read.filled().is_empty() {
             self.stage = Stage::Closing;
             return Poll::Ready(Ok(0));
@@ -182,15 +243,29 @@ impl Flow {
         Poll::Ready(written.map(|()| length).map_err(|_gone| Broken::Writer))
     }
 
+    /// How the connection ended that an error of reading tells of; `None` where its peer said what it may not say.
+    fn cut_by(&self, error: &io::Error) -> Option<Cut> {
+        match error.kind() {
+            io::ErrorKind::InvalidData => None,
+            io::ErrorKind::UnexpectedEof if !self.is_reader_broken => Some(Cut::Closed),
+            _ => Some(Cut::Broken),
+        }
+    }
+
     /// Sends what is left, then the end of stream.
     fn poll_closing<W, S>(&mut self, cx: &mut Context<'_>, writer: &mut W, sight: &mut S) -> Poll<Result<(), Broken>>
     where
-        W: AsyncWrite + Unpin,
+        W: Socket,
         S: Sight,
     {
         ready!(self.poll_unsent(cx, writer, sight)).map_err(|_gone| Broken::Writer)?;
+        if self.ends_broken() {
+            return Poll::Ready(Err(Broken::Reader));
+        }
         if !self.ends_by_drop {
-            ready!(Pin::new(writer).poll_shutdown(cx)).map_err(|_gone| Broken::Writer)?;
+            let writer = Pin::new(writer);
+            let ended = if self.is_cut() { writer.poll_cut(cx) } else { writer.poll_shutdown(cx) };
+            ready!(ended).map_err(|_gone| Broken::Writer)?;
         }
         self.stage = Stage::Done;
         Poll::Ready(Ok(()))
@@ -208,6 +283,7 @@ impl Flow {
                 Poll::Ready(taken) => {
                     let taken = taken?;
                     self.unflushed = true;
+                    self.has_moved = true;
                     sight.wrote(self.direction, taken);
                     left = &left[taken..];
                 }
@@ -231,6 +307,7 @@ impl Flow {
         while !self.unsent.is_empty() {
             let taken = ready!(poll_write(cx, writer, self.unsent.bytes()))?;
             self.unflushed = true;
+            self.has_moved = true;
             sight.wrote(self.direction, taken);
             self.unsent.taken(taken);
         }

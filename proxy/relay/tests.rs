@@ -10,6 +10,7 @@ use super::*;
 use std::cell::Cell;
 use std::rc::Rc;
 
+mod cut;
 mod fairness;
 mod fragments;
 mod notices;
@@ -45,6 +46,7 @@ struct Seen {
     answers: Cell<usize>,
     notice: Cell<Option<&'static str>>,
     quality: Cell<Option<Quality>>,
+    truncated: Cell<Option<Side>>,
     stop: Stop,
 }
 
@@ -67,6 +69,10 @@ impl Observe for Seen {
 
     fn measured(&self, quality: Quality) {
         self.quality.set(Some(quality));
+    }
+
+    fn truncated(&self, side: Side) {
+        self.truncated.set(Some(side));
     }
 }
 

@@ -277,8 +277,8 @@ pub(super) fn of_relay(end: relay::End, stopped: CloseReason) -> CloseReason {
     match end {
         relay::End::Closed(Side::Downstream) => CloseReason::ClientClosed,
         relay::End::Closed(Side::Upstream) => CloseReason::BackendClosed,
-        relay::End::Reset(Side::Downstream) => CloseReason::ClientReset,
-        relay::End::Reset(Side::Upstream) => CloseReason::BackendReset,
+        relay::End::Reset(Side::Downstream) | relay::End::CutOff(Side::Downstream) => CloseReason::ClientReset,
+        relay::End::Reset(Side::Upstream) | relay::End::CutOff(Side::Upstream) => CloseReason::BackendReset,
         relay::End::IdleTimeout => CloseReason::IdleTimeout,
         relay::End::RequestTimeout => CloseReason::RequestTimeout,
         relay::End::MaxLifetime => CloseReason::MaxLifetime,

@@ -14,7 +14,7 @@ mod span;
 use super::handle::Handle;
 use super::{CloseReason, Ids, Known, Origin, SessionId, Tally, Via};
 use crate::pool::{Backend, Pool};
-use crate::relay::{Limits, Quality};
+use crate::relay::{Limits, Quality, Side};
 use crate::telemetry;
 
 /// What is known of one session. It counts as live until this is dropped; dropped without [`Record::finish`] (a panic,
@@ -37,6 +37,8 @@ pub(super) struct Record {
     first_byte: Cell<Option<Micros>>,
     /// One byte for all there is to know of that: sessions are mostly memory.
     pub(super) carries: Carries,
+    /// The side whose connection ended in the middle of what it said, as far as TLS can tell.
+    pub(super) truncated: Cell<Option<Side>>,
     /// It has been counted and logged.
     finished: bool,
 }
@@ -76,6 +78,7 @@ impl Record {
             connect: None,
             first_byte: Cell::new(None),
             carries: Carries::Bytes,
+            truncated: Cell::new(None),
             finished: false,
         }
     }
@@ -222,6 +225,7 @@ impl Record {
             bytes_up = last.bytes.0,
             bytes_down = last.bytes.1,
             reason = reason.as_str(),
+            truncated = self.truncated.get().map(Side::as_str),
             why = self.known().and_then(|known| known.why.as_deref()),
             rtt_us = last.quality.map(|quality| quality.rtt_us),
             retransmits = last.quality.map(|quality| quality.retransmits),

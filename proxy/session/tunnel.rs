@@ -10,10 +10,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::record::Carries;
-use super::{CloseReason, Load, Local, Observer, Origin, Session, SessionId, farewell, outcome};
+use super::{CloseReason, Load, Local, Observer, Origin, Session, SessionId, cut, farewell, outcome};
 use crate::admission::{Admission, Refusal};
 use crate::pool::{Lease, Pool};
-use crate::relay::{self, Limits, Side, Socket, Stop};
+use crate::relay::{self, Limits, Socket, Stop};
 
 /// Sessions within a session: streams of its connection that become one each, with a place, a permit and a line in the log of
 /// their own.
@@ -59,11 +59,7 @@ impl Session {
             stop,
         };
         let end = relay::run(downstream, upstream, session).await;
-        match end {
-            relay::End::Reset(Side::Downstream) => upstream.break_off(),
-            relay::End::Reset(Side::Upstream) => downstream.break_off(),
-            _ => {}
-        }
+        cut::pass_on(end, (&*downstream, &*upstream), stop).await;
         outcome::of_relay(end, self.stop_reason())
     }
 

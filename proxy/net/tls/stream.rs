@@ -1,5 +1,10 @@
 //! Encrypted connections as the relay and the session see them.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
@@ -36,13 +41,22 @@ impl Connection for ToBackend {
 }
 
 // The end of what is said is an alert of its own (close_notify): a connection that is only closed was cut off, and reading from
-// one breaks.
+// one is an error once all has been read that came before.
 
 impl Socket for server::TlsStream<TcpStream> {
     const ENDS_WHEN_DROPPED: bool = false;
+    const MARKS_END: bool = true;
 
     fn is_broken(&self) -> bool {
         self.get_ref().0.is_broken()
+    }
+
+    fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get_mut().get_mut().0).poll_shutdown(cx)
+    }
+
+    fn is_delivered(&self) -> bool {
+        self.get_ref().0.is_delivered()
     }
 
     fn settle(&self) {
@@ -60,9 +74,18 @@ impl Socket for server::TlsStream<TcpStream> {
 
 impl Socket for client::TlsStream<TcpStream> {
     const ENDS_WHEN_DROPPED: bool = false;
+    const MARKS_END: bool = true;
 
     fn is_broken(&self) -> bool {
         self.get_ref().0.is_broken()
+    }
+
+    fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get_mut().get_mut().0).poll_shutdown(cx)
+    }
+
+    fn is_delivered(&self) -> bool {
+        self.get_ref().0.is_delivered()
     }
 
     fn settle(&self) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{CloseReason, Last, Micros, Record};
+use crate::relay::Side;
 use crate::trace::{Context, Span};
 
 impl Record {
@@ -33,6 +34,7 @@ impl Record {
         span.tell("portti.bytes_up", last.bytes.0);
         span.tell("portti.bytes_down", last.bytes.1);
         span.tell("portti.reason", reason.as_str());
+        span.tell_if("portti.truncated", self.truncated.get().map(Side::as_str));
         if is_fault(reason) {
             span.is_error = true;
             span.tell("error.type", reason.as_str());

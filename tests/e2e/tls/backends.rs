@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
@@ -14,7 +14,7 @@ use crate::support::admin::ask_with;
 use crate::support::backend::ByHand;
 use crate::support::proxy::pool;
 use crate::support::tls::{AUTHORITY, Authority, client, connect, server, server_at, server_with};
-use crate::support::{Backend, Proxy, assert_took, eventually};
+use crate::support::{Backend, Ending, Pattern, Peer, Proxy, always_for, assert_took, eventually, soon};
 
 /// A folder with the authority as `ca.pem`.
 fn trusting() -> tempfile::TempDir {
@@ -31,12 +31,15 @@ fn encrypted(backend: &Backend, pool_keys: &str, tls: &str) -> String {
 /// A backend that speaks TLS as a test says, what it accepts with, and a proxy in front of it.
 fn by_hand() -> (ByHand, TlsAcceptor, Proxy) {
     let by_hand = Backend::by_hand();
-    let identity = AUTHORITY.issue(&["game.internal"]);
-    let config = ServerConfig::builder().with_no_client_auth();
-    let config = Arc::new(config.with_single_cert(identity.chain(), identity.private_key()).unwrap());
     let tls = "ca = \"ca.pem\"\nserver_name = \"game.internal\"";
     let proxy = Proxy::in_folder(trusting(), &encrypted(&by_hand.backend, "", tls)).unwrap();
-    (by_hand, config.into(), proxy)
+    (by_hand, acceptor(), proxy)
+}
+
+fn acceptor() -> TlsAcceptor {
+    let identity = AUTHORITY.issue(&["game.internal"]);
+    let config = ServerConfig::builder().with_no_client_auth();
+    Arc::new(config.with_single_cert(identity.chain(), identity.private_key()).unwrap()).into()
 }
 
 #[tokio::test]
@@ -220,4 +223,57 @@ async fn health_checks_speak_tls_too() {
     let blind = pool(&[&stranger], "") + "[pools.game.tls]\nverify = false\n" + check;
     proxy.reload_with(&blind).await;
     eventually("it is up", async || proxy.backend(stranger.address).await["health"] == "up").await;
+}
+
+#[tokio::test]
+async fn what_a_backend_said_before_it_was_cut_off_arrives_and_does_not_pass_for_the_whole() {
+    const LENGTH: usize = 1_000_000;
+    let (mut by_hand, acceptor, proxy) = by_hand();
+    for is_meant in [false, true] {
+        let mut client = proxy.connect().await;
+        client.narrow();
+        client.send(b"hello").await;
+        let mut server = Peer(acceptor.accept(by_hand.next().await.0).await.unwrap());
+        server.expect(b"hello").await;
+        let pattern = Pattern::new(4);
+        assert_eq!(soon("room", pattern.send(&mut server.0, LENGTH)).await, LENGTH);
+        if is_meant {
+            server.end().await;
+        } else {
+            server.0.get_mut().0.shutdown().await.unwrap();
+        }
+        let lives = async || proxy.status().await["sessions_active"] == 1;
+        always_for(Duration::from_millis(300), "bytes are on their way", lives).await;
+        assert_eq!(soon("all of it", pattern.check_some(&mut client.0, 0, LENGTH)).await, LENGTH);
+        assert_eq!(client.ending().await, (if is_meant { Ending::Closed } else { Ending::Reset }, 0));
+        drop(client);
+        proxy.expect_ended(if is_meant { "backend_closed" } else { "backend_reset" }, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_end_was_not_meant_is_not_whole() {
+    let by_hand = Backend::by_hand();
+    let tls = "ca = \"ca.pem\"\nserver_name = \"game.internal\"";
+    let http = "[listeners.game]\nbind = \"127.0.0.1:0\"\npool = \"game\"\nmode = \"http\"\n";
+    let config = http.to_owned() + &encrypted(&by_hand.backend, "", tls);
+    let (mut by_hand, acceptor) = (by_hand, acceptor());
+    let proxy = Proxy::in_folder(trusting(), &config).unwrap();
+    for is_meant in [false, true] {
+        let mut client = proxy.connect().await;
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+        let mut server = Peer(acceptor.accept(by_hand.next().await.0).await.unwrap());
+        // Delimited by its end alone (RFC 9112, 6.3), which must have been meant (9.8).
+        server.send(b"HTTP/1.1 200 OK\r\n\r\nhalf of it").await;
+        if is_meant {
+            server.end().await;
+        } else {
+            server.0.get_mut().0.shutdown().await.unwrap();
+        }
+        let mut answer = Vec::new();
+        let _broken = soon("the answer", client.0.read_to_end(&mut answer)).await;
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.contains("half of it"), "{answer}");
+        assert_eq!(answer.ends_with("0\r\n\r\n"), is_meant, "{answer}");
+    }
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::{HOST, folder, listener, proxy, secure};
 use crate::support::proxy::pool;
 use crate::support::tls::{client, connect};
-use crate::support::{Backend, Ending, Pattern, Proxy, soon};
+use crate::support::{Backend, Ending, Pattern, Proxy, always_for, eventually, soon};
 
 #[tokio::test]
 async fn bytes_pass_and_both_sides_close_in_order() {
@@ -45,17 +45,20 @@ async fn bytes_pass_and_both_sides_close_in_order() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_off_is_no_end() {
+async fn a_client_that_closes_without_a_word_has_closed() {
     let mut by_hand = Backend::by_hand();
     let proxy = proxy(&by_hand.backend, "", "");
     let mut client = secure(&proxy).await;
     let mut server = by_hand.next().await;
     client.send(b"hello").await;
     server.expect(b"hello").await;
-    // The end of the connection, without the alert that says that it was meant.
+    // The end of the connection, without the alert that says that it was meant, as most clients leave.
     client.0.get_mut().0.shutdown().await.unwrap();
-    server.expect_reset().await;
-    proxy.expect_ended("client_reset", 1).await;
+    server.expect_end().await;
+    server.send(b"bye").await;
+    client.expect(b"bye").await;
+    drop(server);
+    proxy.expect_ended("client_closed", 1).await;
 
     let mut client = secure(&proxy).await;
     let mut server = by_hand.next().await;
@@ -64,6 +67,37 @@ async fn a_connection_that_is_cut_off_is_no_end() {
     server.reset();
     assert_eq!(client.ending().await, (Ending::Reset, 0));
     proxy.expect_ended("backend_reset", 1).await;
+}
+
+#[tokio::test]
+async fn what_came_before_a_client_was_cut_off_arrives_first() {
+    const LENGTH: usize = 1_000_000;
+    let mut by_hand = Backend::by_hand();
+    let proxy = proxy(&by_hand.backend, "", "");
+    let mut passed = 0.0;
+    for (is_reset, ending) in [(false, Ending::Closed), (true, Ending::Reset)] {
+        let mut client = secure(&proxy).await;
+        let mut server = by_hand.next().await;
+        server.narrow();
+        let pattern = Pattern::new(3);
+        assert_eq!(soon("room", pattern.send(&mut client.0, LENGTH)).await, LENGTH);
+        passed += 1_000_000.0;
+        let bytes = async || proxy.metric("portti_bytes_total", &[("direction", "up")]).await;
+        eventually("the proxy has them all", async || bytes().await >= passed).await;
+        let (mut stream, _) = client.0.into_inner();
+        if is_reset {
+            stream.set_zero_linger().unwrap();
+        } else {
+            stream.shutdown().await.unwrap();
+        }
+        let _half_closed = (!is_reset).then_some(stream);
+        let lives = async || proxy.status().await["sessions_active"] == 1;
+        always_for(Duration::from_millis(300), "bytes are on their way", lives).await;
+        assert_eq!(soon("all of it", pattern.check_some(&mut server.0, 0, LENGTH)).await, LENGTH);
+        assert_eq!(server.ending().await, (ending, 0));
+        drop(server);
+        proxy.expect_ended(if is_reset { "client_reset" } else { "client_closed" }, 1).await;
+    }
 }
 
 #[tokio::test]
