@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::time::Instant;
 
 use super::acl::Networks;
@@ -93,6 +94,12 @@ impl Policy {
     pub(super) fn has_banned(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) -> bool {
         self.ban.is_some() && memory.bans().has(self.per_address.network(client), now())
     }
+    /// A network of the deny lists that shares addresses with this one, if any does and is refused for it.
+    pub fn denied_of(&self, network: &IpNet) -> Option<IpNet> {
+        let listed = self.deny.overlapping(network).or_else(|| self.deny_list.overlapping(network));
+        listed.filter(|_| !self.dry_run)
+    }
+
 
     /// Counts a refusal that is the address's own fault.
     pub(super) fn note_refusal(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) {

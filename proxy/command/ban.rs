@@ -80,8 +80,8 @@ impl Unban {
     /// Lifts the ban.
     pub(crate) async fn run(&self) -> Result<ExitCode, Trouble> {
         let path = path(&["bans"]) + &query(&[("network", Some(self.network.clone()))]);
-        self.admin.client()?.ask(Method::DELETE, &path, Body::Nothing).await?;
-        say(io::stdout(), format_args!("{} is no longer banned\n", self.network));
+        let answer = self.admin.client()?.ask(Method::DELETE, &path, Body::Nothing).await?;
+        say(io::stdout(), lifted(&self.network, &answer));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -95,21 +95,35 @@ impl Bans {
     }
 }
 
+/// What a lifted ban leaves: nothing, or others that hold for some of its addresses.
+fn lifted(network: &str, answer: &Value) -> String {
+    if rows(&answer["still_banned"]).next().is_none() {
+        return format!("{network} is no longer banned\n");
+    }
+    let mut page = format!("the ban of {network} is lifted, but these hold for addresses of it:\n");
+    list(&mut page, &answer["still_banned"]);
+    page
+}
+
 fn page(bans: &Value) -> String {
     if rows(&bans["bans"]).next().is_none() {
         return "nobody is banned\n".to_owned();
     }
     let mut page = String::new();
-    let rows = rows(&bans["bans"]).map(|ban| {
-        let until = ban["until"].as_str().unwrap_or("lifted").to_owned();
-        let listener = ban["listener"].as_str().unwrap_or("all").to_owned();
-        [cell(&ban["network"]), until, cell(&ban["by"]), listener, cell(&ban["why"])]
-    });
-    table(&mut page, ["NETWORK", "UNTIL", "BY", "LISTENER", "WHY"], rows);
+    list(&mut page, &bans["bans"]);
     if let Some(left_out) = bans["left_out"].as_u64() {
         page += &format!("\n{left_out} more by rule\n");
     }
     page
+}
+
+fn list(page: &mut String, bans: &Value) {
+    let rows = rows(bans).map(|ban| {
+        let until = ban["until"].as_str().unwrap_or("permanent").to_owned();
+        let listener = ban["listener"].as_str().unwrap_or("all").to_owned();
+        [cell(&ban["network"]), until, cell(&ban["by"]), listener, cell(&ban["why"])]
+    });
+    table(page, ["NETWORK", "UNTIL", "BY", "LISTENER", "WHY"], rows);
 }
 
 #[cfg(test)]
@@ -143,10 +157,22 @@ mod tests {
         ]});
         let expected = "\
 NETWORK     UNTIL                     BY    LISTENER  WHY
-1.2.3.4/32  lifted                    hand  all       a [2Jb
+1.2.3.4/32  permanent                 hand  all       a [2Jb
 10.0.0.0/8  2026-01-02T03:04:05.000Z  rule  game      -
 ";
         assert_eq!(page(&bans), expected);
         assert_eq!(page(&json!({"bans": []})), "nobody is banned\n");
+    }
+
+    #[test]
+    fn what_still_bans_a_network_is_told_when_its_own_ban_is_lifted() {
+        assert_eq!(lifted("1.2.3.4", &Value::Null), "1.2.3.4 is no longer banned\n");
+        let wider = json!({"network": "1.2.3.0/24", "until": null, "by": "hand", "listener": null, "why": null});
+        let expected = "\
+the ban of 1.2.3.4 is lifted, but these hold for addresses of it:
+NETWORK     UNTIL      BY    LISTENER  WHY
+1.2.3.0/24  permanent  hand  all       -
+";
+        assert_eq!(lifted("1.2.3.4", &json!({"network": "1.2.3.4/32", "still_banned": [wider]})), expected);
     }
 }

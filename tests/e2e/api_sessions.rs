@@ -65,6 +65,8 @@ async fn lists_are_filtered_and_sorted_and_come_in_pages() {
     assert_eq!(clients(&sessions(&proxy, "?order=asc&limit=2").await), [7, 6]);
     assert_eq!(clients(&sessions(&proxy, "?sort=bytes&limit=3").await), [1, 2, 3]);
     assert_eq!(clients(&sessions(&proxy, "?client=127.0.0.4").await), [4]);
+    let answer = proxy.get("/api/v1/sessions?client=127.0.0.5/31").await;
+    assert!(answer.status == 400 && answer.body.contains("127.0.0.4/31"), "{}", answer.body);
     assert_eq!(clients(&sessions(&proxy, "?client=127.0.0.4/31&sort=bytes&order=asc").await), [5, 4]);
     assert_eq!(sessions(&proxy, "?pool=game&listener=game").await["total"], 7);
     assert_eq!(sessions(&proxy, "?pool=lobby").await["total"], 0);

@@ -169,7 +169,7 @@ async fn a_banned_network_is_out_on_all_listeners_and_those_who_play_go() {
     let mut good = proxy.connect_from([127, 0, 8, 1]).await;
     good.echo(b"hello").await;
 
-    let made = post(&proxy, "/bans", json!({"network": "127.0.9.77/24", "why": "cheats"})).await;
+    let made = post(&proxy, "/bans", json!({"network": "127.0.9.0/24", "why": "cheats"})).await;
     assert_eq!((made.status, &made.json()["sessions_closed"]), (201, &6.into()), "{}", made.body);
     proxy.expect_ended("killed", 6).await;
     for listener in ["game", "more"] {
@@ -184,6 +184,47 @@ async fn a_banned_network_is_out_on_all_listeners_and_those_who_play_go() {
     assert_eq!(unban(&proxy, "127.0.9.1").await.json()["code"], "no_such_ban", "another network");
     assert_eq!(unban(&proxy, "127.0.9.0/24").await.status, 204);
     proxy.connect_from([127, 0, 9, 4]).await.echo(b"hello").await;
+}
+
+#[tokio::test]
+async fn a_network_with_bits_behind_its_prefix_is_refused_with_both_spellings() {
+    let backend = Backend::echo();
+    let proxy = Proxy::before(&[&backend]);
+    let asked =
+        [post(&proxy, "/bans", json!({"network": "203.0.113.7/24"})).await, unban(&proxy, "203.0.113.7/24").await];
+    for answer in asked {
+        let (code, error) = (&answer.json()["code"], answer.json()["error"].as_str().unwrap_or_default().to_owned());
+        assert_eq!(*code, "bad_request");
+        assert!(error.contains("\"203.0.113.0/24\"") && error.contains("\"203.0.113.7\""), "{error}");
+    }
+    assert!(bans(&proxy).await.is_empty());
+}
+
+#[tokio::test]
+async fn who_lifts_a_ban_hears_of_others_that_hold_for_the_same_addresses() {
+    let backend = Backend::echo();
+    let config = pool(&[&backend], "");
+    let listener = "[listeners.game]\nbind = \"127.0.0.1:0\"\npool = \"game\"\ndeny = [\"127.0.10.0/24\"]\n";
+    let proxy = Proxy::with(&format!("{listener}{config}"));
+    for network in ["127.0.9.7", "127.0.9.0/24", "127.0.10.7", "127.0.11.7"] {
+        assert_eq!(post(&proxy, "/bans", json!({ "network": network })).await.status, 201);
+    }
+    let answer = unban(&proxy, "127.0.9.7").await;
+    let others = answer.json()["still_banned"].clone();
+    assert_eq!((answer.status, others.as_array().map(Vec::len)), (200, Some(1)), "{}", answer.body);
+    assert_eq!((&others[0]["network"], &others[0]["by"]), (&"127.0.9.0/24".into(), &"hand".into()));
+    proxy.connect_from([127, 0, 9, 7]).await.expect_end().await;
+
+    let answer = unban(&proxy, "127.0.9.7").await;
+    let error = answer.json()["error"].as_str().unwrap_or_default().to_owned();
+    assert!(answer.status == 404 && error.contains("lift that of 127.0.9.0/24"), "{error}");
+
+    let others = unban(&proxy, "127.0.10.7").await.json()["still_banned"].clone();
+    assert_eq!((&others[0]["network"], &others[0]["by"]), (&"127.0.10.0/24".into(), &"file".into()));
+    assert_eq!(others[0]["listener"], "game");
+    assert_eq!(unban(&proxy, "127.0.11.7").await.status, 204);
+    assert_eq!(unban(&proxy, "127.0.9.0/24").await.status, 204);
+    proxy.connect_from([127, 0, 9, 7]).await.echo(b"hello").await;
 }
 
 #[tokio::test]

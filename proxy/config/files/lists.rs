@@ -1,14 +1,14 @@
 //! Lists of networks, one a line.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
 use super::{Problem, read_file};
-use crate::admission::acl::{self, Networks};
+use crate::admission::acl::{self, NetworkError, Networks};
 use crate::config::model::Config;
+use crate::config::scalar::Explain as _;
 
 /// Bad lines that are shown of one file.
 const SHOWN: usize = 10;
@@ -45,30 +45,46 @@ fn read_list(path: &Path, allow_wide: bool) -> Result<Vec<IpNet>, String> {
 
 /// One network or address a line, with the number of the line; what stands behind `#` is for people.
 fn parse(text: &str) -> Result<Vec<(u32, IpNet)>, String> {
-    let (mut networks, mut shown, mut bad) = (Vec::new(), Vec::new(), 0_usize);
+    let mut networks = Vec::new();
+    let (mut malformed, mut host_bits) = (BadLines::default(), BadLines::default());
     for (number, line) in (1..).zip(text.lines()) {
         let entry = line.split('#').next().unwrap_or_default().trim();
         if entry.is_empty() {
             continue;
         }
         match acl::network(entry) {
-            Some(network) => networks.push((number, network)),
-            None => {
-                bad += 1;
-                if bad <= SHOWN {
-                    shown.push(told(number, entry));
-                }
+            Ok(network) => networks.push((number, network)),
+            Err(NetworkError::Malformed) => malformed.add(|| told(number, entry)),
+            Err(error @ NetworkError::HostBits { .. }) => {
+                host_bits.add(|| format!("line {number}: {entry:?} ({})", error.hint()));
             }
         }
     }
-    if bad == 0 {
-        return Ok(networks);
+    let malformed = malformed.told("neither a network nor an IP address");
+    let problems: Vec<_> = malformed.into_iter().chain(host_bits.told("bits are set behind the prefix")).collect();
+    if problems.is_empty() { Ok(networks) } else { Err(problems.join("; ")) }
+}
+
+/// Lines of a file with the same problem: how many there are, and the first of them.
+#[derive(Default)]
+struct BadLines {
+    count: usize,
+    shown: Vec<String>,
+}
+
+impl BadLines {
+    fn add(&mut self, told: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.shown.len() < SHOWN {
+            self.shown.push(told());
+        }
     }
-    let mut problem = format!("neither a network nor an IP address: {}", shown.join(", "));
-    if bad > SHOWN {
-        _ = write!(problem, " and {} more", bad - SHOWN);
+
+    fn told(self, what: &str) -> Option<String> {
+        let more = self.count - self.shown.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (self.count > 0).then(|| format!("{what}: {}{more}", self.shown.join(", ")))
     }
-    Err(problem)
 }
 
 /// A bad line, with its text where that is a mistyped network. Where it is anything else, the file may be no list at all but a key, and
@@ -87,7 +103,7 @@ mod tests {
     #[test]
     fn a_list_has_one_network_a_line_and_words_for_people() {
         let networks =
-            parse("# bots\n\n10.0.0.0/8  # a provider\r\n 192.0.2.7\n2001:db8::1/32\n::ffff:192.0.2.9\n").unwrap();
+            parse("# bots\n\n10.0.0.0/8  # a provider\r\n 192.0.2.7\n2001:db8::/32\n::ffff:192.0.2.9\n").unwrap();
         let shown: Vec<_> = networks.iter().map(|(_, network)| network.to_string()).collect();
         assert_eq!(networks.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 4, 5, 6]);
         assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "192.0.2.9/32"]);
@@ -108,6 +124,17 @@ mod tests {
         let problem = parse("10.0.0.0/8\nexample.com\n10.0.0.0/33").unwrap_err();
         assert_eq!(problem, "neither a network nor an IP address: line 2, line 3: \"10.0.0.0/33\"");
         assert!(parse(&"x\n".repeat(1000)).unwrap_err().ends_with(" and 990 more"));
+    }
+
+    #[test]
+    fn bits_behind_the_prefix_are_told_with_the_right_spellings() {
+        let problem = parse("10.0.0.0/8\n203.0.113.7/24 # a typo\n").unwrap_err();
+        let expected = "bits are set behind the prefix: line 2: \"203.0.113.7/24\" (write \"203.0.113.0/24\" for the whole \
+                        network, or \"203.0.113.7\" for the one address)";
+        assert_eq!(problem, expected);
+        let problem = parse(&"nothing\n203.0.113.7/24\n".repeat(20)).unwrap_err();
+        assert!(problem.starts_with("neither a network nor an IP address: line 1, line 3"), "{problem}");
+        assert_eq!(problem.matches(" and 10 more").count(), 2, "{problem}");
     }
 
     #[test]

@@ -1,17 +1,14 @@
 //! Lists of networks.
 
-use std::fmt;
-
 use ipnet::IpNet;
 
 use crate::admission::acl;
 use crate::config::raw::{Section, Setting};
-use crate::config::scalar::Explain;
 
 /// The list below `key`; empty where it is absent.
 pub(super) fn read(section: &mut Section<'_>, key: &'static str) -> Setting<Vec<IpNet>> {
     section.setting(key, Vec::new(), |value| {
-        value.each(r#"["203.0.113.0/24", "192.0.2.7"]"#, |entry| entry.parse(network))
+        value.each(r#"["203.0.113.0/24", "192.0.2.7"]"#, |entry| entry.parse(acl::network))
     })
 }
 
@@ -19,7 +16,7 @@ pub(super) fn read(section: &mut Section<'_>, key: &'static str) -> Setting<Vec<
 pub(super) fn read_narrow(section: &mut Section<'_>, key: &'static str, allowed: bool) -> Setting<Vec<IpNet>> {
     section.setting(key, Vec::new(), |value| {
         value.each(r#"["203.0.113.0/24", "192.0.2.7"]"#, |entry| {
-            let network = entry.parse(network)?;
+            let network = entry.parse(acl::network)?;
             if acl::is_wide(&network) && !allowed {
                 let message =
                     format!("{network} is wider than /8 (IPv6: /16), and denies a great part of all addresses");
@@ -29,23 +26,4 @@ pub(super) fn read_narrow(section: &mut Section<'_>, key: &'static str, allowed:
             Some(network)
         })
     })
-}
-
-fn network(text: &str) -> Result<IpNet, NoNetwork> {
-    acl::network(text).ok_or(NoNetwork)
-}
-
-/// A text that is neither a network nor an address.
-struct NoNetwork;
-
-impl fmt::Display for NoNetwork {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("neither a network nor an IP address")
-    }
-}
-
-impl Explain for NoNetwork {
-    fn hint(&self) -> String {
-        r#"for example "203.0.113.0/24", "2001:db8::/32" or "192.0.2.7""#.to_owned()
-    }
 }

@@ -154,7 +154,7 @@ fn players_are_counted_only_where_a_check_reads_them() {
 #[test]
 fn clients_of_a_rollout_are_networks_or_addresses() {
     let text = |percent: &str| {
-        let rollout = "clients = [\"203.0.113.7/24\", \"2001:db8::1/32\", \"192.0.2.7\", \"::1\"]";
+        let rollout = "clients = [\"203.0.113.0/24\", \"2001:db8::/32\", \"192.0.2.7\", \"::1\"]";
         format!(
             "{}rollout = {{ pool = \"game\", percent = {percent}, {rollout} }}\n{POOL}",
             listener("a", "\"0.0.0.0:1\"")

@@ -1,6 +1,7 @@
 //! Bans: by hand, on all listeners, and by rule, on one.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hyper::body::Body;
@@ -13,17 +14,20 @@ use super::input;
 use super::reply::{self, Answer, Outcome, Refusal};
 use crate::admission::acl;
 use crate::admission::banned::{Ban, NETWORKS_MAX, TooMany};
-use crate::config::scalar::duration;
+use crate::config::scalar::{Explain as _, duration};
 use crate::control::hand;
 use crate::control::state::State;
 use crate::control::view::timestamp;
-use crate::snapshot::Listener;
+use crate::snapshot::{Listener, Snapshot};
 
 /// Bytes of a reason: a sentence.
 const WHY_MAX: usize = 200;
 
 /// Bans by rule that are listed; a flood may leave a hundred thousand.
 const LISTED_MAX: usize = 10_000;
+
+/// Bans that an answer lists which remain after one was lifted: enough to see why.
+const REMAINING_MAX: usize = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +66,13 @@ struct BanList {
     /// Further bans by rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out: Option<usize>,
+}
+
+/// A ban that was lifted while others hold for some of its addresses.
+#[derive(Debug, Serialize)]
+struct BanLifted {
+    network: IpNet,
+    still_banned: Vec<BanStatus>,
 }
 
 #[derive(Debug, Serialize)]
@@ -106,7 +117,7 @@ where
     Ok(reply::json(StatusCode::CREATED, &BanMade { ban: status, sessions_closed }))
 }
 
-/// Lifts the ban of a network, and those by rule of its addresses.
+/// Lifts the ban of a network, and those by rule within it. Answers with what still bans some of its addresses, if anything does.
 pub(super) fn lift<B>(request: &Request<B>, state: &State, now: Instant) -> Outcome {
     let Which { network } = input::query(request)?;
     let network = parsed(&network)?;
@@ -114,23 +125,53 @@ pub(super) fn lift<B>(request: &Request<B>, state: &State, now: Instant) -> Outc
     if by_hand {
         state.change_banned(|banned| banned.lift(network));
     }
-    let memories = state.snapshot();
-    let memories = memories.listeners.values().map(|listener| listener.counts.tally.memory());
-    let by_rule: usize = memories.map(|memory| memory.lift_bans(|banned| acl::is_of(banned, &network), now)).sum();
+    let snapshot = state.snapshot();
+    let lifted = |listener: &Arc<Listener>| {
+        let per_address = listener.policy.per_address;
+        let memory = listener.counts.tally.memory();
+        memory.lift_bans(|banned| network.contains(&per_address.whole(banned)), now)
+    };
+    let by_rule: usize = snapshot.listeners.values().map(lifted).sum();
+    let still_banned = bans_of(&network, state, &snapshot, now);
     if !by_hand && by_rule == 0 {
-        let error = format!("{network} is not banned; GET /api/v1/bans tells which are");
-        return Err(Refusal::new(StatusCode::NOT_FOUND, "no_such_ban", error));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, "no_such_ban", no_such_ban(&network, &still_banned)));
     }
-    tracing::info!(%network, by_hand, by_rule, "ban lifted by hand");
-    Ok(reply::done())
+    tracing::info!(%network, by_hand, by_rule, still_banned = still_banned.len(), "ban lifted by hand");
+    Ok(if still_banned.is_empty() {
+        reply::done()
+    } else {
+        reply::json(StatusCode::OK, &BanLifted { network, still_banned })
+    })
+}
+
+fn no_such_ban(network: &IpNet, others: &[BanStatus]) -> String {
+    match others {
+        [] => format!("{network} is not banned; GET /api/v1/bans tells which are"),
+        [other, ..] if other.by == "file" => {
+            format!("{network} has no ban to lift: {} is denied by the config file", other.network)
+        }
+        [other, ..] => format!("{network} has no ban of its own; lift that of {}", other.network),
+    }
+}
+
+/// What bans addresses of a network: by hand, by rule and by the deny lists of the config file, so many at most.
+fn bans_of(network: &IpNet, state: &State, snapshot: &Snapshot, now: Instant) -> Vec<BanStatus> {
+    let banned = state.banned();
+    let banned = banned.iter().filter(|(other, _)| acl::overlap(other, network));
+    let by_hand = banned.map(|(other, ban)| by_hand(other, ban));
+    let by_rule = snapshot.listeners.values().flat_map(|listener| by_rule(listener, now));
+    let by_rule = by_rule.filter(|ban| acl::overlap(&ban.network, network));
+    let by_file = snapshot.listeners.values().filter_map(|listener| by_file(listener, network));
+    by_hand.chain(by_rule).chain(by_file).take(REMAINING_MAX).collect()
+}
+
+fn by_file(listener: &Listener, network: &IpNet) -> Option<BanStatus> {
+    let network = listener.policy.denied_of(network)?;
+    Some(BanStatus { network, until: None, by: "file", listener: Some(listener.name.to_string()), why: None })
 }
 
 fn parsed(network: &str) -> Result<IpNet, Refusal> {
-    acl::network(network).ok_or_else(|| {
-        Refusal::bad_request(format!(
-            "{network:?} is neither a network nor an IP address, such as \"203.0.113.0/24\" or \"192.0.2.7\""
-        ))
-    })
+    acl::network(network).map_err(|error| Refusal::bad_request(format!("{network:?}: {error}; {}", error.hint())))
 }
 
 fn end(lasts: &str) -> Result<SystemTime, Refusal> {

@@ -1,6 +1,5 @@
 //! Sessions that live: a list, page by page, and the end of one.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 
 use hyper::{Request, StatusCode};
@@ -9,6 +8,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::input;
 use super::reply::{self, Outcome, Refusal};
+use crate::admission::acl::{self, NetworkError};
+use crate::config::scalar::Explain as _;
 use crate::control::live::{self, Stuck};
 use crate::control::state::State;
 use crate::control::view::Sessions;
@@ -118,10 +119,9 @@ fn read<T: FromStr>(key: &str, text: Option<&str>, expected: &str) -> Result<Opt
 
 /// An address is the network of that address alone.
 fn network(text: Option<&str>) -> Result<Option<IpNet>, Refusal> {
-    match text.and_then(|text| text.parse::<IpAddr>().ok()) {
-        Some(address) => Ok(Some(IpNet::from(address.to_canonical()))),
-        None => read("client", text, "an address or a network, such as 10.0.0.0/8"),
-    }
+    let wrong =
+        |text: &str, error: NetworkError| Refusal::bad_request(format!("client={text}: {error}; {}", error.hint()));
+    text.map(|text| acl::network(text).map_err(|error| wrong(text, error))).transpose()
 }
 
 fn wrong(key: &str, text: &str, expected: &str) -> Refusal {
@@ -151,6 +151,8 @@ impl From<Stuck> for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::session::Ids;
 
@@ -165,7 +167,7 @@ mod tests {
         assert_eq!((plain.by, plain.descending, plain.limit), (Sort::Age, true, PAGE));
         assert!(plain.after.is_none() && plain.filter.client.is_none());
         let full =
-            "listener=game&pool=lobby&backend=a.example%3D10.0.0.1:1&client=10.1.2.3/8&sort=rtt&order=asc&limit=7";
+            "listener=game&pool=lobby&backend=a.example%3D10.0.0.1:1&client=10.0.0.0/8&sort=rtt&order=asc&limit=7";
         let full = query(full).unwrap();
         assert_eq!((full.by, full.descending, full.limit), (Sort::Rtt, false, 7));
         assert_eq!(full.filter.backend.unwrap().to_string(), "a.example=10.0.0.1:1");
@@ -179,6 +181,7 @@ mod tests {
             "limit=10001",
             "limit=x",
             "client=1.2.3",
+            "client=10.1.2.3/8",
             "backend=there",
             "cursor=x",
             "limit=",
