@@ -16,8 +16,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 
-mod descriptors;
-
 use crate::config::files::Stamps;
 use crate::config::scalar::Name;
 use crate::config::{self, model::Config};
@@ -31,6 +29,7 @@ use crate::control::state::State;
 use crate::control::supervisor::Supervisor;
 use crate::control::watch::Watch;
 use crate::control::{self, Control, Request, WorkerLost, admin, hand, live, queues};
+use crate::descriptors;
 use crate::drain;
 use crate::entropy;
 use crate::signal::Signals;
@@ -185,7 +184,8 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     let supervisor = Rc::new(if owns_process { Supervisor::of_this_process() } else { Supervisor::default() });
     // As soon as may be after they were read.
     let files = Stamps::take(&config, config::folder_of(&path));
-    descriptors::make_room(&config);
+    descriptors::raise_limit();
+    descriptors::warn_of_shortage(&config);
     let (trigger, drain) = drain::channel();
 
     let inherited = if owns_process { Inherited::of_this_process() } else { Inherited::default() };

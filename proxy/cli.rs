@@ -27,7 +27,7 @@ use crate::command::{self, say};
 use crate::config::{self, LoadError, Loaded};
 use crate::control::reload::log_warnings;
 use crate::signal::Signals;
-use crate::{demo, telemetry};
+use crate::{demo, descriptors, telemetry};
 
 /// It could not start or run.
 const FAILED: u8 = 1;
@@ -174,6 +174,9 @@ fn check(path: &Path) -> ExitCode {
         Ok(Loaded { config, warnings }) => {
             if !warnings.is_empty() {
                 say(io::stderr(), format_args!("{warnings}\n"));
+            }
+            if let Some(shortage) = descriptors::shortage(&config, descriptors::hard_limit()) {
+                say(io::stderr(), format_args!("warning: here, {shortage}\n"));
             }
             let backends: usize = config.pools.iter().map(|pool| pool.backends.len()).sum();
             let (listeners, pools) = (config.listeners.len(), config.pools.len());

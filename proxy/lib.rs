@@ -13,6 +13,7 @@
 //! - [`config`]: the file itself: what it may say, and every problem with what it does say.
 //! - [`control`]: everything that is not a session: reloads, health checks, host names, the admin server, the way down.
 //! - [`metrics`], [`telemetry`], [`trace`]: what operators see.
+//! - [`descriptors`]: how many the config needs, and how many there are.
 //! - [`net`], [`drain`], [`signal`], [`entropy`]: sockets, the phases of a shutdown, what the operating system asks, its randomness.
 //! - [`app`]: how all of it is put together; [`cli`], [`demo`] and [`command`] are what a person runs.
 
@@ -23,6 +24,7 @@ pub mod command;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod descriptors;
 pub mod drain;
 pub mod entropy;
 pub mod http;

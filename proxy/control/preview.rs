@@ -19,6 +19,7 @@ use crate::config::diff::{self, Change};
 use crate::config::model::{self, Config};
 use crate::config::scalar::Name;
 use crate::config::{self, LoadError, Loaded};
+use crate::descriptors::{self, Shortage};
 use crate::pool::discovery::{self, Answers, Key};
 
 /// What an edit would do.
@@ -75,6 +76,11 @@ pub(super) async fn of(state: &State, name: PathBuf, text: Bytes) -> Result<Prev
         let _turn = turn;
         let Loaded { mut config, warnings } = config::check_alone(&name, &text)?;
         config::fill(&mut config, &path, Some(&running))?;
+        let shortage = descriptors::shortage(&config, descriptors::limit());
+        let warnings = match shortage {
+            Some(shortage) => with_line(&warnings, &shortage),
+            None => warnings,
+        };
         Ok(Preview { warnings, ..weigh(&running, &config, &live) })
     });
     match looked_at.await.map_err(JoinError::try_into_panic) {
@@ -83,6 +89,11 @@ pub(super) async fn of(state: &State, name: PathBuf, text: Bytes) -> Result<Prev
         // The process ends, and its threads take nothing more.
         Err(Err(_cancelled)) => pending().await,
     }
+}
+
+fn with_line(warnings: &str, shortage: &Shortage) -> String {
+    let gap = if warnings.is_empty() { "" } else { "\n\n" };
+    format!("{warnings}{gap}warning: {shortage}")
 }
 
 impl Live {

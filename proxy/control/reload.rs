@@ -26,6 +26,7 @@ use super::watch::Watch;
 use crate::config::files::Stamps;
 use crate::config::scalar::Name;
 use crate::config::{self, diff, model, model::Config};
+use crate::descriptors;
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::{self, Close, Command, Listen, SocketKey};
 
@@ -187,6 +188,7 @@ impl Reloader {
                 self.swap(&config, &plan).await;
                 send(plan, &self.snapshot.load(), workers).await;
                 self.sockets.silence_unused();
+                descriptors::warn_of_shortage(&config);
                 self.finish(config, &changes);
                 Ok(())
             }
