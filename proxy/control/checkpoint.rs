@@ -19,7 +19,7 @@ mod past;
 
 use self::clock::Clock;
 use self::file::{Done, Job, Stamp};
-use self::form::Kept;
+use self::form::{Kept, LeftOut};
 use super::state::State;
 use crate::config;
 use crate::drain::Phase;
@@ -163,12 +163,14 @@ struct Writer {
     trouble: Option<(String, Instant)>,
     /// Another process keeps the file.
     has_yielded: bool,
+    /// The file has no room for everything.
+    lacks_some: bool,
 }
 
 impl Writer {
     fn new() -> Self {
         let clock = Clock::new(Instant::now(), SystemTime::now());
-        Self { clock, path: None, last: None, trouble: None, has_yielded: false }
+        Self { clock, path: None, last: None, trouble: None, has_yielded: false, lacks_some: false }
     }
 
     async fn keep(&mut self, state: &State) {
@@ -194,12 +196,12 @@ impl Writer {
         // A panic there has been logged.
         let Ok(done) = done else { return };
         match done {
-            Ok(Some(Done::Written(stamp, kept, anew))) => {
+            Ok(Some(Done::Same(stamp, kept))) => self.last = Some((stamp, kept)),
+            Ok(Some(Done::Written(stamp, kept, left_out))) => {
                 self.last = Some((stamp, kept));
-                if anew {
-                    state.count_kept(true);
-                    self.went_well();
-                }
+                state.count_kept(true);
+                self.went_well();
+                self.tell_left_out(left_out);
             }
             Ok(Some(Done::Yielded)) => {
                 if !std::mem::replace(&mut self.has_yielded, true) {
@@ -217,6 +219,20 @@ impl Writer {
     fn went_well(&mut self) {
         if self.trouble.take().is_some() {
             tracing::info!("the state file can be written again");
+        }
+    }
+
+    /// Tells the log when the file begins to lack something for want of room, and when it lacks nothing again.
+    fn tell_left_out(&mut self, left_out: LeftOut) {
+        let lacks_some = left_out != LeftOut::default();
+        if lacks_some == std::mem::replace(&mut self.lacks_some, lacks_some) {
+            return;
+        }
+        if lacks_some {
+            let LeftOut { clients, backends } = left_out;
+            tracing::warn!(clients, backends, "the state file is full: some entries are left out");
+        } else {
+            tracing::info!("the state file has room for everything again");
         }
     }
 

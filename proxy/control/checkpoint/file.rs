@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use super::form::{self, Kept, Millis};
+use super::form::{self, Kept, LeftOut, Millis};
 use crate::entropy;
 
-/// Bytes that are read of a file, at most: many times what is ever written.
-const SIZE_MAX: u64 = 64 << 20;
+/// Bytes that a file may have, to be written as well as to be read.
+const SIZE_MAX: usize = 64 << 20;
 
 /// What names of files begin with that are being written, behind the file's own.
 const FRESH: &str = "new-";
@@ -43,8 +43,10 @@ pub(super) struct Job {
 /// What has become of it.
 #[derive(Debug)]
 pub(super) enum Done {
-    /// It stands there; as it did before, or written anew.
-    Written(Stamp, Arc<Kept>, bool),
+    /// It stands there as it did before.
+    Same(Stamp, Arc<Kept>),
+    /// It was written anew, but for what had to be left out.
+    Written(Stamp, Arc<Kept>, LeftOut),
     /// Another process keeps the file now.
     Yielded,
 }
@@ -58,13 +60,15 @@ impl Job {
             return Ok(Some(Done::Yielded));
         }
         let kept = match (self.new, self.last) {
-            (None, Some((stamp, kept))) if is_ours => return Ok(Some(Done::Written(stamp, kept, false))),
+            (None, Some((stamp, kept))) if is_ours => return Ok(Some(Done::Same(stamp, kept))),
             (Some(new), _) => Arc::new(new),
             (None, Some((_, kept))) => kept,
             (None, None) => return Ok(None),
         };
-        let stamp = write(&self.path, &form::encode(&kept))?;
-        Ok(Some(Done::Written(stamp, kept, true)))
+        let encoded = form::encode_within(&kept, SIZE_MAX);
+        let (bytes, left_out) = encoded.map_err(|error| io::Error::other(error.to_string()))?;
+        let stamp = write(&self.path, &bytes)?;
+        Ok(Some(Done::Written(stamp, kept, left_out)))
     }
 }
 
@@ -92,7 +96,10 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(SIZE_MAX).read_to_end(&mut bytes)?;
+    file.take(SIZE_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > SIZE_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it is larger than {} MiB", SIZE_MAX >> 20)));
+    }
     Ok(Some(bytes))
 }
 
@@ -182,7 +189,11 @@ mod tests {
 
     fn written(job: Job) -> (Stamp, Arc<Kept>, bool) {
         match job.run().unwrap() {
-            Some(Done::Written(stamp, kept, anew)) => (stamp, kept, anew),
+            Some(Done::Written(stamp, kept, left_out)) => {
+                assert_eq!(left_out, LeftOut::default());
+                (stamp, kept, true)
+            }
+            Some(Done::Same(stamp, kept)) => (stamp, kept, false),
             other => panic!("{other:?}"),
         }
     }
@@ -271,6 +282,14 @@ mod tests {
         assert!(!path.exists() && fs::read_to_string(&aside).unwrap() == "rubbish");
         assert!(aside.file_name().unwrap().to_str().unwrap().starts_with("state.json.damaged-"));
         assert!(set_aside(folder.path()).is_err() && folder.path().is_dir(), "a folder stays where it is");
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_said_to_be_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        File::create(&path).unwrap().set_len(SIZE_MAX as u64 + 1).unwrap();
+        assert_eq!(read(&path).unwrap_err().to_string(), "it is larger than 64 MiB");
     }
 
     #[test]

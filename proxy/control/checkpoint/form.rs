@@ -132,6 +132,66 @@ pub(super) fn encode(kept: &Kept) -> Vec<u8> {
     file
 }
 
+/// What had to be left out of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    /// Clients who were just playing, and keys of players.
+    pub(super) clients: usize,
+    /// Circuits that are not closed, and backends that are down.
+    pub(super) backends: usize,
+}
+
+/// What stands in a file of so many bytes at most, and what of it had to be left out: first clients, those who left first before the
+/// others; then what health checks and circuits find out again.
+///
+/// # Errors
+/// What was set by hand alone is too large. That is not for this function to choose from.
+pub(super) fn encode_within(kept: &Kept, most: usize) -> Result<(Vec<u8>, LeftOut), TooLarge> {
+    let whole = encode(kept);
+    if whole.len() <= most {
+        return Ok((whole, LeftOut::default()));
+    }
+    let (mut smaller, mut left_out) = (kept.clone(), LeftOut::default());
+    loop {
+        let clients = smaller.drop_older_half();
+        left_out.clients += clients;
+        if clients == 0 {
+            let backends = smaller.circuits.len() + smaller.down.len();
+            if backends == 0 {
+                return Err(TooLarge { bytes: encode(&smaller).len(), most });
+            }
+            left_out.backends = backends;
+            (smaller.circuits, smaller.down) = (Vec::new(), Vec::new());
+        }
+        let file = encode(&smaller);
+        if file.len() <= most {
+            return Ok((file, left_out));
+        }
+    }
+}
+
+/// More was set by hand than a file may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLarge {
+    bytes: usize,
+    most: usize,
+}
+
+impl Kept {
+    /// Drops the older half of each list of clients; returns how many clients that are.
+    fn drop_older_half(&mut self) -> usize {
+        let mut dropped = 0;
+        for Reconnect { ended, served, .. } in &mut self.reconnect {
+            let (older_ended, older_served) = (ended.len().div_ceil(2), served.len().div_ceil(2));
+            ended.drain(..older_ended);
+            served.drain(..older_served);
+            dropped += older_ended + older_served;
+        }
+        self.reconnect.retain(|listener| !(listener.ended.is_empty() && listener.served.is_empty()));
+        dropped
+    }
+}
+
 /// What a file holds.
 ///
 /// # Errors
@@ -179,6 +239,16 @@ impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, most } = self;
+        write!(
+            f,
+            "what was set by hand takes {bytes} bytes, and a state file may have {most}: lift bans, or use deny_file"
+        )
     }
 }
 
@@ -294,6 +364,35 @@ mod tests {
         let other = r#"{"backends":[],"more":1}"#;
         let file = format!(r#"{{"version":1,"checksum":"{}","state":{other}}}"#, checksum(other));
         assert!(broken(&file));
+    }
+
+    #[test]
+    fn a_file_is_never_larger_than_what_is_read_back() {
+        let listener = |name: &str| Reconnect {
+            listener: Text(name.parse().unwrap()),
+            ended: (0..1000).map(|n| (Text(ClientKey::of(Ipv4Addr::from(n).into())), Millis(n.into()))).collect(),
+            served: (0..1000).map(|n| (Text(ClientKey::Word(n)), Millis(0), Millis(n))).collect(),
+        };
+        let down = |n: usize| Down { pool: Text("game".parse().unwrap()), backend: format!("10.0.0.1:{n}") };
+        let kept = Kept {
+            reconnect: vec![listener("game"), listener("lobby")],
+            down: (0..100).map(down).collect(),
+            ..example()
+        };
+        let whole = encode(&kept);
+        assert_eq!(encode_within(&kept, whole.len()), Ok((whole.clone(), LeftOut::default())));
+
+        let (file, left_out) = encode_within(&kept, whole.len() - 1).unwrap();
+        assert!(file.len() < whole.len() && left_out == LeftOut { clients: 2000, backends: 0 }, "{left_out:?}");
+        let read = decode(&file).unwrap();
+        assert_eq!((&read.bans, &read.backends, &read.down), (&kept.bans, &kept.backends, &kept.down));
+        assert_eq!(read.reconnect[0].ended, kept.reconnect[0].ended[500..], "the older half is left out");
+
+        let by_hand = Kept { reconnect: Vec::new(), down: Vec::new(), ..kept.clone() };
+        let least = encode(&by_hand).len();
+        let (file, left_out) = encode_within(&kept, least).unwrap();
+        assert_eq!((decode(&file), left_out), (Ok(by_hand), LeftOut { clients: 4000, backends: 100 }));
+        assert_eq!(encode_within(&kept, least - 1), Err(TooLarge { bytes: least, most: least - 1 }));
     }
 
     #[test]
