@@ -282,6 +282,14 @@ impl Listener {
         self.balancers.as_ref().map_or(Beginning::Data, |balancers| balancers.beginning(peer))
     }
 
+    /// The service level from which on newcomers are turned away, by the listener or by any of its routes.
+    pub fn sheds_from(&self) -> Level {
+        let Some(front) = &self.front else { return self.policy.shed_at };
+        let front = front.load();
+        let of_routes = front.routes.iter().map(|route| &route.target).chain(&front.rest);
+        of_routes.map(|target| target.shed_at).min().unwrap_or(self.policy.shed_at)
+    }
+
     /// Where a client's session goes, unless it says otherwise itself.
     pub fn pool_for(&self, client: IpAddr, now: impl FnOnce() -> Instant) -> Option<&Arc<Pool>> {
         match &self.rollout {

@@ -96,6 +96,8 @@ pub(super) struct ListenerStatus {
     rollout_pool: Option<String>,
     maintenance: bool,
     maintenance_by: &'static str,
+    /// The service level from which on newcomers are turned away, by the listener or by any of its routes.
+    shed_at: &'static str,
     sessions_active: u64,
     sessions_total: u64,
     /// Of the active ones: clients that wait for their turn, where they may have to.
@@ -311,6 +313,7 @@ impl ListenerStatus {
 impl RouteStatus {
     fn of(route: &Route) -> Self {
         let host = route.hosts.iter().map(ToString::to_string).collect();
+            shed_at: listener.sheds_from().as_str(),
         Self { host, alpn: route.protocols.clone(), pool: route.pool.to_string() }
     }
 }

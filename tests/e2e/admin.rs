@@ -47,7 +47,17 @@ async fn status_has_every_key_of_the_contract() {
     assert!(config["last_reload"]["at"].is_string());
 
     let listener = &status["listeners"][0];
-    let wanted = ["name", "mode", "bind", "pool", "sessions_active", "sessions_total", "maintenance", "maintenance_by"];
+    let wanted = [
+        "name",
+        "mode",
+        "bind",
+        "pool",
+        "sessions_active",
+        "sessions_total",
+        "maintenance",
+        "maintenance_by",
+        "shed_at",
+    ];
     assert_eq!(keys(listener), BTreeSet::from(wanted), "{listener}");
     assert_eq!((&listener["maintenance"], &listener["maintenance_by"]), (&false.into(), &"file".into()));
     assert_eq!(
