@@ -1,8 +1,8 @@
 //! Who may come in. The order of the checks, cheapest first, stands in [`Admission::admit`].
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -14,30 +14,33 @@ mod arrivals;
 pub mod ban;
 pub mod banned;
 pub mod level;
+mod memory;
 pub mod pace;
 mod policy;
 pub mod rate;
 pub mod reconnect;
 mod refused;
+pub mod slots;
 #[cfg(test)]
 mod tests;
 
 use self::acl::Networks;
-use self::addresses::{Addresses, Seat};
+use self::addresses::Seat;
 pub use self::arrivals::{Arrivals, Turn};
-use self::ban::Bans;
 use self::level::{Level, Marks, Shares};
+pub use self::memory::Memory;
 pub use self::policy::Policy;
-use self::reconnect::{Recent, Regulars};
-use self::refused::RefusedClients;
+use self::slots::{ListenerSlots, Slot, SlotCount};
 use crate::net::client::ClientKey;
 use crate::queue::Class;
 
 /// The door of the whole process. Outlives reloads.
 #[derive(Debug)]
 pub struct Admission {
-    capacity: AtomicUsize,
-    active: AtomicUsize,
+    /// Slots that any client may take. How many there are of them makes the service level.
+    open: SlotCount,
+    /// Slots that listeners keep for their staff and trusted clients.
+    reserved: SlotCount,
     level: AtomicU8,
     house: ArcSwap<House>,
     /// Who may not come in anywhere, by hand; `None` while that is nobody.
@@ -51,30 +54,18 @@ pub struct House {
     reconnect: reconnect::Rule,
 }
 
-/// What a listener remembers of its clients, over all its versions.
-#[derive(Debug, Default)]
-pub struct Memory {
-    addresses: Arc<Addresses>,
-    recent: Mutex<Recent>,
-    regulars: Mutex<Regulars>,
-    bans: Mutex<Bans>,
-    refused: RefusedClients,
-    arrivals: Arrivals,
-    /// The same for TLS handshakes.
-    handshakes: Arrivals,
-}
-
 /// Leave for one session to exist; counts while it is held.
 #[derive(Debug)]
 pub struct Permit {
-    admission: Arc<Admission>,
+    slots: Arc<ListenerSlots>,
     /// Boxed, for most listeners have no such limits, and sessions are mostly memory.
     claims: Option<Box<Claims>>,
 }
 
-/// What a permit holds beside its place in the house.
+/// What a permit holds beside a slot that any client may take.
 #[derive(Debug)]
 struct Claims {
+    slot: Slot,
     _seat: Option<Seat>,
     /// Taken when the session waits for it.
     turn: Option<Turn>,
@@ -85,8 +76,17 @@ struct Claims {
 pub struct Who {
     /// Its address.
     pub address: IpAddr,
-    /// A word of its own, if it has said one.
-    pub player: Option<ClientKey>,
+    /// The player key (`reconnect_key`), if the request has one.
+    pub player: Option<PlayerId>,
+}
+
+/// A key that a client has chosen to send, and who is accountable for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlayerId {
+    /// The key: anything that a stranger may make up.
+    pub key: ClientKey,
+    /// The address that the request came from, as far as proxies in front tell it and are trusted.
+    pub from: ClientKey,
 }
 
 impl From<IpAddr> for Who {
@@ -108,7 +108,7 @@ pub enum Refusal {
     PerIpLimit,
     /// The house is too full for newcomers.
     Shed,
-    /// As many sessions live as may.
+    /// As many sessions live as may, in all or on the listener.
     AtCapacity,
     /// As many wait for their turn as may.
     QueueFull,
@@ -118,8 +118,8 @@ impl Admission {
     /// A door for so many live sessions.
     pub fn new(capacity: usize, levels: Shares, reconnect: reconnect::Rule) -> Self {
         Self {
-            capacity: AtomicUsize::new(capacity),
-            active: AtomicUsize::new(0),
+            open: SlotCount::new(capacity),
+            reserved: SlotCount::new(0),
             level: AtomicU8::new(Level::Full as u8),
             house: ArcSwap::from_pointee(House { marks: Marks::new(levels, capacity), reconnect }),
             banned: ArcSwapOption::empty(),
@@ -136,21 +136,24 @@ impl Admission {
         self.banned.load().as_deref().is_some_and(|networks| networks.contain(client))
     }
 
-    /// Changes how many may be in, and what follows from how many are. Those who are in stay.
-    pub fn set_capacity(&self, capacity: usize, levels: Shares, reconnect: reconnect::Rule) {
-        self.capacity.store(capacity, Relaxed);
-        self.house.store(Arc::new(House { marks: Marks::new(levels, capacity), reconnect }));
-        self.follow_level(self.active());
+    /// Changes how many may be in, how many of them in slots that listeners reserve, and what follows from how many are. Those who
+    /// are in stay.
+    pub fn set_capacity(&self, (capacity, reserved): (usize, usize), levels: Shares, reconnect: reconnect::Rule) {
+        let open = capacity.saturating_sub(reserved);
+        self.open.set_most(open);
+        self.reserved.set_most(reserved);
+        self.house.store(Arc::new(House { marks: Marks::new(levels, open), reconnect }));
+        self.follow_level();
     }
 
     /// How many may be in.
     pub fn capacity(&self) -> usize {
-        self.capacity.load(Relaxed)
+        self.open.most() + self.reserved.most()
     }
 
     /// How many are in.
     pub fn active(&self) -> usize {
-        self.active.load(Relaxed)
+        self.open.taken() + self.reserved.taken()
     }
 
     /// How full it is.
@@ -185,13 +188,14 @@ impl Admission {
             return Err(Refusal::Denied);
         }
         let mut seat = None;
-        if policy.has_banned(memory, client, &now) || policy.denies(client) {
+        let is_trusted = policy.trusted.contain(client);
+        if (!is_trusted && policy.has_banned(memory, client, &now)) || policy.denies(client) {
             refused(Refusal::Denied)?;
         }
         if policy.maintenance && !policy.staff.contain(client) {
             refused(Refusal::Maintenance)?;
         }
-        if !policy.trusted.contain(client) {
+        if !is_trusted {
             if !policy.lets_come(memory, client, &now) {
                 refused(Refusal::RateLimited)?;
             }
@@ -200,24 +204,32 @@ impl Admission {
                 Err(full) => refused(full)?,
             }
         }
+        if policy.may_use_reserved(client)
+            && let Some(slot) = memory.slots(self).take_reserved()
+        {
+            // A client in a reserved slot neither waits nor is shed. What it held before is given back.
+            let claims = Claims { slot, _seat: seat, turn: None };
+            return Ok(Permit { slots: Arc::clone(memory.slots(self)), claims: Some(Box::new(claims)) });
+        }
         if self.sheds(held.is_some(), (policy, memory), client, &now) {
             return Err(Refusal::Shed);
         }
-        let mut permit = held.map_or_else(|| self.hold(), Ok)?;
+        let mut permit = held.map_or_else(|| self.hold(memory), Ok)?;
         let turn = policy.turn(memory, || self.class(memory, client, now()), &now)?;
         if seat.is_some() || turn.is_some() {
-            permit.claims = Some(Box::new(Claims { _seat: seat, turn }));
+            permit.claims = Some(Box::new(Claims { slot: Slot::Open, _seat: seat, turn }));
         }
         Ok(permit)
     }
 
-    /// A place in the house for a client of whom nothing is known yet.
+    /// A slot for a client of whom nothing is known yet, on the listener whose memory this is.
     ///
     /// # Errors
     /// There is none left.
-    pub fn hold(self: &Arc<Self>) -> Result<Permit, Refusal> {
-        self.enter()?;
-        Ok(Permit { admission: Arc::clone(self), claims: None })
+    pub fn hold(self: &Arc<Self>, memory: &Memory) -> Result<Permit, Refusal> {
+        let slots = memory.slots(self);
+        slots.take_open()?;
+        Ok(Permit { slots: Arc::clone(slots), claims: None })
     }
 
     /// How soon a client's turn is in any line.
@@ -241,10 +253,12 @@ impl Admission {
         is_credible.then_some(key)
     }
 
-    /// Notes that a client has been served that is known by a word of its own.
-    pub fn note_served(&self, memory: &Memory, player: ClientKey, now: Instant) {
-        let rule = self.house.load().reconnect;
-        memory.regulars().note(player, now, rule);
+    /// Notes that a client has been served, if it is known by a key of its own.
+    pub fn note_served(&self, memory: &Memory, who: Who, now: Instant) {
+        if let Some(player) = who.player {
+            let rule = self.house.load().reconnect;
+            memory.regulars().note(player.key, player.from, now, rule);
+        }
     }
 
     /// Whether the house is too full for this client. Those who were just playing are let in one level longer than
@@ -257,19 +271,11 @@ impl Admission {
         now: impl Fn() -> Instant,
     ) -> bool {
         let level = self.level();
-        if level < policy.shed_at || (self.active() >= self.capacity() && !has_place) {
+        if level < policy.shed_at || (self.open.is_full() && !has_place) {
             // The truer reason for a house without any room is that.
             return false;
         }
         level == Level::Overloaded || self.class(memory, client, now()) == Class::Newcomer
-    }
-
-    fn enter(&self) -> Result<(), Refusal> {
-        let capacity = self.capacity();
-        let before = self.active.fetch_update(Relaxed, Relaxed, |active| (active < capacity).then(|| active + 1));
-        let active = before.map_err(|_full| Refusal::AtCapacity)? + 1;
-        self.follow_level(active);
-        Ok(())
     }
 
     /// Notes the end of a session on the listener whose memory this is: its client may be back soon.
@@ -281,15 +287,15 @@ impl Admission {
     }
 
     /// One log line for each change.
-    fn follow_level(&self, active: usize) {
+    fn follow_level(&self) {
         let before = self.level();
-        let now = before.next(active, &self.house.load().marks);
+        let now = before.next(self.open.taken(), &self.house.load().marks);
         if now == before {
             return;
         }
         let swapped = self.level.compare_exchange(before as u8, now as u8, Relaxed, Relaxed);
         if swapped.is_ok() {
-            let (service_level, capacity) = (now.as_str(), self.capacity());
+            let (service_level, active, capacity) = (now.as_str(), self.active(), self.capacity());
             if now > before {
                 tracing::warn!(service_level, active, capacity, "service level: fuller");
             } else {
@@ -302,12 +308,12 @@ impl Admission {
 impl Permit {
     /// The house that it is for.
     pub fn house(&self) -> &Arc<Admission> {
-        &self.admission
+        self.slots.admission()
     }
 
     /// How soon its session's client is served in a line, on the listener whose memory this is.
     pub fn class(&self, memory: &Memory, client: IpAddr) -> Class {
-        self.admission.class(memory, client, Instant::now())
+        self.house().class(memory, client, Instant::now())
     }
 
     /// The turn that its session has to wait for first, if there is one.
@@ -317,79 +323,13 @@ impl Permit {
 
     /// Notes that its session ends now: its client may be back soon.
     pub fn note_end(&self, memory: &Memory, client: IpAddr, lasted: Duration) {
-        self.admission.note_end(memory, client, lasted, Instant::now());
-    }
-}
-
-impl Memory {
-    /// Whether a client had a session here that ended a moment ago, or was served until then.
-    pub fn has_just_played(&self, who: Who, now: Instant, rule: reconnect::Rule) -> bool {
-        let is_regular = |player| self.regulars().has(player, now, rule);
-        self.recent().has(ClientKey::of(who.address), now, rule) || who.player.is_some_and(is_regular)
-    }
-
-    /// Clients whose sessions have ended lately, the last first, so many at most; some of them again, and further back.
-    pub fn newest_ended(&self, most: usize) -> Vec<(ClientKey, Instant)> {
-        self.recent().newest(most)
-    }
-
-    /// Clients known by a word that were served lately, from when to when, so many at most.
-    pub fn newest_served(&self, most: usize) -> Vec<(ClientKey, Instant, Instant)> {
-        self.regulars().newest(most)
-    }
-
-    /// Goes on with what another process has known: the end of a client's session. The oldest comes first.
-    pub fn resume_ended(&self, client: ClientKey, at: Instant, rule: reconnect::Rule) {
-        self.recent().note(client, at, rule);
-    }
-
-    /// Goes on with what another process has known: from when to when a client was served. The oldest comes first.
-    pub fn resume_served(&self, client: ClientKey, (first, last): (Instant, Instant), rule: reconnect::Rule) {
-        self.regulars().resume(client, first, last, rule);
-    }
-
-    /// Bans so far, and how many there are now.
-    pub fn bans_total_and_active(&self, now: Instant) -> (u64, usize) {
-        let bans = self.bans();
-        (bans.total(), bans.active(now))
-    }
-
-    /// Addresses that are banned by rule now, until when.
-    pub fn bans_by_rule(&self, now: Instant) -> Vec<(IpAddr, Instant)> {
-        self.bans().all(now)
-    }
-
-    /// Lifts the bans by rule of these addresses; how many there were.
-    pub fn lift_bans(&self, of: impl Fn(IpAddr) -> bool, now: Instant) -> usize {
-        self.bans().lift(of, now)
-    }
-
-    /// Who waits for a turn.
-    pub fn arrivals(&self) -> &Arrivals {
-        &self.arrivals
-    }
-
-    /// Who waits to begin a TLS handshake.
-    pub fn handshakes(&self) -> &Arrivals {
-        &self.handshakes
-    }
-
-    fn bans(&self) -> std::sync::MutexGuard<'_, Bans> {
-        self.bans.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn regulars(&self) -> std::sync::MutexGuard<'_, Regulars> {
-        self.regulars.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+        self.house().note_end(memory, client, lasted, Instant::now());
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let active = self.admission.active.fetch_sub(1, Relaxed) - 1;
-        self.admission.follow_level(active);
+        let slot = self.claims.as_ref().map_or(&Slot::Open, |claims| &claims.slot);
+        self.slots.give_back(slot);
     }
 }

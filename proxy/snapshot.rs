@@ -10,10 +10,12 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
 mod balancers;
+mod departed;
 pub mod hand;
 mod material;
 
 pub use self::balancers::{Balancers, Beginning};
+use self::departed::{Carried, Departed};
 use self::hand::Hand;
 pub use self::material::Shown;
 use crate::admission::acl::Networks;
@@ -46,6 +48,7 @@ pub struct Snapshot {
     pub tracer: Arc<Tracer>,
     /// Whether sessions leave a line in the access log.
     pub access_log: bool,
+    departed: Departed,
 }
 
 /// One version of a listener: its policy, and the counts that pass from version to version.
@@ -129,13 +132,22 @@ impl Snapshot {
         backends.follow(pools.values(), |pool, key| hand.backend(pool, &key.to_string()).admin, Instant::now());
         let tracer = before.map_or_else(Arc::default, |before| Arc::clone(&before.tracer));
         tracer.follow(&config.tracing);
+        let server = &config.server;
+        let admission = before.map_or_else(
+            || Arc::new(Admission::new(server.max_connections, server.levels, server.reconnect)),
+            |before| Arc::clone(&before.admission),
+        );
+        let reserved = config.listeners.iter().map(|listener| listener.admission.slots.reserved).sum();
+        admission.set_capacity((server.max_connections, reserved), server.levels, server.reconnect);
         let listener = |config: &model::Listener, workers| {
+            let carried = before.and_then(|before| before.carried(&config.name));
             let before = before.and_then(|before| before.listeners.get(&config.name));
-            let counts = before.map(|before| Arc::clone(&before.counts));
+            let counts = carried.as_ref().map(|carried| Arc::clone(&carried.counts));
             let counts = counts.unwrap_or_else(|| Arc::new(Counts::new(&config.name, workers, &tracer)));
             // Nobody could read them where TLS is passed on.
             let is_readable = config.routes.is_empty() || config.tls.is_some();
             counts.tally.set_messages(config.messages.clone().filter(|_| is_readable));
+            counts.tally.memory().slots(&admission).set_limits(config.admission.slots);
             let rollout = config.rollout.as_ref().map(|rollout| Arc::new(Rollout::new(rollout, &config.name, &pools)));
             let listener = Listener {
                 name: config.name.clone(),
@@ -147,7 +159,7 @@ impl Snapshot {
                 preread_timeout: config.preread_timeout,
                 policy: policy(config, hand),
                 maintenance_by_hand: hand.maintenance(&config.name).is_some(),
-                front: front(config, (&pools, &counts.requests), rollout.as_ref(), before),
+                front: front(config, (&pools, &counts.requests), rollout.as_ref(), carried.as_ref()),
                 rollout,
                 counts,
             };
@@ -155,13 +167,16 @@ impl Snapshot {
         };
         let workers = config.server.workers.get();
         let listeners = config.listeners.iter().map(|config| listener(config, workers)).collect();
-        let server = &config.server;
-        let admission = before.map_or_else(
-            || Arc::new(Admission::new(server.max_connections, server.levels, server.reconnect)),
-            |before| Arc::clone(&before.admission),
-        );
-        admission.set_capacity(server.max_connections, server.levels, server.reconnect);
-        Self { listeners, pools, backends, admission, tracer, access_log: config.log.access }
+        let stays = |name: &Name| config.listeners.iter().any(|listener| listener.name == *name);
+        let departed = before.map(|before| (&before.departed, &before.listeners));
+        let departed = departed.map(|before| Departed::new(before, stays, server.reconnect, Instant::now()));
+        let departed = departed.unwrap_or_default();
+        Self { listeners, pools, backends, admission, tracer, access_log: config.log.access, departed }
+    }
+
+    /// What a listener of this name has to go on with, if it is here or has left while something of it lives.
+    fn carried(&self, name: &Name) -> Option<Carried> {
+        self.listeners.get(name).map(|listener| Carried::of(listener)).or_else(|| self.departed.get(name))
     }
 
     /// Whether any listener has something to say when the process shuts down.
@@ -199,7 +214,7 @@ fn front(
     config: &model::Listener,
     (pools, counts): (&BTreeMap<Name, Arc<Pool>>, &exchange::Counts),
     rollout: Option<&Arc<Rollout>>,
-    before: Option<&Arc<Listener>>,
+    before: Option<&Carried>,
 ) -> Option<Arc<ArcSwap<Front>>> {
     let http = config.http.as_ref()?;
     counts.keep(|name| pools.contains_key(name));
@@ -229,14 +244,14 @@ fn front(
         via: http.via.as_deref().and_then(Via::new),
         player_key: http.reconnect_key.clone(),
     });
-    let known = before.and_then(|before| before.front.as_ref());
-    Some(known.map_or_else(
-        || Arc::new(ArcSwap::from(Arc::clone(&front))),
-        |known| {
-            known.store(Arc::clone(&front));
-            Arc::clone(known)
-        },
-    ))
+    let known = before.and_then(|before| before.front.upgrade());
+    Some(match known {
+        Some(known) => {
+            known.store(front);
+            known
+        }
+        None => Arc::new(ArcSwap::from(front)),
+    })
 }
 
 /// Whom it lets in. Where requests are what is spoken, each is looked at by its route: connections are let in as long as any may be.

@@ -10,7 +10,7 @@ use super::acl::Networks;
 use super::addresses::{PerAddress, Seat};
 use super::level::Level;
 use super::{Memory, Refusal, Turn, ban, pace};
-use crate::config::model;
+use crate::config::model::{self, SlotLimits};
 use crate::config::scalar::Name;
 use crate::net::client::ClientKey;
 use crate::queue::{Class, Full};
@@ -41,6 +41,8 @@ pub struct Policy {
     pub arrivals: Option<pace::Rule>,
     /// How fast TLS handshakes are begun; `None` is as clients come.
     pub handshakes: Option<pace::Rule>,
+    /// How many live sessions there may be.
+    pub slots: SlotLimits,
     /// What lists, maintenance and limits by address would refuse is counted, and let in.
     pub dry_run: bool,
     /// When they ban an address.
@@ -61,6 +63,7 @@ impl Policy {
             per_address,
             arrivals,
             handshakes,
+            slots,
             dry_run,
             ban,
             deny_file: _,
@@ -78,6 +81,7 @@ impl Policy {
             per_address: *per_address,
             arrivals: *arrivals,
             handshakes: *handshakes,
+            slots: *slots,
             dry_run: *dry_run,
             ban: *ban,
         }
@@ -90,16 +94,16 @@ impl Policy {
             || !(self.allow.is_empty() || self.allow.contain(client))
     }
 
-    /// Whether the client was refused too often before.
-    pub(super) fn has_banned(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) -> bool {
-        self.ban.is_some() && memory.bans().has(self.per_address.network(client), now())
-    }
     /// A network of the deny lists that shares addresses with this one, if any does and is refused for it.
     pub fn denied_of(&self, network: &IpNet) -> Option<IpNet> {
         let listed = self.deny.overlapping(network).or_else(|| self.deny_list.overlapping(network));
         listed.filter(|_| !self.dry_run)
     }
 
+    /// Whether the client was refused too often before.
+    pub(super) fn has_banned(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) -> bool {
+        self.ban.is_some() && memory.bans().has(self.per_address.network(client), now())
+    }
 
     /// Counts a refusal that is the address's own fault.
     pub(super) fn note_refusal(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) {
@@ -110,6 +114,11 @@ impl Policy {
             let (listener, lasts) = (&self.listener, telemetry::shown(rule.lasts));
             tracing::info!(%listener, client = %network, refusals = rule.after, %lasts, "banned for a while");
         }
+    }
+
+    /// Whether the client may take a slot that the listener reserves.
+    pub(super) fn may_use_reserved(&self, client: IpAddr) -> bool {
+        self.slots.reserved > 0 && (self.staff.contain(client) || self.trusted.contain(client))
     }
 
     pub(super) fn lets_come(&self, memory: &Memory, client: IpAddr, now: impl Fn() -> Instant) -> bool {

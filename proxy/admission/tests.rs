@@ -8,7 +8,7 @@ use super::acl::Networks;
 use super::addresses::PerAddress;
 use super::rate::Limit;
 use super::*;
-use crate::config::model;
+use crate::config::model::{self, SlotLimits};
 use crate::config::scalar::Share;
 
 const PLAYER: &str = "192.0.2.1";
@@ -32,6 +32,7 @@ fn everyone() -> Policy {
         per_address: PerAddress::default(),
         arrivals: None,
         handshakes: None,
+        slots: SlotLimits::default(),
         dry_run: false,
         ban: None,
     };
@@ -52,7 +53,8 @@ fn ask(door: &Arc<Admission>, policy: &Policy, memory: &Memory, client: &str, no
 
 /// Fills the house with so many.
 fn fill(door: &Arc<Admission>, count: usize) -> Vec<Permit> {
-    (0..count).map(|_| door.hold().unwrap()).collect()
+    let memory = Memory::default();
+    (0..count).map(|_| door.hold(&memory).unwrap()).collect()
 }
 
 #[test]
@@ -94,7 +96,7 @@ fn who_holds_a_place_already_is_shed_like_anybody() {
 fn a_smaller_house_lets_nobody_in_until_enough_have_left() {
     let (door, memory, now) = (house(3), Memory::default(), Instant::now());
     let mut inside = fill(&door, 3);
-    door.set_capacity(1, Shares::default(), reconnect::Rule::default());
+    door.set_capacity((1, 0), Shares::default(), reconnect::Rule::default());
     assert_eq!(door.active(), 3);
     inside.truncate(1);
     assert_eq!(ask(&door, &everyone(), &memory, PLAYER, now).unwrap_err(), Refusal::AtCapacity);
@@ -105,7 +107,7 @@ fn a_smaller_house_lets_nobody_in_until_enough_have_left() {
 #[test]
 fn threads_never_get_in_over_the_capacity() {
     let (door, memory, now) = (house(10), Memory::default(), Instant::now());
-    door.set_capacity(10, Shares { overloaded: Share::ALL, ..Shares::default() }, reconnect::Rule::default());
+    door.set_capacity((10, 0), Shares { overloaded: Share::ALL, ..Shares::default() }, reconnect::Rule::default());
     let admitted: usize = std::thread::scope(|scope| {
         let come = || (0..1000).filter_map(|_| ask(&door, &everyone(), &memory, PLAYER, now).ok()).collect::<Vec<_>>();
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(come)).collect();
@@ -263,4 +265,95 @@ fn a_dry_run_tells_and_lets_in() {
     assert_eq!(*told.borrow(), [denied, closed, denied, closed, denied, closed, limited]);
     assert_eq!(come().unwrap_err(), Refusal::AtCapacity, "what is full is full");
     assert_eq!(told.borrow().last(), Some(&Refusal::PerIpLimit));
+}
+
+#[test]
+fn a_ban_by_rule_does_not_hold_for_trusted_clients() {
+    let (door, memory, now) = (house(10), Memory::default(), Instant::now());
+    let rule = ban::Rule { after: 1, within: Duration::from_secs(60), lasts: Duration::from_secs(600) };
+    let per_address = PerAddress { max_connections: Some(0), prefix_v4: 24, ..PerAddress::default() };
+    let policy = Policy { ban: Some(rule), per_address, trusted: networks(&["192.0.2.7/32"]), ..everyone() };
+    assert_eq!(ask(&door, &policy, &memory, PLAYER, now).unwrap_err(), Refusal::PerIpLimit);
+    assert_eq!(ask(&door, &policy, &memory, PLAYER, now).unwrap_err(), Refusal::Denied, "the whole /24 is banned");
+    assert!(ask(&door, &policy, &memory, "192.0.2.7", now).is_ok(), "but for one of it that is trusted");
+    let denied = Policy { deny: networks(&["192.0.2.7/32"]), ..policy };
+    assert_eq!(ask(&door, &denied, &memory, "192.0.2.7", now).unwrap_err(), Refusal::Denied, "deny wins");
+}
+
+/// A policy and the memory of a listener with limits of its own.
+fn limited(door: &Arc<Admission>, max_connections: Option<usize>, reserved: usize) -> (Policy, Memory) {
+    let (slots, memory) = (SlotLimits { max_connections, reserved }, Memory::default());
+    memory.slots(door).set_limits(slots);
+    let (staff, trusted) = (networks(&["192.0.2.0/24"]), networks(&["2001:db8::/32"]));
+    (Policy { slots, staff, trusted, ..everyone() }, memory)
+}
+
+#[test]
+fn a_listener_at_its_limit_leaves_the_others_their_slots() {
+    let (door, now) = (house(100), Instant::now());
+    let ((lobby, of_lobby), (game, of_game)) = (limited(&door, Some(30), 0), limited(&door, None, 0));
+    let flood: Vec<_> = (0..1000).map(|_| ask(&door, &lobby, &of_lobby, STRANGER, now)).collect();
+    assert_eq!(flood.iter().filter(|one| one.is_ok()).count(), 30);
+    assert!(flood[30..].iter().all(|one| *one.as_ref().unwrap_err() == Refusal::AtCapacity));
+    assert_eq!((door.active(), door.level(), of_lobby.live_sessions()), (30, Level::Full, 30));
+    assert!(ask(&door, &game, &of_game, STRANGER, now).is_ok());
+    of_lobby.slots(&door).set_limits(SlotLimits { max_connections: Some(31), reserved: 0 });
+    assert!(ask(&door, &lobby, &of_lobby, STRANGER, now).is_ok(), "a reload raises it");
+    drop(flood);
+    assert_eq!((door.active(), of_lobby.live_sessions()), (0, 0));
+}
+
+#[test]
+fn reserved_slots_are_for_staff_and_trusted_clients_however_full_it_is() {
+    let (door, now) = (house(100), Instant::now());
+    let ((game, of_game), (lobby, of_lobby)) = (limited(&door, None, 5), limited(&door, None, 0));
+    let marks = Shares { overloaded: Share::ALL, ..Shares::default() };
+    door.set_capacity((100, 5), marks, reconnect::Rule::default());
+    let mut flood: Vec<_> = (0..200).filter_map(|_| ask(&door, &lobby, &of_lobby, STRANGER, now).ok()).collect();
+    assert_eq!((flood.len(), door.level(), door.capacity()), (95, Level::Overloaded, 100));
+    assert_eq!(ask(&door, &game, &of_game, STRANGER, now).unwrap_err(), Refusal::AtCapacity);
+    let mut staff: Vec<_> = (0..3).map(|_| ask(&door, &game, &of_game, PLAYER, now).unwrap()).collect();
+    staff.extend((0..2).map(|_| ask(&door, &game, &of_game, "2001:db8::1", now).unwrap()));
+    assert_eq!((door.active(), of_game.live_in_reserved()), (100, 5));
+    assert_eq!(ask(&door, &game, &of_game, PLAYER, now).unwrap_err(), Refusal::AtCapacity, "as many as are reserved");
+    assert_eq!(ask(&door, &lobby, &of_lobby, PLAYER, now).unwrap_err(), Refusal::AtCapacity, "another listener's");
+    flood.truncate(10);
+    assert!(ask(&door, &game, &of_game, PLAYER, now).is_ok(), "beyond them, like anybody");
+    drop((flood, staff));
+    assert_eq!((door.active(), door.level(), of_game.live_in_reserved()), (0, Level::Full, 0));
+}
+
+#[test]
+fn a_listeners_reserved_slots_are_part_of_its_own_limit() {
+    let (door, now) = (house(100), Instant::now());
+    let (game, of_game) = limited(&door, Some(10), 2);
+    door.set_capacity((100, 2), Shares::default(), reconnect::Rule::default());
+    let held: Vec<_> = (0..20).filter_map(|_| ask(&door, &game, &of_game, STRANGER, now).ok()).collect();
+    assert_eq!(held.len(), 8);
+    let staff: Vec<_> = (0..5).filter_map(|_| ask(&door, &game, &of_game, PLAYER, now).ok()).collect();
+    assert_eq!((staff.len(), of_game.live_sessions()), (2, 10));
+}
+
+#[test]
+fn a_connection_that_is_found_to_be_of_staff_gives_its_common_slot_back() {
+    let (door, now) = (house(2), Instant::now());
+    let (game, of_game) = limited(&door, None, 1);
+    door.set_capacity((2, 1), Shares { overloaded: Share::ALL, ..Shares::default() }, reconnect::Rule::default());
+    let held = door.hold(&of_game).unwrap();
+    let admitted = door.admit((&game, &of_game), address(PLAYER), Some(held), || now, |_| panic!("no dry run"));
+    assert_eq!((door.active(), of_game.live_in_reserved()), (1, 1));
+    assert!(door.hold(&of_game).is_ok());
+    drop(admitted);
+    assert_eq!(door.active(), 0);
+}
+
+#[test]
+fn reserved_slots_still_ask_lists_and_maintenance() {
+    let (door, now) = (house(10), Instant::now());
+    let (game, of_game) = limited(&door, None, 5);
+    let closed = Policy { maintenance: true, ..game.clone() };
+    assert_eq!(ask(&door, &closed, &of_game, "2001:db8::1", now).unwrap_err(), Refusal::Maintenance);
+    let denied = Policy { deny: networks(&["192.0.2.0/24"]), ..game };
+    assert_eq!(ask(&door, &denied, &of_game, PLAYER, now).unwrap_err(), Refusal::Denied);
+    assert_eq!(of_game.live_in_reserved(), 0);
 }

@@ -21,9 +21,11 @@ mod listener;
 mod messages;
 mod networks;
 mod pool;
+mod public;
 mod queue;
 mod references;
 mod rollout;
+mod slots;
 mod sni;
 mod state;
 mod tls;
@@ -46,6 +48,8 @@ pub(super) fn config(root: &mut Section<'_>) -> Config {
     }
     addresses::check(root.report, admin.bind.as_ref(), &listeners);
     references::check(root.report, &listeners, &pools);
+    slots::check(root.report, server.max_connections, &listeners);
+    public::check(root.report, &listeners);
     Config {
         server,
         admin: admin.server,

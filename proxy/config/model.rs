@@ -221,10 +221,21 @@ pub struct Admission {
     pub arrivals: Option<pace::Rule>,
     /// How fast TLS handshakes are begun; `None` is `"off"`.
     pub handshakes: Option<pace::Rule>,
+    /// How many live sessions it may have.
+    pub slots: SlotLimits,
     /// What lists, maintenance and limits by address would refuse is counted, and let in.
     pub dry_run: bool,
     /// When they ban an address; `None` is `"off"`.
     pub ban: Option<ban::Rule>,
+}
+
+/// How many live sessions a listener may have: `max_connections` and `reserved` of `[listeners.NAME]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SlotLimits {
+    /// Live sessions; `None` is as many as the proxy may have.
+    pub max_connections: Option<usize>,
+    /// So many of them can only be those of staff and trusted clients.
+    pub reserved: usize,
 }
 
 /// `[listeners.NAME.rollout]`: the part of the clients that goes to another pool.

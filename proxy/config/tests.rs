@@ -113,6 +113,7 @@ fn the_example_shows_the_defaults() {
         diff::diff(&defaults, &parse(EXAMPLE).unwrap().config).iter().map(ToString::to_string).collect();
     // What a default cannot be, or depends on the machine.
     let expected = [
+        "listeners.game.max_connections_per_ip: off -> 64",
         "listener lobby added",
         "backend 127.0.0.1:25572 added to pool game",
         "backend 127.0.0.1:25573 added to pool game",

@@ -83,6 +83,8 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
         maintenance.count(&[name.as_str()], u64::from(listener.policy.maintenance));
     }
 
+    slots(exposition, snapshot);
+
     let pacing = || snapshot.listeners.iter().filter(|(_, listener)| listener.policy.arrivals.is_some());
     let mut waiting = exposition.family(names::ARRIVALS_WAITING);
     for (name, listener) in pacing() {
@@ -108,6 +110,25 @@ fn listeners(exposition: &mut Exposition, snapshot: &Snapshot, now: Instant) {
         for kind in AcceptError::ALL {
             errors.count(&[name.as_str(), kind.as_str()], listener.counts.accept_errors(kind));
         }
+    }
+}
+
+/// Limits of listeners that have some of their own.
+fn slots(exposition: &mut Exposition, snapshot: &Snapshot) {
+    let mut most = exposition.family(names::LISTENER_MAX_CONNECTIONS);
+    for (name, listener) in &snapshot.listeners {
+        if let Some(max_connections) = listener.policy.slots.max_connections {
+            most.count(&[name.as_str()], max_connections as u64);
+        }
+    }
+    let reserving = || snapshot.listeners.iter().filter(|(_, listener)| listener.policy.slots.reserved > 0);
+    let mut reserved = exposition.family(names::LISTENER_RESERVED);
+    for (name, listener) in reserving() {
+        reserved.count(&[name.as_str()], listener.policy.slots.reserved as u64);
+    }
+    let mut taken = exposition.family(names::LISTENER_RESERVED_ACTIVE);
+    for (name, listener) in reserving() {
+        taken.count(&[name.as_str()], listener.counts.tally.memory().live_in_reserved() as u64);
     }
 }
 

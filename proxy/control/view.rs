@@ -19,7 +19,7 @@ pub(super) use self::live::{HistoryEvent, LogEvent, Sessions, StatusEvent};
 use self::live::{LastEvent, Spread};
 use super::state::{Loads, State};
 use crate::config::diff;
-use crate::config::model::{Mode, Route};
+use crate::config::model::{Mode, Route, SlotLimits};
 use crate::drain::Phase;
 use crate::pool::admin::Admin;
 use crate::pool::{Backend, Failure, LastCheck, Member, Pool};
@@ -100,6 +100,14 @@ pub(super) struct ListenerStatus {
     shed_at: &'static str,
     sessions_active: u64,
     sessions_total: u64,
+    /// Live sessions that it may have, where that is less than the proxy may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections: Option<usize>,
+    /// Slots that are kept for staff and trusted clients, where there are any, and how many of them are in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reserved: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reserved_in_use: Option<usize>,
     /// Of the active ones: clients that wait for their turn, where they may have to.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<usize>,
@@ -289,6 +297,8 @@ impl ConfigStatus {
 impl ListenerStatus {
     pub(super) fn of(name: impl Display, listener: &Listener) -> Self {
         let tally = &listener.counts.tally;
+        let SlotLimits { max_connections, reserved } = listener.policy.slots;
+        let reserves = reserved > 0;
         let bind = match *listener.bound.as_slice() {
             [one] => Bind::One(one),
             ref several => Bind::Several(several.to_vec()),
@@ -303,8 +313,12 @@ impl ListenerStatus {
             rollout_pool: listener.rollout.as_ref().map(|rollout| rollout.pool.name().to_string()),
             maintenance: listener.policy.maintenance,
             maintenance_by: by(listener.maintenance_by_hand),
+            shed_at: listener.sheds_from().as_str(),
             sessions_active: tally.active(),
             sessions_total: tally.total(),
+            max_connections,
+            reserved: reserves.then_some(reserved),
+            reserved_in_use: reserves.then(|| tally.memory().live_in_reserved()),
             waiting: listener.policy.arrivals.as_ref().map(|_| tally.memory().arrivals().waiting()),
         }
     }
@@ -313,7 +327,6 @@ impl ListenerStatus {
 impl RouteStatus {
     fn of(route: &Route) -> Self {
         let host = route.hosts.iter().map(ToString::to_string).collect();
-            shed_at: listener.sheds_from().as_str(),
         Self { host, alpn: route.protocols.clone(), pool: route.pool.to_string() }
     }
 }

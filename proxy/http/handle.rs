@@ -32,7 +32,7 @@ use super::sound::is_sound;
 use super::tunnel::Tunnel;
 use super::upgrade::Wish;
 use super::warm::{Rule, Warm};
-use crate::admission::Who;
+use crate::admission::{PlayerId, Who};
 use crate::config::model::Protocol;
 use crate::config::scalar::Name;
 use crate::net::client::ClientKey;
@@ -135,7 +135,11 @@ impl Handler {
         let address = self.visitor.client.ip();
         let host = host.and_then(|host| host.to_str().ok());
         let target = front.target(host, request.uri().path(), request.method(), address).ok_or(Reason::NoRoute)?;
-        let player = front.player_key.as_ref().and_then(|key| player::named(key, request.headers()));
+        let player = front.player_key.as_ref().and_then(|key| {
+            let key = player::named(key, request.headers())?;
+            let from = player::source(address, request.headers(), |proxy| front.trusts(proxy));
+            Some(PlayerId { key, from: ClientKey::of(from) })
+        });
         let (who, memory) = (Who { address, player }, self.visitor.tally.memory());
         if self.visitor.house.sheds_request(target.shed_at, memory, who, Instant::now) {
             return Err(Reason::Shed);
@@ -170,10 +174,10 @@ impl Handler {
         };
         let status = reached.response.status();
         if !(status.is_client_error() || status.is_server_error()) {
-            self.visitor.note_served(who.player);
+            self.visitor.note_served(who);
         }
         match wish {
-            Some(wish) if reached.has_switched() => self.switch((wish, who.player), reached, exchange),
+            Some(wish) if reached.has_switched() => self.switch((wish, who), reached, exchange),
             None if reached.has_switched() => own(Reason::NotUpgraded, exchange),
             Some(wish) if wish.is_misled_by(status) => own(Reason::NotUpgraded, exchange),
             _ => self.pass(reached, exchange),
@@ -224,7 +228,7 @@ impl Handler {
     /// The consent as the client gets it; what comes then is a tunnel.
     fn switch(
         &self,
-        (wish, player): (Wish, Option<ClientKey>),
+        (wish, who): (Wish, Who),
         reached: Reached<Content>,
         mut exchange: Box<Exchange>,
     ) -> Response<Reply> {
@@ -237,7 +241,7 @@ impl Handler {
         let stream = wish.grant(&mut parts, protocol);
         let source = || Source { pool: Arc::clone(&pool), backend: Arc::clone(lease.backend()), queue, connect };
         exchange.answered(parts.status, source, at);
-        let tunnel = Tunnel { stream, backend, grant: (pool, lease), connect, is_websocket, player };
+        let tunnel = Tunnel { stream, backend, grant: (pool, lease), connect, is_websocket, who };
         match self.ground.begin(tunnel, &self.busy) {
             Ok(()) => Response::from_parts(parts, Reply::own(Bytes::new(), exchange)),
             Err(_full) => own(Reason::AtCapacity, exchange),

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::http2::stream::Opening;
 use super::line::{Line, Parting};
 use super::websocket::GOING_AWAY;
-use crate::net::client::ClientKey;
+use crate::admission::Who;
 use crate::net::tls::Connection;
 use crate::pool::{Grant, Lease};
 use crate::relay::Socket;
@@ -29,8 +29,8 @@ pub struct Tunnel {
     pub connect: Duration,
     /// Frames of WebSockets pass through it.
     pub is_websocket: bool,
-    /// What the client is known again by, beside its address.
-    pub player: Option<ClientKey>,
+    /// What the client is known again by.
+    pub who: Who,
 }
 
 /// How long the frame that is under way may take when a session is to end.
@@ -39,15 +39,15 @@ const FRAME_PATIENCE: Duration = Duration::from_millis(700);
 impl Tunnel {
     /// Lives it on the client's connection, of which `session` is left.
     pub async fn live_on_connection<S: Connection>(self, mut session: Session, client: Line<S>) {
-        let player = self.player;
+        let who = self.who;
         let reason = self.connect(&mut session, client).await;
-        session.note_player(player);
+        session.note_served_until_now(who);
         session.end(reason);
     }
 
     /// Lives it on a stream of the client's connection, which has become a session of its own.
     pub async fn live_on_stream(mut self, mut session: Session) {
-        let player = self.player;
+        let who = self.who;
         let reason = match self.stream.take() {
             Some(stream) => match stream.open().await {
                 Some(stream) => self.connect(&mut session, Line::new(stream, Bytes::new())).await,
@@ -55,7 +55,7 @@ impl Tunnel {
             },
             None => CloseReason::Killed,
         };
-        session.note_player(player);
+        session.note_served_until_now(who);
         session.end(reason);
     }
 

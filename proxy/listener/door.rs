@@ -77,7 +77,7 @@ impl Door {
 
     /// Waits for a header on a task of its own. The connection holds a place in the house meanwhile, so that there is a bound.
     fn await_header(self: &Rc<Self>, now: Now<'_>, arrival: Arrival) {
-        let held = match now.snapshot.admission.hold() {
+        let held = match now.snapshot.admission.hold(now.listener.counts.tally.memory()) {
             Ok(held) => held,
             Err(refusal) => return self.refuse(now, arrival.whence(), refusal.into()),
         };

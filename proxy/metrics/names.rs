@@ -65,6 +65,21 @@ pub const BANNED: Definition = gauge("portti_banned_addresses", LISTENER, "Addre
 /// Doors that are closed to all but staff.
 pub const MAINTENANCE: Definition =
     gauge("portti_listener_maintenance", LISTENER, "Whether only staff comes in, by the file or by hand: 1, else 0.");
+/// Connection limits of listeners.
+pub const LISTENER_MAX_CONNECTIONS: Definition = gauge(
+    "portti_listener_max_connections",
+    LISTENER,
+    "Live sessions that the listener may have, where it has a limit of its own.",
+);
+/// Their reserved slots.
+pub const LISTENER_RESERVED: Definition = gauge(
+    "portti_listener_reserved_connections",
+    LISTENER,
+    "Connection slots that are kept for staff and trusted clients, where there are any.",
+);
+/// And those that are taken.
+pub const LISTENER_RESERVED_ACTIVE: Definition =
+    gauge("portti_listener_reserved_connections_active", LISTENER, "Live sessions in reserved slots.");
 /// Arrivals.
 pub const ARRIVALS_WAITING: Definition =
     gauge("portti_arrivals_waiting", LISTENER, "Clients that wait until accept_rate lets them in.");
@@ -248,6 +263,9 @@ pub const ALL: &[Definition] = &[
     BANNED,
     BANS_BY_HAND,
     MAINTENANCE,
+    LISTENER_MAX_CONNECTIONS,
+    LISTENER_RESERVED,
+    LISTENER_RESERVED_ACTIVE,
     ARRIVALS_WAITING,
     ARRIVAL_WAIT,
     HANDSHAKES_WAITING,

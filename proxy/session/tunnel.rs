@@ -88,7 +88,7 @@ impl Offshoots {
     /// # Errors
     /// The house has no room for it.
     pub fn begin(self: &Rc<Self>) -> Result<(Session, Offshoot), Refusal> {
-        let permit = self.house.hold()?;
+        let permit = self.house.hold(self.origin.tally.memory())?;
         let origin = Origin { accepted_at: Instant::now(), ..self.origin.clone() };
         let mut session = Session::new(origin, permit, self.load.take_on(), &self.local);
         session.record.carries = Carries::Stream;

@@ -10,8 +10,7 @@ use tokio::time::Instant;
 
 use super::record::Carries;
 use super::{CloseReason, Session, SessionId, Tally};
-use crate::admission::Admission;
-use crate::net::client::ClientKey;
+use crate::admission::{Admission, Who};
 use crate::relay::{Pacer, Stop};
 
 /// Who sends requests on a session.
@@ -39,17 +38,10 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// A backend has answered a request of its; of this player, if it is known.
-    pub fn note_served(&self, player: Option<ClientKey>) {
+    /// A backend has answered a request of this client.
+    pub fn note_served(&self, who: Who) {
         self.served.set(true);
-        note_player(&self.house, &self.tally, player);
-    }
-}
-
-/// A player that is known has been served until now.
-fn note_player(house: &Admission, tally: &Tally, player: Option<ClientKey>) {
-    if let Some(player) = player {
-        house.note_served(tally.memory(), player, Instant::now());
+        self.house.note_served(self.tally.memory(), who, Instant::now());
     }
 }
 
@@ -96,9 +88,9 @@ impl Session {
         self.place.handle().set_bytes(up_and_down);
     }
 
-    /// Notes that this player, if it is known, was served until now.
-    pub fn note_player(&self, player: Option<ClientKey>) {
-        note_player(self.permit.house(), self.record.tally(), player);
+    /// Notes that this client was served until now.
+    pub fn note_served_until_now(&self, who: Who) {
+        self.permit.house().note_served(self.record.tally().memory(), who, Instant::now());
     }
 
     /// Notes that its client was served here, though it was not connected to one backend.

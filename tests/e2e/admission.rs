@@ -135,3 +135,15 @@ async fn a_list_in_a_file_is_followed_and_a_bad_one_changes_nothing() {
     proxy.reload().await.unwrap();
     assert!(comes_in(&proxy, 2).await && !comes_in(&proxy, 3).await);
 }
+
+#[tokio::test]
+async fn a_trusted_client_is_not_left_out_for_what_strangers_of_its_network_did() {
+    let backend = greeting();
+    let keys = "rate_per_ip = \"1/h\"\nburst_per_ip = 1\nip_prefix_v4 = 24\ntrusted = [\"127.0.0.7\"]\nban = { after = 3, for = \"1h\" }";
+    let proxy = Proxy::with(&config(&backend, keys, ""));
+    for last in 1..7 {
+        comes_in(&proxy, last).await;
+    }
+    assert_eq!(proxy.metric("portti_banned_addresses", &[("listener", "game")]).await, 1.0);
+    assert!(!comes_in(&proxy, 8).await && comes_in(&proxy, 7).await);
+}

@@ -135,3 +135,118 @@ async fn no_end_of_a_session_leaks_its_place() {
     eventually("a full house", async || proxy.status().await["sessions_active"] == 50).await;
     proxy.connect().await.expect_end().await;
 }
+
+/// Listener `game`, and `lobby` with these keys, before one backend.
+fn game_and_lobby(backend: &Backend, (game, lobby): (&str, &str)) -> String {
+    format!(
+        "[server]\nmax_connections = 20\n[server.levels]\ndegraded = \"100%\"\ncritical = \"100%\"\noverloaded = \"100%\"\n\
+         [listeners.game]\nbind = \"127.0.0.1:0\"\npool = \"game\"\n{game}\n\
+         [listeners.lobby]\nbind = \"127.0.0.1:0\"\npool = \"game\"\n{lobby}\n{}",
+        pool(&[backend], "")
+    )
+}
+
+#[tokio::test]
+async fn a_flood_on_one_listener_leaves_the_other_its_slots() {
+    let backend = Backend::echo();
+    let proxy = Proxy::with(&game_and_lobby(&backend, ("", "max_connections = 5")));
+    let mut flood = Vec::new();
+    for _ in 0..30 {
+        flood.push(proxy.connect_from_to("lobby", [127, 0, 0, 9]).await);
+    }
+    let labels = [("listener", "lobby"), ("reason", "at_capacity")];
+    eventually("the rest is refused", async || proxy.metric("portti_sessions_total", &labels).await == 25.0).await;
+    assert_eq!(proxy.metric("portti_listener_max_connections", &[("listener", "lobby")]).await, 5.0);
+    let mut players = Vec::new();
+    for _ in 0..10 {
+        let mut player = proxy.connect().await;
+        player.echo(b"hello").await;
+        players.push(player);
+    }
+
+    // A reload changes the limit, and ends nobody's session.
+    proxy.reload_with(&game_and_lobby(&backend, ("", "max_connections = 2"))).await;
+    proxy.connect_from_to("lobby", [127, 0, 0, 9]).await.ending().await;
+    assert_eq!(proxy.status().await["sessions_active"], 15);
+    proxy.reload_with(&game_and_lobby(&backend, ("", "max_connections = 6"))).await;
+    proxy.connect_from_to("lobby", [127, 0, 0, 9]).await.echo(b"hello").await;
+}
+
+#[tokio::test]
+async fn reserved_slots_are_there_for_staff_in_the_middle_of_a_flood() {
+    let backend = Backend::echo();
+    let reserved = ("reserved = 3\nstaff = [\"127.0.0.7\"]\nmax_connections = 18", "");
+    let proxy = Proxy::with(&game_and_lobby(&backend, reserved));
+    let mut flood = Vec::new();
+    for _ in 0..40 {
+        flood.push(proxy.connect_from_to("lobby", [127, 0, 0, 9]).await);
+    }
+    let refused = async || proxy.metrics().await.sum("portti_sessions_total", &[("reason", "at_capacity")]);
+    eventually("17 of 20 slots are everybody's", async || refused().await == 23.0).await;
+    let mut staff = Vec::new();
+    for _ in 0..3 {
+        let mut member = proxy.connect_from([127, 0, 0, 7]).await;
+        member.echo(b"what is going on?").await;
+        staff.push(member);
+    }
+    proxy.connect_from([127, 0, 0, 7]).await.ending().await;
+    let status = proxy.status().await;
+    let game = &status["listeners"][0];
+    assert_eq!(
+        (&game["max_connections"], &game["reserved"], &game["reserved_in_use"]),
+        (&18.into(), &3.into(), &3.into())
+    );
+    assert_eq!(status["sessions_active"], 20);
+    let labels = [("listener", "game")];
+    assert_eq!(proxy.metric("portti_listener_reserved_connections", &labels).await, 3.0);
+    assert_eq!(proxy.metric("portti_listener_reserved_connections_active", &labels).await, 3.0);
+    drop((flood, staff));
+    proxy.expect_empty().await;
+    assert_eq!(proxy.metric("portti_listener_reserved_connections_active", &labels).await, 0.0);
+}
+
+#[tokio::test]
+async fn a_listener_that_leaves_and_comes_back_still_counts_the_sessions_it_has() {
+    let backend = Backend::echo();
+    let (address, elsewhere) = (free_address(), free_address());
+    let listener = |name: &str, address: &std::net::SocketAddr| {
+        let limits = "max_connections_per_ip = 3\nmax_connections = 4";
+        format!("[listeners.{name}]\nbind = \"{address}\"\npool = \"game\"\n{limits}\n")
+    };
+    let pool = pool(&[&backend], "");
+    let other = format!("{}{pool}", listener("other", &elsewhere));
+    let both = format!("{}{other}", listener("game", &address));
+    let proxy = Proxy::with(&both);
+    let connect = async || {
+        let mut peer = Peer::connect(address).await;
+        peer.echo(b"hello").await;
+        peer
+    };
+    let mut players = vec![connect().await, connect().await, connect().await];
+    Peer::connect(address).await.ending().await;
+
+    // Away for a moment; under another name for a moment; and both.
+    let renamed = format!("{}{other}", listener("renamed", &address));
+    for away in [&other, &renamed] {
+        proxy.reload_with(away).await;
+        proxy.reload_with(&both).await;
+        Peer::connect(address).await.ending().await;
+        let active = proxy.metric("portti_sessions_active", &[("listener", "game")]).await;
+        assert_eq!(active, 3.0, "its sessions are its own");
+    }
+    let refused =
+        async |reason| proxy.metric("portti_sessions_total", &[("listener", "game"), ("reason", reason)]).await;
+    assert_eq!(refused("per_ip_limit").await, 3.0);
+    for player in &mut players {
+        player.echo(b"still here").await;
+    }
+    // The fourth of four is another address's, and the fifth finds the listener full.
+    let mut stranger = proxy.connect_from_to("game", [127, 0, 0, 9]).await;
+    stranger.echo(b"hello").await;
+    proxy.connect_from_to("game", [127, 0, 0, 10]).await.ending().await;
+    assert_eq!(refused("at_capacity").await, 1.0);
+
+    drop((players, stranger));
+    proxy.expect_empty().await;
+    let _again = [connect().await, connect().await, connect().await];
+}

@@ -8,7 +8,7 @@ use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
     AcceptProxy, AdminServer, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health,
     Http, HttpRoute, Listener, Log, LogFormat, Material, Messages, Mode, Occasion, OnDown, PlayerKey, Pool, Protocol,
-    Queue, Requests, Rollout, Route, Server, State, Termination, TlsVersion, Tracing, Trust,
+    Queue, Requests, Rollout, Route, Server, SlotLimits, State, Termination, TlsVersion, Tracing, Trust,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::config::scalar::{Endpoint, Name, Words};
@@ -143,10 +143,12 @@ fn admission(admission: &Admission) -> Keys {
         per_address,
         arrivals,
         handshakes,
+        slots,
         dry_run,
         ban,
     } = admission;
     let PerAddress { max_connections, rate, prefix_v4, prefix_v6 } = per_address;
+    let SlotLimits { max_connections: all, reserved } = slots;
     let or_off = |number: Option<u32>| number.map_or_else(|| OFF.into(), |number| number.to_string());
     let (rate, burst) = (rate.map(|limit| limit.rate), rate.map(|limit| limit.burst));
     let mut keys = vec![
@@ -158,6 +160,8 @@ fn admission(admission: &Admission) -> Keys {
         ("deny", list(deny)),
         ("deny_file", deny_file.as_ref().map_or_else(|| OFF.into(), |path| format!("{path:?} ({deny_list})"))),
         ("deny_wide_networks", deny_wide_networks.to_string()),
+        ("max_connections", all.map_or_else(|| OFF.into(), |all| all.to_string())),
+        ("reserved", reserved.to_string()),
         ("max_connections_per_ip", or_off(*max_connections)),
         ("rate_per_ip", rate.map_or_else(|| OFF.into(), |rate| rate.to_string())),
         ("burst_per_ip", or_off(burst)),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::slots::{self, Slots};
 use super::{Problem, networks};
 use crate::admission::addresses::PerAddress;
 use crate::admission::ban;
@@ -40,7 +41,7 @@ pub(super) fn reconnect(section: &mut Section<'_>) -> Rule {
 }
 
 /// The keys of a listener.
-pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
+pub(super) fn of_listener(section: &mut Section<'_>) -> (Admission, Slots, bool) {
     let shed_at = section.setting("shed_at", Level::Overloaded, |value| value.word(&LEVELS, &[]));
     let maintenance = section.setting("maintenance", false, Value::flag);
     let staff = networks::read(section, "staff");
@@ -49,14 +50,16 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
     let wide = section.setting("deny_wide_networks", false, Value::flag);
     let deny = networks::read_narrow(section, "deny", wide.value);
     let deny_file = section.setting("deny_file", None, |value| value.file().map(Some));
-    let per_address = per_address(section);
+    let slots = slots::read(section, !(staff.value.is_empty() && trusted.value.is_empty()));
+    let (per_address, is_limited) = per_address(section);
     let (arrivals, handshakes) = paces(section);
     let dry_run = section.setting("dry_run", false, Value::flag);
     let ban = section.optional("ban", ban);
     if maintenance.value {
         section.add(Problem::warning(&maintenance.place, "nobody but staff may come in"));
     }
-    Admission {
+    let is_limited_per_address = is_limited || !allow.value.is_empty();
+    let model = Admission {
         shed_at: shed_at.value,
         maintenance: maintenance.value,
         staff: staff.value,
@@ -69,9 +72,11 @@ pub(super) fn of_listener(section: &mut Section<'_>) -> Admission {
         per_address,
         arrivals,
         handshakes,
+        slots: slots.model(),
         dry_run: dry_run.value,
         ban,
-    }
+    };
+    (model, slots, is_limited_per_address)
 }
 
 fn ban(section: &mut Section<'_>) -> ban::Rule {
@@ -81,7 +86,8 @@ fn ban(section: &mut Section<'_>) -> ban::Rule {
     ban::Rule { after: after.value, within: within.value, lasts: lasts.value }
 }
 
-fn per_address(section: &mut Section<'_>) -> PerAddress {
+/// What one address may have, and whether the file says so, be it that there is no limit.
+fn per_address(section: &mut Section<'_>) -> (PerAddress, bool) {
     let max_connections = section.setting("max_connections_per_ip", None, |value| {
         if value.is_off() { Some(None) } else { value.whole(1..=u32::MAX).map(Some) }
     });
@@ -99,12 +105,13 @@ fn per_address(section: &mut Section<'_>) -> PerAddress {
         let message = "burst_per_ip is without effect while rate_per_ip is off";
         section.add(Problem::warning(&burst.place, message).hint(r#"for example rate_per_ip = "10/s""#));
     }
-    PerAddress {
+    let limits = PerAddress {
         max_connections: max_connections.value,
         rate: rate.value.map(|rate| Limit { rate, burst: burst.value.unwrap_or_else(|| rate.a_second()) }),
         prefix_v4: prefix_v4.value,
         prefix_v6: prefix_v6.value,
-    }
+    };
+    (limits, max_connections.is_written() || rate.is_written())
 }
 
 /// `accept_rate` and `handshake_rate`, and how clients wait for either.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::slots::Slots;
 use super::{Problem, accept_proxy, admission, http, messages, rollout, sni, tls};
 use crate::config::model::{self, Messages, Mode, Termination};
 use crate::config::raw::{Section, Setting, Value};
@@ -17,6 +18,9 @@ pub(super) struct Listener {
     pub(super) pool: Option<Setting<Name>>,
     /// What it names beside that: of its rollout, and of its routes.
     pub(super) other_pools: Vec<Setting<Name>>,
+    pub(super) slots: Slots,
+    /// Whether it says what one client address may have, or who alone may come in.
+    pub(super) is_limited_per_address: bool,
     /// `None` if it lacks something.
     pub(super) model: Option<model::Listener>,
 }
@@ -42,7 +46,7 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
     let reuse_port = section.setting("reuse_port", false, Value::flag);
     let accept_proxy = section.optional("accept_proxy", accept_proxy::read);
     let preread_timeout = section.setting("preread_timeout", PREREAD_TIMEOUT, Value::duration);
-    let admission = admission::of_listener(section);
+    let (admission, slots, is_limited_per_address) = admission::of_listener(section);
     let messages = section.optional("messages", messages::read).flatten();
     let rollout = section.optional("rollout", rollout::read).flatten();
     if admission.handshakes.is_some() && tls.is_none() {
@@ -87,7 +91,7 @@ pub(super) fn read(section: &mut Section<'_>, name: &str) -> Listener {
         rollout: rollout.as_ref().map(|rollout| rollout.model.clone()),
     });
     let other_pools = routes.pools.into_iter().chain(http.pools).chain(rollout.map(|rollout| rollout.pool)).collect();
-    Listener { bind, pool, other_pools, model }
+    Listener { bind, pool, other_pools, slots, is_limited_per_address, model }
 }
 
 /// Whether nobody could read the words, because they are not encrypted.

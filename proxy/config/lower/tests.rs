@@ -74,7 +74,8 @@ fn a_backend_that_leads_back_is_noticed() {
     for (bind, backend, noticed) in cases {
         let text = format!("{}[pools.game]\nbackends = [{backend:?}]\n", listener("a", &format!("{bind:?}")));
         let warnings = parse(&text).unwrap().warnings;
-        assert_eq!(warnings.iter().count(), usize::from(noticed), "{bind} {backend}: {warnings:?}");
+        let told = warnings.iter().filter(|warning| warning.message.contains("is a listener of this proxy")).count();
+        assert_eq!(told, usize::from(noticed), "{bind} {backend}: {warnings:?}");
     }
 }
 
@@ -234,7 +235,7 @@ fn long_chains_of_fallbacks_are_followed_in_good_time() {
 fn a_route_by_a_protocol_that_is_never_agreed_on_is_told() {
     let file = |alpn: &str| {
         format!(
-            "[listeners.web]\nbind = \"0.0.0.0:443\"\npool = \"a\"\n\
+            "[listeners.web]\nbind = \"127.0.0.1:443\"\npool = \"a\"\n\
              [listeners.web.tls]\ncertificates = [{{ cert = \"a.pem\", key = \"a.key\" }}]\n{alpn}\n\
              [[listeners.web.sni]]\nalpn = [\"h2\"]\npool = \"a\"\n[pools.a]\nbackends = [\"10.0.0.1:1\"]\n"
         )

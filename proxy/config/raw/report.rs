@@ -10,6 +10,7 @@ use crate::config::problem::{Problem, Problems};
 #[derive(Debug, Default)]
 pub(in crate::config) struct Report {
     problems: RefCell<Problems>,
+    advice: RefCell<Vec<Problem>>,
     keys: RefCell<BTreeSet<String>>,
     damage: Damage,
 }
@@ -19,7 +20,7 @@ impl Report {
     pub(in crate::config) fn new(mut damage: Damage) -> Self {
         let mut problems = Problems::default();
         damage.problems.drain(..).for_each(|problem| problems.add(problem));
-        Self { problems: RefCell::new(problems), keys: RefCell::default(), damage }
+        Self { problems: RefCell::new(problems), advice: RefCell::default(), keys: RefCell::default(), damage }
     }
 
     /// Keeps a problem, unless it is about a line that could not even be read.
@@ -36,6 +37,11 @@ impl Report {
         }
     }
 
+    /// Keeps a warning that is only of interest once the file can be used.
+    pub(in crate::config) fn advise(&self, warning: Problem) {
+        self.advice.borrow_mut().push(warning);
+    }
+
     /// Notes that the program knows a key.
     pub(super) fn asked_for(&self, pattern: String) {
         self.keys.borrow_mut().insert(pattern);
@@ -44,6 +50,9 @@ impl Report {
     /// The problems in the file's order, and the patterns of all keys asked for.
     pub(in crate::config) fn into_parts(self) -> (Problems, BTreeSet<String>) {
         let mut problems = self.problems.into_inner();
+        if problems.errors() == 0 {
+            self.advice.into_inner().into_iter().for_each(|warning| problems.add(warning));
+        }
         problems.sort();
         (problems, self.keys.into_inner())
     }

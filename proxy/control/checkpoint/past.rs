@@ -1,6 +1,5 @@
 //! What is kept of a running proxy, and how another one goes on with it.
 
-use std::collections::HashSet;
 use std::time::SystemTime;
 
 use tokio::time::Instant;
@@ -16,7 +15,8 @@ use crate::pool::admin::{Admin, ByHand};
 use crate::pool::health::Verdict;
 use crate::snapshot::Snapshot;
 
-/// Clients that are kept of one listener, the newest ones: two full houses of the usual size, in 2 MB of the file.
+/// Clients that are kept of one listener, and as many keys of players, the newest ones: twice the usual `max_connections`, in 2 MB of the
+/// file.
 const CLIENTS: usize = 20_000;
 
 /// What is to be kept of a proxy.
@@ -66,24 +66,27 @@ fn servers(snapshot: &Snapshot) -> impl Iterator<Item = (Text<Name>, String, &Se
     })
 }
 
+/// The newest entries, as many as are kept of a listener, the oldest of them first.
+fn newest<T>(mut entries: Vec<T>, at: impl Fn(&T) -> Instant) -> Vec<T> {
+    let older = entries.len().saturating_sub(CLIENTS);
+    if older > 0 {
+        entries.select_nth_unstable_by_key(older, &at);
+        entries.drain(..older);
+    }
+    entries.sort_unstable_by_key(at);
+    entries
+}
+
 fn take_clients(listener: Text<Name>, memory: &Memory, rule: reconnect::Rule, clock: &Clock) -> Reconnect {
     let now = Instant::now();
     let counts = |at: Instant| now.saturating_duration_since(at) < rule.window;
-    let mut known = HashSet::new();
-    let mut ended: Vec<_> = memory
-        .newest_ended(CLIENTS)
-        .into_iter()
-        .filter(|&(client, at)| counts(at) && known.insert(client))
-        .map(|(client, at)| (Text(client), Millis::of(clock.wall(at))))
-        .collect();
-    ended.reverse();
-    let mut served: Vec<_> = memory
-        .newest_served(CLIENTS)
-        .into_iter()
-        .filter(|&(_, _, last)| counts(last))
-        .map(|(client, first, last)| (Text(client), Millis::of(clock.wall(first)), Millis::of(clock.wall(last))))
-        .collect();
-    served.sort_unstable_by_key(|(_, _, last)| *last);
+    let ended = memory.ended().into_iter().filter(|&(_, at)| counts(at)).collect();
+    let ended = newest(ended, |&(_, at)| at);
+    let ended = ended.into_iter().map(|(client, at)| (Text(client), Millis::of(clock.wall(at)))).collect();
+    let served = memory.served().into_iter().filter(|&(_, _, last)| counts(last)).collect();
+    let served = newest(served, |&(_, _, last)| last);
+    let moments = |(client, first, last)| (Text(client), Millis::of(clock.wall(first)), Millis::of(clock.wall(last)));
+    let served = served.into_iter().map(moments).collect();
     Reconnect { listener, ended, served }
 }
 
