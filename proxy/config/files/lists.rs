@@ -113,9 +113,9 @@ mod tests {
     #[test]
     fn a_line_that_denies_half_of_the_internet_is_a_slip_unless_it_is_allowed() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "192.0.2.1\n112.0.0.0/1").unwrap();
+        std::fs::write(file.path(), "192.0.2.1\n128.0.0.0/1").unwrap();
         let problem = read_list(file.path(), false).unwrap_err();
-        assert!(problem.starts_with("line 2: 0.0.0.0/1 is wider than /8"), "{problem}");
+        assert!(problem.starts_with("line 2: 128.0.0.0/1 is wider than /8"), "{problem}");
         assert_eq!(read_list(file.path(), true).unwrap().len(), 2);
     }
 
