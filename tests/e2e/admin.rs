@@ -33,7 +33,7 @@ async fn status_has_every_key_of_the_contract() {
     proxy.expect_empty().await;
     let status = proxy.status().await;
     let top = ["version", "uptime_seconds", "state", "service_level", "sessions_active", "max_connections", "config"];
-    let also = ["log", "listeners", "pools", "refused_total", "descriptors"];
+    let also = ["log", "listeners", "pools", "refused_total", "descriptors", "removed_backends"];
     assert_eq!(keys(&status), top.into_iter().chain(also).collect());
     assert_eq!((&status["state"], &status["service_level"]), (&"running".into(), &"full".into()));
     assert_eq!((&status["sessions_active"], &status["max_connections"]), (&0.into(), &77.into()));
