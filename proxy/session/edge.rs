@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::CloseReason;
 use super::preread::Unheard;
 use crate::admission::{Memory, Turn, pace};
-use crate::config::model::{Route, Termination};
+use crate::config::model::{ClientAuth, Route, Termination};
 use crate::net::client_hello;
 use crate::net::first_bytes::{self, Failure};
 use crate::net::tls::{FromClient, handshake, server};
@@ -75,10 +75,11 @@ impl Terminator {
         (slots, steps): (&Semaphore, &Semaphore),
     ) -> Result<FromClient, Unheard> {
         let config = self.config.as_ref().map_err(|why| failed(why.clone()))?;
+        let verifies_clients = self.termination.client_auth != ClientAuth::Off;
         let handshake = async {
             // It is never closed.
             let _slot = slots.acquire().await;
-            let accepted = handshake::accept(downstream, config, steps, || in_the_way(slots)).await;
+            let accepted = handshake::accept(downstream, (config, verifies_clients), steps, || in_the_way(slots)).await;
             accepted.map_err(|error| failed(error.to_string()))
         };
         // Boxed, so that a session carries it no longer than it takes.

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustix::process::{getpriority_process, setpriority_process};
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -24,13 +24,13 @@ use crate::net::socket;
 pub const STEPS_AT_ONCE: usize = 2;
 
 /// Does the handshake. `steps` has a permit for each handshake that may be computed at a time; `wait` is around every wait for the
-/// client, and may end it.
+/// client, and may end it. `verifies_clients` is whether clients are asked for certificates.
 ///
 /// # Errors
 /// The client broke off, or what it says cannot be agreed with, or `wait` has ended it.
 pub async fn accept<W>(
     stream: TcpStream,
-    config: &Arc<ServerConfig>,
+    (config, verifies_clients): (&Arc<ServerConfig>, bool),
     steps: &Semaphore,
     wait: impl Fn() -> W,
 ) -> io::Result<FromClient>
@@ -43,6 +43,10 @@ where
         tokio::select! {
             heard = hear(&stream, &mut connection) => heard?,
             why = wait() => return Err(why),
+        }
+        if is_cheap(&connection) && !verifies_clients {
+            finish(&stream, &mut connection)?;
+            continue;
         }
         // Never closed.
         let _permit = steps.acquire().await;
@@ -70,6 +74,26 @@ fn broken_off() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof")
 }
 
+/// Whether what is left is the client's last message of TLS 1.3, which takes no public-key work without a certificate of its own: less
+/// than the way to another thread and back costs.
+fn is_cheap(connection: &ServerConnection) -> bool {
+    // After a request to say hello again, the next message is another hello.
+    let has_answered = matches!(connection.handshake_kind(), Some(HandshakeKind::Full | HandshakeKind::Resumed));
+    has_answered && connection.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+}
+
+/// Computes what follows from what has come, on this thread.
+fn finish(stream: &TcpStream, connection: &mut ServerConnection) -> io::Result<()> {
+    let done = connection.process_new_packets().map(drop);
+    done.map_err(|error| refuse(stream, connection, error))
+}
+
+/// Tells the client why, if there is room for that at once.
+fn refuse(stream: &TcpStream, connection: &mut ServerConnection, error: rustls::Error) -> io::Error {
+    let _gone = connection.write_tls(&mut &*SockRef::from(stream));
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
 /// Computes the answer to what has come, on another thread.
 async fn step(stream: &TcpStream, mut connection: Box<ServerConnection>) -> io::Result<Box<ServerConnection>> {
     let computed = spawn_blocking(move || {
@@ -77,12 +101,10 @@ async fn step(stream: &TcpStream, mut connection: Box<ServerConnection>) -> io::
         (connection, done)
     });
     let (mut connection, done) = computed.await?;
-    if let Err(error) = done {
-        // The client is told why, if there is room for that at once.
-        let _gone = connection.write_tls(&mut &*SockRef::from(stream));
-        return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+    match done {
+        Ok(()) => Ok(connection),
+        Err(error) => Err(refuse(stream, &mut connection, error)),
     }
-    Ok(connection)
 }
 
 /// How much nicer to other threads handshake threads are than the rest of the process (see nice(2)): the scheduler gives a worker that
@@ -154,7 +176,7 @@ mod tests {
     }
 
     async fn accepted(near: TcpStream, server: &Arc<ServerConfig>) -> io::Result<FromClient> {
-        accept(near, server, &Semaphore::new(STEPS_AT_ONCE), std::future::pending::<io::Error>).await
+        accept(near, (server, false), &Semaphore::new(STEPS_AT_ONCE), std::future::pending::<io::Error>).await
     }
 
     #[tokio::test]
