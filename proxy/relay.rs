@@ -38,7 +38,7 @@ pub const BUFFER_BYTES: usize = 64 * 1024;
 
 /// The most that bulk transfers pass between two polls of the I/O driver before they have to queue, beside the one whose turn it
 /// is: a few sessions that keep up with each other need not queue, and many cannot keep a small message waiting.
-const UNQUEUED_BYTES: usize = 256 * 1024;
+const UNQUEUED_BYTES: usize = 512 * 1024;
 
 /// What the sessions of one worker share: the buffer that they read into, and the turns of those that always have bytes to pass.
 pub struct Buffer {

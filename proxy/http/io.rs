@@ -189,7 +189,7 @@ mod tests {
             most = counted(&written) => most,
             () = endless => unreachable!(),
         };
-        assert_eq!(most, 128 * 1024);
+        assert_eq!(most, 256 * 1024);
     }
 
     #[tokio::test]
