@@ -1,6 +1,6 @@
 //! Wiring: from a checked config to a running proxy, and from there to its end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::pending;
 use std::io;
@@ -32,6 +32,7 @@ use crate::control::{self, Control, Request, WorkerLost, admin, hand, live, queu
 use crate::descriptors;
 use crate::drain;
 use crate::entropy;
+use crate::pool::discovery::{Answers, Resolved};
 use crate::signal::Signals;
 use crate::snapshot::Snapshot;
 use crate::snapshot::hand::Hand;
@@ -197,7 +198,9 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     let plan = sockets.plan(&config, &BTreeSet::new())?;
     let addresses = sockets.addresses(&config, &plan);
     let names = Rc::new(Names::new(&config.dns));
-    let first = Snapshot::new(&config, &addresses, &names.answers(), &Hand::default(), None);
+    let (answers, kept) = (Answers::default(), BTreeMap::new());
+    let nothing = Resolved { answers: &answers, kept: &kept };
+    let first = Snapshot::new(&config, &addresses, nothing, &Hand::default(), None);
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
     let config = Arc::new(config);
     let of_control = (Arc::clone(&config), asking);
@@ -216,7 +219,9 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
         () = names.settled(NAMES_PATIENCE) => {}
         () = asked_to_end(&mut signals) => return Err(StartError::Stopped),
     }
-    snapshot.store(Arc::new(Snapshot::new(&config, &addresses, &names.answers(), &state.hand(), None)));
+    let answers = names.answers();
+    let resolved = Resolved { answers: &answers, kept: &kept };
+    snapshot.store(Arc::new(Snapshot::new(&config, &addresses, resolved, &state.hand(), None)));
     past.give(&state);
     let workers = worker::spawn_all(config.server.workers.get(), &snapshot, &drain)?;
     sockets.apply(&plan);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::spawn_blocking;
 
 use crate::app::{self, Start, StartError};
@@ -24,7 +24,8 @@ use crate::command::top::Top;
 use crate::command::trouble::BAD_CONFIG;
 use crate::command::weight::Weight;
 use crate::command::{self, say};
-use crate::config::{self, LoadError, Loaded};
+use crate::config::{self, LoadError, Loaded, model};
+use crate::control::names::{self, Unresolved};
 use crate::control::reload::log_warnings;
 use crate::signal::Signals;
 use crate::{demo, descriptors, telemetry};
@@ -53,6 +54,9 @@ enum Command {
         /// The config file.
         #[arg(value_name = "FILE", default_value = "portti.toml")]
         config: PathBuf,
+        /// Do not look whether names of backends resolve from here, which takes up to 2 s.
+        #[arg(long)]
+        no_dns: bool,
     },
     /// Ask a running portti how it is. The exit code is 0 when it is ready, else 1.
     Status(Status),
@@ -97,7 +101,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run { config } => run(config),
-        Command::Check { config } => check(&config),
+        Command::Check { config, no_dns } => check(&config, !no_dns),
         Command::Status(command) => command::run(command.run()),
         #[cfg(feature = "top")]
         Command::Top(command) => command::run(command.run()),
@@ -169,7 +173,7 @@ fn read(path: &Path) -> io::Result<Option<(Signals, Checked)>> {
     read
 }
 
-fn check(path: &Path) -> ExitCode {
+fn check(path: &Path, with_names: bool) -> ExitCode {
     match config::load(path) {
         Ok(Loaded { config, warnings }) => {
             if !warnings.is_empty() {
@@ -177,6 +181,9 @@ fn check(path: &Path) -> ExitCode {
             }
             if let Some(shortage) = descriptors::shortage(&config, descriptors::hard_limit()) {
                 say(io::stderr(), format_args!("warning: here, {shortage}\n"));
+            }
+            for name in if with_names { unresolved(&config) } else { Vec::new() } {
+                say(io::stderr(), format_args!("warning: {name}\n"));
             }
             let backends: usize = config.pools.iter().map(|pool| pool.backends.len()).sum();
             let (listeners, pools) = (config.listeners.len(), config.pools.len());
@@ -188,6 +195,19 @@ fn check(path: &Path) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(problem) => fail(BAD_CONFIG, problem),
+    }
+}
+
+/// Names of backends that do not resolve from here.
+fn unresolved(config: &model::Config) -> Vec<Unresolved> {
+    match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => {
+            let unresolved = runtime.block_on(names::unresolved(config, names::CHECK_PATIENCE));
+            runtime.shutdown_background();
+            unresolved
+        }
+        // What cannot be found out is no problem of the file.
+        Err(_refused) => Vec::new(),
     }
 }
 

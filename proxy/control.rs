@@ -14,6 +14,7 @@ mod api;
 pub mod checkpoint;
 mod dashboard;
 mod drain;
+mod grace;
 pub mod hand;
 pub mod health;
 mod history;

@@ -162,6 +162,11 @@ impl Pool {
         self.config.strategy
     }
 
+    /// What its backends were made from.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
     /// The backends, in the file's order.
     pub fn members(&self) -> &[Member] {
         &self.members

@@ -27,7 +27,7 @@ use crate::http::exchange;
 use crate::http::front::{Front, Route, Target};
 use crate::http::headers::Via;
 use crate::http::patience::Limits;
-use crate::pool::discovery::{self, Answers};
+use crate::pool::discovery::Resolved;
 use crate::pool::rollout::Rollout;
 use crate::pool::{BackendRegistry, Pool, PoolOrigin};
 use crate::session::{Edge, Tally, Terminator};
@@ -123,12 +123,12 @@ impl Snapshot {
     pub fn new(
         config: &Config,
         bound: &BTreeMap<Name, Vec<SocketAddr>>,
-        answers: &Answers,
+        resolved: Resolved<'_>,
         hand: &Hand,
         before: Option<&Self>,
     ) -> Self {
         let backends = before.map_or_else(Arc::default, |before| Arc::clone(&before.backends));
-        let pools = pools(config, (answers, hand), before, &backends);
+        let pools = pools(config, (resolved, hand), before, &backends);
         backends.follow(pools.values(), |pool, key| hand.backend(pool, &key.to_string()).admin, Instant::now());
         let tracer = before.map_or_else(Arc::default, |before| Arc::clone(&before.tracer));
         tracer.follow(&config.tracing);
@@ -269,7 +269,7 @@ fn policy(config: &model::Listener, hand: &Hand) -> Policy {
 /// The pools of a config, each after the one that stands in for it.
 fn pools(
     config: &Config,
-    (answers, hand): (&Answers, &Hand),
+    (resolved, hand): (Resolved<'_>, &Hand),
     before: Option<&Snapshot>,
     registry: &BackendRegistry,
 ) -> BTreeMap<Name, Arc<Pool>> {
@@ -280,7 +280,7 @@ fn pools(
         let chain = std::iter::successors(Some(pool), |pool| by_name.get(pool.fallback.as_ref()?).copied());
         let unmade: Vec<_> = chain.take_while(|pool| !made.contains_key(&pool.name)).collect();
         for pool in unmade.into_iter().rev() {
-            let mut entries = discovery::expand(&pool.backends, answers);
+            let mut entries = resolved.entries(pool);
             hand.mark(&pool.name, &mut entries);
             let fallback = pool.fallback.as_ref().and_then(|name| made.get(name)).map(Arc::clone);
             let earlier = before.and_then(|before| before.pools.get(&pool.name));

@@ -35,10 +35,14 @@ equal "port of the listener that stays" "$game" "$(listener_port game)"
 eventually '[ "$(client talk "$extra" --send x --until 1 --patience 1 | jq -r .end)" = refused ]' 2
 equal "failed new sessions" 0 "$(client load "$game" --sessions 3 --rounds 1 | jq .failed)"
 equal "sessions on the new backend" 3 "$(backend_status stays sessions_total)"
-equal "series of the removed backend" 0 "$(admin /metrics | grep '^portti_' | grep -c "$(address_of leaves)" || true)"
+removed="portti_backend_sessions_active{pool=\"game\",backend=\"$(address_of leaves)\"}"
+equal "sessions of the removed backend" "$removed 4" "$(admin /metrics | grep -F "$removed")"
+equal "the same in the status" "$(address_of leaves) 4" "$(status '.removed_backends[] | "\(.address) \(.sessions_active)"')"
 contains "the log names what needs a restart" 'workers' portti.log
 
 stop_client on_backend
 stop_client on_listener
 equal "failures on the removed backend" 0 "$(report on_backend .failed)"
 equal "failures on the removed listener" 0 "$(report on_listener .failed)"
+eventually '! admin /metrics | grep "^portti_" | grep -q "$(address_of leaves)"' 3
+equal "removed backends with sessions" 0 "$(status '.removed_backends | length')"

@@ -40,6 +40,9 @@ fn words(done: &Value) -> String {
     for key in rows(&done["needs_restart"]) {
         words += &format!("{} needs a restart\n", cell(key));
     }
+    for name in rows(&done["unresolved"]) {
+        words += &format!("warning: {}\n", cell(name));
+    }
     words
 }
 
@@ -53,6 +56,11 @@ mod tests {
     fn what_was_done_is_told_with_what_was_not() {
         let applied = json!({"result": "applied", "generation": 3, "needs_restart": ["admin.bind"]});
         assert_eq!(words(&applied), "applied: generation 3\nadmin.bind needs a restart\n");
+        let waits = json!({"result": "applied", "generation": 4, "unresolved": ["pools.game.backends: a.test:1 does not resolve: NXDOMAIN"]});
+        assert_eq!(
+            words(&waits),
+            "applied: generation 4\nwarning: pools.game.backends: a.test:1 does not resolve: NXDOMAIN\n"
+        );
         let unchanged = json!({"result": "unchanged", "generation": 3, "needs_restart": []});
         assert_eq!(words(&unchanged), "nothing has changed: generation 3\n");
     }

@@ -14,6 +14,7 @@ mod addresses;
 mod admin;
 mod admission;
 mod breaker;
+mod discovery;
 mod dns;
 mod health;
 mod http;

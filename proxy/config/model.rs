@@ -300,6 +300,15 @@ pub struct Pool {
     pub queue: Option<Queue>,
     /// How backends are checked; `None` is not at all.
     pub health: Option<Health>,
+    /// How names of backends are followed.
+    pub discovery: Discovery,
+}
+
+/// `[pools.NAME.discovery]`: how names of backends are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Discovery {
+    /// How long backends that an edit removes stay while names that it brings have no answer yet.
+    pub resolve_grace: Duration,
 }
 
 /// `[pools.NAME.queue]`: where sessions wait for a place.

@@ -20,7 +20,7 @@ mod tests;
 pub(super) use self::answer::Failure;
 use self::answer::{Answer, Memory, Taken};
 use crate::config::model::{Config, Dns};
-use crate::config::scalar::Address;
+use crate::config::scalar::{Address, Name};
 use crate::pool::discovery::{Answers, Found};
 
 /// Looks a name up; says why it could not.
@@ -35,6 +35,9 @@ const TTL_MAX: Duration = Duration::from_secs(300);
 /// After a failure: the first wait, doubled with each further one, and what doubling ends at.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How long it is looked whether the names of a file that is checked resolve: whoever asks waits for it.
+pub const CHECK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Lookups at once: a resolver is not to be stormed by a thousand names.
 const AT_ONCE: usize = 64;
@@ -101,16 +104,23 @@ impl Names {
 
     /// Follows a config: begins to look up what is new in it, and forgets what is gone.
     pub fn follow(&self, config: &Config) {
+        self.follow_all(config, names_of(config));
+    }
+
+    /// Follows a config that may be taken back: what is new in it is looked up, and what runs goes on.
+    pub fn try_out(&self, config: &Config, running: &Config) {
+        self.follow_all(config, names_of(config).chain(names_of(running)));
+    }
+
+    fn follow_all<'a>(&self, config: &Config, names: impl Iterator<Item = (&'a Name, &'a Address)>) {
         let mut keepers = self.keepers.borrow_mut();
         if *self.dns.borrow() != config.dns {
             *self.dns.borrow_mut() = config.dns.clone();
             *self.lookup.borrow_mut() = resolver::lookup(&config.dns);
             keepers.clear();
         }
-        let backends = config.pools.iter().flat_map(|pool| &pool.backends);
-        let names = backends.map(|backend| &backend.address).filter(|name| !matches!(name, Address::Socket(_)));
         let mut before = std::mem::take(&mut *keepers);
-        for name in names {
+        for (_, name) in names {
             if !keepers.contains_key(name) {
                 let keeper = before.remove(name).unwrap_or_else(|| self.keep(name));
                 keepers.insert(name.clone(), keeper);
@@ -147,10 +157,76 @@ impl Names {
         self.known.changed.notified().await;
     }
 
+    /// Names of this config that have no answer yet, and why, with their pools.
+    pub fn unanswered(&self, config: &Config) -> Vec<Unresolved> {
+        let (answers, failing) = (self.known.answers.borrow(), self.known.failing.borrow());
+        let unanswered = names_of(config).filter(|(_, name)| !answers.0.contains_key(name));
+        let told = unanswered.map(|(pool, name)| Unresolved {
+            pool: pool.clone(),
+            name: name.clone(),
+            why: failing.get(name).map_or_else(|| "no answer yet".to_owned(), |failure| failure.why.clone()),
+        });
+        told.collect()
+    }
+
+    /// Names of which the name servers say that they stand for nothing, with what they say.
+    pub(super) fn denied(&self) -> BTreeMap<Address, String> {
+        let failing = self.known.failing.borrow();
+        let denied = failing.iter().filter(|(_, failure)| failure.is_denial);
+        denied.map(|(name, failure)| (name.clone(), failure.why.clone())).collect()
+    }
+
     /// Names whose newest lookup has failed, as a whole or in part, and why.
     pub fn failing(&self) -> Vec<(Address, String)> {
         self.known.failing.borrow().iter().map(|(name, failure)| (name.clone(), failure.why.clone())).collect()
     }
+}
+
+/// A name of a pool's backends that stands for nothing now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unresolved {
+    pool: Name,
+    name: Address,
+    why: String,
+}
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pools.{}.backends: {} does not resolve: {}", self.pool, self.name, self.why)
+    }
+}
+
+/// Looks all names of a config up once, for `patience` at most; those that stand for nothing. To be called in a local runtime.
+pub async fn unresolved(config: &Config, patience: Duration) -> Vec<Unresolved> {
+    let (lookup, slots) = (resolver::lookup(&config.dns), Rc::new(Semaphore::new(AT_ONCE)));
+    let deadline = Instant::now() + patience;
+    let looked_up: Vec<_> = names_of(config)
+        .map(|(pool, name)| {
+            let (lookup, slots, of) = (Rc::clone(&lookup), Rc::clone(&slots), name.clone());
+            let failure = async move {
+                let _slot = slots.acquire().await.ok();
+                lookup(of).await.and_then(|answer| Memory::default().take(&answer)).err()
+            };
+            (pool, name, spawn_local(timeout_at(deadline, failure)))
+        })
+        .collect();
+    let mut unresolved = Vec::new();
+    for (pool, name, task) in looked_up {
+        let why = match task.await {
+            Ok(Ok(failure)) => failure.map(|failure| failure.why),
+            Ok(Err(_elapsed)) => Some(format!("no answer within {} s", patience.as_secs())),
+            Err(_ended) => None,
+        };
+        unresolved.extend(why.map(|why| Unresolved { pool: pool.clone(), name: name.clone(), why }));
+    }
+    unresolved
+}
+
+/// The names among a config's backends, with their pools.
+fn names_of(config: &Config) -> impl Iterator<Item = (&Name, &Address)> {
+    let backends =
+        config.pools.iter().flat_map(|pool| pool.backends.iter().map(|backend| (&pool.name, &backend.address)));
+    backends.filter(|(_, name)| !matches!(name, Address::Socket(_)))
 }
 
 /// Counts a name as open until its first lookup is over, or given up.

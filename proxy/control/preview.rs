@@ -4,6 +4,7 @@
 
 use std::cmp::min;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::panic::resume_unwind;
@@ -14,12 +15,13 @@ use hyper::body::Bytes;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 
+use super::names;
 use super::state::State;
 use crate::config::diff::{self, Change};
 use crate::config::model::{self, Config};
 use crate::config::scalar::Name;
 use crate::config::{self, LoadError, Loaded};
-use crate::descriptors::{self, Shortage};
+use crate::descriptors;
 use crate::pool::discovery::{self, Answers, Key};
 
 /// What an edit would do.
@@ -81,19 +83,26 @@ pub(super) async fn of(state: &State, name: PathBuf, text: Bytes) -> Result<Prev
             Some(shortage) => with_line(&warnings, &shortage),
             None => warnings,
         };
-        Ok(Preview { warnings, ..weigh(&running, &config, &live) })
+        let preview = Preview { warnings, ..weigh(&running, &config, &live) };
+        Ok((preview, config))
     });
     match looked_at.await.map_err(JoinError::try_into_panic) {
-        Ok(preview) => preview,
+        Ok(Ok((mut preview, config))) => {
+            for name in names::unresolved(&config, names::CHECK_PATIENCE).await {
+                preview.warnings = with_line(&preview.warnings, &name);
+            }
+            Ok(preview)
+        }
+        Ok(Err(problem)) => Err(problem),
         Err(Ok(panic)) => resume_unwind(panic),
         // The process ends, and its threads take nothing more.
         Err(Err(_cancelled)) => pending().await,
     }
 }
 
-fn with_line(warnings: &str, shortage: &Shortage) -> String {
+fn with_line(warnings: &str, warning: &impl Display) -> String {
     let gap = if warnings.is_empty() { "" } else { "\n\n" };
-    format!("{warnings}{gap}warning: {shortage}")
+    format!("{warnings}{gap}warning: {warning}")
 }
 
 impl Live {

@@ -4,6 +4,7 @@
 //! admin server.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
@@ -12,11 +13,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 mod reading;
 
 use self::reading::{Answer, Edit, Files, Found, Job, Readings, Requests};
+use super::grace::{self, Before, ResolveGrace};
 use super::health::Checkers;
 use super::names::Names;
 use super::sockets::{Opened, Plan, Sockets};
@@ -27,6 +29,7 @@ use crate::config::files::Stamps;
 use crate::config::scalar::Name;
 use crate::config::{self, diff, model, model::Config};
 use crate::descriptors;
+use crate::pool::discovery::{Key, Resolved};
 use crate::snapshot::{Listener, Snapshot};
 use crate::worker::{self, Close, Command, Listen, SocketKey};
 
@@ -44,6 +47,7 @@ pub struct Reloader {
     files: Stamps,
     sockets: Sockets,
     names: Rc<Names>,
+    grace: ResolveGrace,
     checkers: Checkers,
     snapshot: Arc<ArcSwap<Snapshot>>,
     state: Rc<State>,
@@ -102,6 +106,7 @@ impl Reloader {
             files,
             sockets,
             names,
+            grace: ResolveGrace::default(),
             checkers,
             snapshot,
             state,
@@ -146,8 +151,16 @@ impl Reloader {
 
     /// Resolves when there is something to do. Cancel safe.
     pub async fn next(&mut self) -> Next {
+        let grace_ends = self.grace.next_end();
+        let end_of_grace = async {
+            match grace_ends {
+                Some(end) => sleep_until(end).await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             () = self.names.changed() => Next::Names,
+            () = end_of_grace => Next::Names,
             (found, requests) = self.readings.over() => Next::Read(Read(found, requests)),
         }
     }
@@ -177,15 +190,9 @@ impl Reloader {
         if let Some(stamps) = stamps {
             self.look_at(stamps.and(&self.files));
         }
-        let prepared = outcome.and_then(|edit| {
-            log_warnings(self.state.config_path(), &edit.warnings);
-            let lost = lost(&self.snapshot.load());
-            let plan = self.sockets.plan(&edit.config, &lost).map_err(|error| error.to_string())?;
-            Ok((edit, plan))
-        });
-        match prepared {
+        match self.prepare(outcome).await {
             Ok((Edit { config, changes, .. }, plan)) => {
-                self.swap(&config, &plan).await;
+                self.swap(&config, &plan);
                 send(plan, &self.snapshot.load(), workers).await;
                 self.sockets.silence_unused();
                 descriptors::warn_of_shortage(&config);
@@ -193,10 +200,37 @@ impl Reloader {
                 Ok(())
             }
             Err(problem) => {
+                // Names of an edit that is refused are not looked up any longer.
+                self.names.follow(&self.config);
                 self.refuse(problem.clone());
                 Err(problem)
             }
         }
+    }
+
+    /// What can fail of an edit that can be read.
+    async fn prepare(&mut self, outcome: Result<Edit, String>) -> Result<(Edit, Plan), String> {
+        let edit = outcome?;
+        log_warnings(self.state.config_path(), &edit.warnings);
+        self.look_up(&edit.config).await?;
+        let lost = lost(&self.snapshot.load());
+        let plan = self.sockets.plan(&edit.config, &lost).map_err(|error| error.to_string())?;
+        Ok((edit, plan))
+    }
+
+    /// Looks the names up that an edit brings. Those that need longer are followed; the edit is refused if a pool that players
+    /// come to would have nothing.
+    async fn look_up(&self, config: &Config) -> Result<(), String> {
+        self.names.try_out(config, &self.config);
+        self.names.settled(NAMES_PATIENCE).await;
+        let before = Before { config: &self.config, entries: &self.entries() };
+        grace::refuse_empty(config, before, &self.names.answers(), &self.names.denied())
+    }
+
+    /// The entries of the pools that run.
+    fn entries(&self) -> grace::Entries {
+        let snapshot = self.snapshot.load();
+        snapshot.pools.iter().map(|(name, pool)| (name.clone(), pool.entries().to_vec())).collect()
     }
 
     fn look_at(&mut self, files: Stamps) {
@@ -211,9 +245,13 @@ impl Reloader {
     }
 
     /// Replaces what runs by what a new config says.
-    async fn swap(&mut self, config: &Config, plan: &Plan) {
+    fn swap(&mut self, config: &Config, plan: &Plan) {
+        let before = Before { config: &self.config, entries: &self.entries() };
+        self.grace.edit(config, before, &self.names.answers(), Instant::now());
+        for (pool, names) in self.grace.waiting() {
+            tracing::warn!(%pool, names, "names do not resolve yet; the backends that the edit removes stay until they do, or for resolve_grace");
+        }
         self.names.follow(config);
-        self.names.settled(NAMES_PATIENCE).await;
         let bound = self.sockets.addresses(config, plan);
         self.store(config, &bound);
         self.sockets.apply(plan);
@@ -222,9 +260,16 @@ impl Reloader {
     /// Replaces the snapshot. Sessions that live keep theirs; what is counted passes over.
     fn store(&mut self, config: &Config, bound: &BTreeMap<Name, Vec<SocketAddr>>) {
         let (answers, state) = (self.names.answers(), Rc::clone(&self.state));
+        for (pool, names) in self.grace.end(&answers, Instant::now()) {
+            tracing::error!(%pool, names, "names still do not resolve; the backends that an edit has removed leave now");
+        }
+        let kept = self.grace.kept();
+        let resolved = Resolved { answers: &answers, kept: &kept };
         let before = self.snapshot.load_full();
-        state.hand_mut().keep(config, |pool, key| before.backends.has_sessions(pool, key));
-        let snapshot = Snapshot::new(config, bound, &answers, &state.hand(), Some(&before));
+        let stays =
+            |pool: &Name, key: &Key| kept.get(pool).is_some_and(|kept| kept.iter().any(|entry| entry.key == *key));
+        state.hand_mut().keep(config, |pool, key| before.backends.has_sessions(pool, key) || stays(pool, key));
+        let snapshot = Snapshot::new(config, bound, resolved, &state.hand(), Some(&before));
         let snapshot = Arc::new(snapshot);
         self.snapshot.store(Arc::clone(&snapshot));
         self.checkers.follow(&snapshot);

@@ -203,6 +203,8 @@ pub(super) struct Reloaded {
     result: &'static str,
     generation: u64,
     needs_restart: Vec<String>,
+    /// Names of backends that stand for nothing yet, in words.
+    unresolved: Vec<String>,
 }
 
 /// Which lines are logged, and who says so: the file, `RUST_LOG`, or somebody by hand.
@@ -278,7 +280,8 @@ impl LogStatus {
 impl Reloaded {
     pub(super) fn of(state: &State) -> Self {
         let Loads { generation, last, .. } = state.loads();
-        Self { result: "applied", generation, needs_restart: last.needs_restart }
+        let unresolved = state.names().unanswered(&state.config()).iter().map(ToString::to_string).collect();
+        Self { result: "applied", generation, needs_restart: last.needs_restart, unresolved }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::{Duration, timeout};
 
 use super::*;
 use crate::config;
-use crate::pool::discovery::Answers;
+use crate::pool::discovery::{Answers, Resolved};
 use crate::session::{CloseReason, Local};
 use crate::snapshot::hand::Hand;
 use crate::snapshot::{Listener, Snapshot};
@@ -33,7 +33,9 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let config = config::check(Path::new("portti.toml"), CONFIG.as_bytes()).unwrap().config;
-        let snapshot = Snapshot::new(&config, &BTreeMap::new(), &Answers::default(), &Hand::default(), None);
+        let (answers, kept) = (Answers::default(), BTreeMap::new());
+        let resolved = Resolved { answers: &answers, kept: &kept };
+        let snapshot = Snapshot::new(&config, &BTreeMap::new(), resolved, &Hand::default(), None);
         let listener = Arc::clone(snapshot.listeners.values().next().unwrap());
         let address = config.listeners[0].bind[0];
         let socket = socket::listen(address, 1, socket::Sharing::Alone).unwrap().remove(0);

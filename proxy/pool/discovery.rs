@@ -8,11 +8,31 @@ use std::sync::Arc;
 
 use super::admin::ByHand;
 use crate::config::model;
-use crate::config::scalar::Address;
+use crate::config::scalar::{Address, Name};
 
 /// What names stand for now: the last good answer of each. Names that were never found are not in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers(pub BTreeMap<Address, Vec<Found>>);
+
+/// What the backends of pools are made from: what names stand for, and entries that stay though the config has them no more.
+#[derive(Debug, Clone, Copy)]
+pub struct Resolved<'a> {
+    /// What names stand for.
+    pub answers: &'a Answers,
+    /// What stays, by pool.
+    pub kept: &'a BTreeMap<Name, Vec<Entry>>,
+}
+
+impl Resolved<'_> {
+    /// The entries of a pool: those of the file first, each address once.
+    pub fn entries(&self, pool: &model::Pool) -> Vec<Entry> {
+        let mut entries = expand(&pool.backends, self.answers);
+        let known: BTreeSet<_> = entries.iter().map(|entry| entry.key.address).collect();
+        let kept = self.kept.get(&pool.name).into_iter().flatten();
+        entries.extend(kept.filter(|entry| !known.contains(&entry.key.address)).cloned());
+        entries
+    }
+}
 
 /// A backend that was found by a name. Ordered by address; of two with one address, that which is no backup is first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

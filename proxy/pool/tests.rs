@@ -53,6 +53,7 @@ fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
         fallback: None,
         queue: None,
         health: None,
+        discovery: model::Discovery { resolve_grace: Duration::ZERO },
     }
 }
 

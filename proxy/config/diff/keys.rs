@@ -6,9 +6,9 @@ use crate::admission::addresses::PerAddress;
 use crate::admission::level::Shares;
 use crate::admission::{ban, pace, reconnect};
 use crate::config::model::{
-    AcceptProxy, AdminServer, Admission, Backend, Certificate, Check, ClientAuth, Config, Dns, Encryption, Health,
-    Http, HttpRoute, Listener, Log, LogFormat, Material, Messages, Mode, Occasion, OnDown, PlayerKey, Pool, Protocol,
-    Queue, Requests, Rollout, Route, Server, SlotLimits, State, Termination, TlsVersion, Tracing, Trust,
+    AcceptProxy, AdminServer, Admission, Backend, Certificate, Check, ClientAuth, Config, Discovery, Dns, Encryption,
+    Health, Http, HttpRoute, Listener, Log, LogFormat, Material, Messages, Mode, Occasion, OnDown, PlayerKey, Pool,
+    Protocol, Queue, Requests, Rollout, Route, Server, SlotLimits, State, Termination, TlsVersion, Tracing, Trust,
 };
 use crate::config::scalar::duration::{Shown, ShownOrOff};
 use crate::config::scalar::{Endpoint, Name, Words};
@@ -206,7 +206,9 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         fallback,
         queue,
         health,
+        discovery,
     } = pool;
+    let Discovery { resolve_grace } = discovery;
     let Rule { failures, open_for, max_open_for, probes, failure_rate, counts } = breaker;
     let Requests { protocol, warm_connections, warm_timeout, h2_connections, failing } = requests;
     let mut keys = vec![
@@ -231,6 +233,7 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         ("send_proxy", send_proxy_word(*send_proxy).into()),
         ("slow_start", ShownOrOff(*slow_start).to_string()),
         ("last_resort", last_resort.to_string()),
+        ("discovery.resolve_grace", Shown(*resolve_grace).to_string()),
         ("fallback", fallback.as_ref().map_or_else(|| "none".into(), Name::to_string)),
     ];
     let rate = ["breaker.failure_rate", "breaker.window", "breaker.min_sessions"];

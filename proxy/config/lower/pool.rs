@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Place, Problem, breaker, health, http, queue, tls};
+use super::{Place, Problem, breaker, discovery, health, http, queue, tls};
 use crate::config::model::{self, Backend};
 use crate::config::raw::{Section, Setting, Value};
 use crate::config::scalar::duration::Shown;
@@ -41,6 +41,7 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
     let fallback = section.setting("fallback", None, |value| value.parse(str::parse::<Name>).map(Some));
     let queue = section.optional("queue", queue::read);
     let health = section.optional("health", health::read);
+    let discovery = section.section("discovery", discovery::read);
     if strategy.value == Strategy::FewestPlayers && !has_players(health.as_ref()) {
         let message = "fewest_players needs a health check that reads the number of players";
         section.add(Problem::error(&strategy.place, message).hint("add health = { type = \"minecraft\" }"));
@@ -66,6 +67,7 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
         fallback: fallback.value.clone(),
         queue,
         health: health.flatten().map(|health| model::Health { introduced: send_proxy, ..health }),
+        discovery,
     });
     let fallback = fallback.value.clone().map(|name| fallback.with(name));
     Pool { place: section.place.clone(), name: written.into(), backends, fallback, model }
