@@ -1,6 +1,7 @@
 //! A client's connection below the library: heads are looked at before it reads them, and have to come in time.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::pin::Pin;
@@ -29,8 +30,9 @@ pub struct Checked<S> {
     /// What has come behind it, and was not looked at.
     behind: Vec<u8>,
     blocks: Blocks,
-    /// The last stream that was begun.
+    /// The last stream that was begun, and those whose bodies are to come: only there may trailers be.
     newest: u32,
+    bodies: VecDeque<u32>,
     /// What comes cannot be read, which the library will find out, too: all of it passes.
     is_blind: bool,
     /// How long a head may take, once it has begun.
@@ -72,7 +74,12 @@ const FRAME_MAX: usize = 16 * 1024;
 /// Frames of a head. The library takes fewer: what has more is for it to refuse.
 const FRAMES_MAX: usize = 8;
 
+/// Bodies that are followed at once. More than there may be, as not all are told to be over.
+const BODIES_MAX: usize = 256;
+
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 0x1;
 const END_HEADERS: u8 = 0x4;
@@ -91,6 +98,7 @@ impl<S> Checked<S> {
             behind: Vec::new(),
             blocks: Blocks::default(),
             newest: 0,
+            bodies: VecDeque::new(),
             is_blind: false,
             limit,
             until: None,
@@ -145,36 +153,35 @@ impl<S> Checked<S> {
         let Some(first) = Frame::read(bytes) else { return Found::Part(FRAME) };
         if first.kind != HEADERS {
             self.passing = FRAME + first.length;
+            if first.kind == RST_STREAM || (first.kind == DATA && first.flags & END_STREAM != 0) {
+                self.bodies.retain(|&stream| stream != first.stream);
+            }
             return Found::Whole(0);
         }
-        let (mut parts, mut end, mut last): (Vec<&[u8]>, _, _) = (Vec::new(), 0, first);
-        loop {
-            let is_foreign = last.stream != first.stream || (end > 0 && last.kind != CONTINUATION);
-            if is_foreign || last.length > FRAME_MAX || parts.len() == FRAMES_MAX {
-                return Found::Unreadable;
-            }
-            let whole = end + FRAME + last.length;
-            let Some(payload) = bytes.get(end + FRAME..whole) else { return Found::Part(whole) };
-            let Some(part) = last.block(payload) else { return Found::Unreadable };
-            parts.push(part);
-            end = whole;
-            if last.flags & END_HEADERS != 0 {
-                break;
-            }
-            let Some(next) = Frame::read(&bytes[end..]) else { return Found::Part(end + FRAME) };
-            last = next;
-        }
-        let is_trailers = first.stream <= self.newest;
-        self.newest = self.newest.max(first.stream);
-        let block = match parts[..] {
-            // Most heads are one frame, whose block is read where it is.
-            [block] => Cow::Borrowed(block),
-            _ => Cow::Owned(parts.concat()),
+        let (block, length) = match first.whole_block(bytes) {
+            Ok(found) => found,
+            Err(why) => return why,
         };
+        let (is_new, is_trailers) = (first.stream > self.newest, self.bodies.contains(&first.stream));
+        self.note_head(first);
         match self.blocks.read(&block, is_trailers) {
-            Block::Sound => Found::Whole(end),
-            Block::Malformed(other) if other.len() <= FRAME_MAX => Found::Other(end, first.with_block(&other)),
+            Block::Sound => Found::Whole(length),
+            // On a stream that is over it is more than malformed: the library knows what.
+            Block::Malformed(other) if (is_new || is_trailers) && other.len() <= FRAME_MAX => {
+                Found::Other(length, first.with_block(&other))
+            }
             Block::Malformed(_) | Block::Unreadable => Found::Unreadable,
+        }
+    }
+
+    fn note_head(&mut self, head: Frame) {
+        self.newest = self.newest.max(head.stream);
+        self.bodies.retain(|&stream| stream != head.stream);
+        if head.flags & END_STREAM == 0 {
+            self.bodies.push_back(head.stream);
+            if self.bodies.len() > BODIES_MAX {
+                self.bodies.pop_front();
+            }
         }
     }
 }
@@ -184,6 +191,28 @@ impl Frame {
         let &[l0, l1, l2, kind, flags, s0, s1, s2, s3] = bytes.first_chunk::<FRAME>()?;
         let length = u32::from_be_bytes([0, l0, l1, l2]) as usize;
         Some(Self { length, kind, flags, stream: u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]) })
+    }
+
+    /// The block of fields that begins with this frame, the first of these bytes, and how many of them it takes.
+    fn whole_block(self, bytes: &[u8]) -> Result<(Cow<'_, [u8]>, usize), Found> {
+        let (mut end, mut last, mut block) = (0, self, Cow::Borrowed(&[][..]));
+        for _ in 0..FRAMES_MAX {
+            let is_foreign = last.stream != self.stream || (end > 0 && last.kind != CONTINUATION);
+            if is_foreign || last.length > FRAME_MAX {
+                return Err(Found::Unreadable);
+            }
+            let whole = end + FRAME + last.length;
+            let payload = bytes.get(end + FRAME..whole).ok_or(Found::Part(whole))?;
+            let part = last.block(payload).ok_or(Found::Unreadable)?;
+            // Most heads are one frame, whose block is read where it is.
+            block = if end == 0 { Cow::Borrowed(part) } else { Cow::Owned([&block, part].concat()) };
+            end = whole;
+            if last.flags & END_HEADERS != 0 {
+                return Ok((block, end));
+            }
+            last = Self::read(&bytes[end..]).ok_or(Found::Part(end + FRAME))?;
+        }
+        Err(Found::Unreadable)
     }
 
     /// The part of a block of fields that a payload has (RFC 9113, 6.2). `None` if it is not what it must be.

@@ -94,3 +94,43 @@ fn what_ends_too_early_cannot_be_read() {
         assert_eq!(read(block), Block::Unreadable, "{block:?}");
     }
 }
+
+proptest::proptest! {
+    /// Whatever comes: who reads what is given in place of it has the same table.
+    #[test]
+    fn the_table_behind_is_the_same(
+        blocks in proptest::collection::vec(
+            proptest::collection::vec((0_u8..4, 0_usize..80, "[a-zA-Z:]{0,3}", proptest::collection::vec(0_u8..255, 0..5)), 0..6),
+            1..12,
+        )
+    ) {
+        let (mut here, mut there) = (Blocks::default(), Blocks::default());
+        for fields in blocks {
+            let mut block = Vec::new();
+            for (kind, index, name, value) in fields {
+                match kind {
+                    0 => block.extend(field(true, name.as_bytes(), &value)),
+                    1 => block.extend(field(false, name.as_bytes(), &value)),
+                    2 => block.push(0x80 | u8::try_from(index).unwrap()),
+                    _ => {
+                        // Kept, with the name of another; of few bytes, or of many.
+                        let index = u8::try_from(index).unwrap();
+                        block.extend(if index < 63 { vec![0x40 | index] } else { vec![0x7f, index - 63] });
+                        block.push(u8::try_from(value.len()).unwrap());
+                        block.extend(&value);
+                    }
+                }
+            }
+            match here.read(&block, false) {
+                Block::Sound => proptest::prop_assert_eq!(there.read(&block, false), Block::Sound),
+                Block::Malformed(other) => {
+                    let found = there.read(&other, false);
+                    proptest::prop_assert_eq!(found, Block::Sound, "nothing in it but what is sound: {:?}", other);
+                }
+                Block::Unreadable => return Ok(()),
+            }
+            let sizes = |blocks: &Blocks| blocks.table.iter().map(|entry| entry.size).collect::<Vec<_>>();
+            proptest::prop_assert_eq!(sizes(&here), sizes(&there));
+        }
+    }
+}

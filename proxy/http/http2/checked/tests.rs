@@ -29,6 +29,11 @@ async fn passed(bytes: &[u8], size: usize, room: usize) -> Vec<u8> {
     whole
 }
 
+/// The frames of a head on a stream.
+type OnStream = fn(u32) -> Vec<u8>;
+
+const REFUSED: &[u8] = b"\x00\x0aconnection\x01x";
+
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[tokio::test]
@@ -54,23 +59,39 @@ async fn what_is_sound_passes_as_it_comes() {
 
 #[tokio::test]
 async fn what_is_malformed_is_changed_and_nothing_around_it() {
-    let refused = b"\x00\x0aconnection\x01x";
+    let malformed: [(OnStream, u8); 3] = [
+        (|stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &[0x82, 0, 1, b'X', 1, b'y']), END_STREAM),
+        (|stream| frame(HEADERS, END_HEADERS, stream, &[0x82, 0, 1, b'x', 1, 1]), 0),
+        (
+            |stream| {
+                let rest = frame(CONTINUATION, END_HEADERS, stream, &[1, b'X', 1, b'y']);
+                [frame(HEADERS, 0, stream, &[0x82, 0]), rest].concat()
+            },
+            0,
+        ),
+    ];
     let ping = frame(6, 0, 0, &[0; 8]);
-    for (malformed, stream, flags) in [
-        (frame(HEADERS, END_HEADERS | END_STREAM, 3, &[0x82, 0, 1, b'X', 1, b'y']), 3, END_STREAM),
-        (frame(HEADERS, END_HEADERS, 3, &[0x82, 0, 1, b'x', 1, 1]), 3, 0),
-        ([frame(HEADERS, 0, 3, &[0x82, 0]), frame(CONTINUATION, END_HEADERS, 3, &[1, b'X', 1, b'y'])].concat(), 3, 0),
-        // A pseudo-header in trailers.
-        (frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x84]), 1, END_STREAM),
-    ] {
-        let before = [PREFACE, &frame(HEADERS, END_HEADERS, 1, &[0x82, 0x84])].concat();
-        let whole = [&before[..], &malformed, &ping, &malformed, &ping].concat();
-        let changed = frame(HEADERS, END_HEADERS | flags, stream, refused);
-        let expected = [&before[..], &changed, &ping, &changed, &ping].concat();
+    let begins = [PREFACE, &frame(HEADERS, END_HEADERS, 1, &[0x82, 0x84])].concat();
+    for (malformed, flags) in malformed {
+        let whole = [&begins[..], &malformed(3), &ping, &malformed(5), &ping].concat();
+        let changed = |stream| frame(HEADERS, END_HEADERS | flags, stream, REFUSED);
+        let expected = [&begins[..], &changed(3), &ping, &changed(5), &ping].concat();
         for (size, room) in [(100_000, 100_000), (1, 100_000), (1, 7), (3, 100), (20, 13)] {
             let found = passed(&whole, size, room).await;
-            assert_eq!(found, expected, "{malformed:?} in pieces of {size}, read into {room}");
+            assert_eq!(found, expected, "{flags} in pieces of {size}, read into {room}");
         }
+    }
+}
+
+#[tokio::test]
+async fn pseudo_headers_in_trailers_are_malformed_and_on_a_stream_that_is_over_a_matter_of_the_library() {
+    let begins = [PREFACE, &frame(HEADERS, END_HEADERS, 1, &[0x82, 0x84]), &frame(DATA, 0, 1, &[7; 10])].concat();
+    let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x84]);
+    let expected = [&begins[..], &frame(HEADERS, END_HEADERS | END_STREAM, 1, REFUSED)].concat();
+    assert_eq!(passed(&[&begins[..], &trailers].concat(), 5, 100).await, expected);
+    for end in [frame(DATA, END_STREAM, 1, &[]), frame(RST_STREAM, 0, 1, &[0; 4])] {
+        let whole = [&begins[..], &end, &trailers].concat();
+        assert_eq!(passed(&whole, 5, 100).await, whole);
     }
 }
 
