@@ -12,7 +12,7 @@ use super::{Failed, Forward, Reached, reached};
 use crate::http::body::{BodyError, Upload};
 use crate::http::download::Download;
 use crate::http::http2::client;
-use crate::http::http2::links::{Claim, Opening, Slot};
+use crate::http::http2::links::{Claim, Opening, Slot, Terms};
 use crate::http::sender::Broken;
 use crate::http::warm::Rule;
 use crate::http::wire::pieces::Joined;
@@ -36,7 +36,8 @@ where
         let is_empty = matches!(request.body(), Some(Upload::Empty));
         let mut may_repeat = true;
         loop {
-            let (slot, took) = match self.slot(&pool, &lease).await {
+            let has_body = !matches!(request.body(), None | Some(Upload::Empty));
+            let (slot, took) = match self.slot(&pool, &lease, has_body).await {
                 Ok(found) => found,
                 Err(why) => return Err((why, lease)),
             };
@@ -71,12 +72,13 @@ where
     }
 
     /// A place on a connection, and how long it took to open that; nothing, if it stood already.
-    async fn slot(&self, pool: &Arc<Pool>, lease: &Lease) -> Result<(Slot, Duration), Failed> {
+    async fn slot(&self, pool: &Arc<Pool>, lease: &Lease, has_body: bool) -> Result<(Slot, Duration), Failed> {
         let rule = Rule::from(pool.requests());
         let links_max = usize::try_from(pool.requests().h2_connections).unwrap_or(usize::MAX);
+        let terms = Terms { links_max, keep_for: rule.keep_for(), has_body };
         let until = Instant::now() + pool.place_timeout();
         loop {
-            match self.warm.links().claim(lease.backend(), links_max, rule.keep_for()) {
+            match self.warm.links().claim(lease.backend(), terms, Instant::now()) {
                 Claim::Slot(slot) => return Ok((slot, Duration::ZERO)),
                 Claim::Open(opening) => return self.open(pool, lease, (opening, rule)).await,
                 Claim::Wait(waiting) if waiting.is_too_many() => return Err(Failed::QueueFull),

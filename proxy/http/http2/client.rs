@@ -107,6 +107,9 @@ where
         }
     };
     let upload = (!body.is_end_stream()).then(|| Sending::new(stream, body, &Rc::default(), None));
+    if let Some(upload) = &upload {
+        slot.note_upload(upload.waits());
+    }
     let mut exchange = Exchange { answer, upload, is_sent: false };
     let answered = {
         let answered = poll_fn(|cx| exchange.poll(cx));

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use hyper::http::uri::Scheme;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::sending::Waits;
 use crate::pool::Backend;
 use crate::session::NoConnection;
 
@@ -57,6 +58,19 @@ pub struct Link {
     /// When a request was answered on it last.
     answered_at: Cell<Option<Instant>>,
     idle_until: Cell<Instant>,
+    /// Bodies of requests that are sent on it.
+    uploads: RefCell<Vec<Weak<Cell<Option<Instant>>>>>,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// Connections that there may be to its backend.
+    pub links_max: usize,
+    /// How long one is kept without a request.
+    pub keep_for: Duration,
+    /// The request has a body.
+    pub has_body: bool,
 }
 
 /// A request's place on a connection, for as long as this is held.
@@ -91,21 +105,25 @@ pub enum Claim {
 }
 
 impl Links {
-    /// A place on a connection to this backend, of which there may be so many.
-    pub fn claim(&self, backend: &Arc<Backend>, links_max: usize, keep_for: Duration) -> Claim {
+    /// A place on a connection to this backend.
+    pub fn claim(&self, backend: &Arc<Backend>, terms: Terms, now: Instant) -> Claim {
         let of_backend = self.of(backend);
         let mut links = of_backend.links.borrow_mut();
         links.retain(|link| link.is_usable());
-        if let Some(link) = links.iter().find(|link| link.has_room()) {
-            let (link, backend) = (Rc::clone(link), Rc::clone(&of_backend));
-            return Claim::Slot(Slot::new(link, backend, keep_for));
+        let slot = |link: &Rc<Link>| Claim::Slot(Slot::new(Rc::clone(link), Rc::clone(&of_backend), terms.keep_for));
+        let is_held_up = |link: &Link| terms.has_body && link.is_held_up(now);
+        if let Some(link) = links.iter().find(|link| link.has_room() && !is_held_up(link)) {
+            return slot(link);
         }
         let (opening, unsettled) =
             (of_backend.opening.get(), links.iter().filter(|link| !link.is_settled.get()).count());
         // Who finds room on those that are coming needs no other.
         let expected = links.iter().rfind(|link| link.is_settled.get()).map_or(STREAMS_MAX, |link| link.streams_max());
         let is_enough = of_backend.waiting.get() < (opening + unsettled) * expected.max(1);
-        if is_enough || links.len() + opening >= links_max.max(1) {
+        if is_enough || links.len() + opening >= terms.links_max.max(1) {
+            if let Some(link) = links.iter().find(|link| link.has_room()) {
+                return slot(link);
+            }
             drop(links);
             return Claim::Wait(Waiting::new(of_backend));
         }
@@ -169,6 +187,15 @@ impl Link {
         self.in_use.get() < self.streams_max()
     }
 
+    /// Whether the backend has not taken anything of a body for some time. Its window may be one for all bodies on the connection, and
+    /// then takes nothing of others either.
+    fn is_held_up(&self, now: Instant) -> bool {
+        let mut uploads = self.uploads.borrow_mut();
+        uploads.retain(|waits| waits.strong_count() > 0);
+        let since = |waits: &Weak<Cell<Option<Instant>>>| waits.upgrade().and_then(|waits| waits.get());
+        uploads.iter().filter_map(since).any(|since| now.saturating_duration_since(since) >= HELD_UP_AFTER)
+    }
+
     fn is_over(&self, now: Instant) -> bool {
         self.in_use.get() == 0 && self.idle_until.get() <= now
     }
@@ -193,6 +220,13 @@ impl Slot {
     /// Whether a request was answered on this connection before.
     pub fn is_proven(&self) -> bool {
         self.link.answered_at.get().is_some()
+    }
+
+    /// The body of the request is sent on it, and waits so.
+    pub fn note_upload(&self, waits: &Waits) {
+        let mut uploads = self.link.uploads.borrow_mut();
+        uploads.retain(|waits| waits.strong_count() > 0);
+        uploads.push(Rc::downgrade(waits));
     }
 
     /// One was.
@@ -237,6 +271,7 @@ impl Opening {
             is_settled: Cell::new(false),
             answered_at: Cell::new(None),
             idle_until: Cell::new(Instant::now() + keep_for),
+            uploads: RefCell::default(),
         });
         self.0.links.borrow_mut().push(Rc::clone(&link));
         let (backend, weak) = (Rc::downgrade(&self.0), Rc::downgrade(&link));
@@ -295,6 +330,9 @@ impl Drop for Waiting {
         self.backend.waiting.set(self.backend.waiting.get() - 1);
     }
 }
+
+/// How long a backend may take nothing of a body before others go out on another connection.
+const HELD_UP_AFTER: Duration = Duration::from_millis(200);
 
 /// Requests that wait for a place at one backend. Each has its lease already; more than a thousand would wait in vain.
 const WAITING_MAX: usize = 1024;

@@ -1,5 +1,6 @@
 //! A body on its way out, on a stream: that of an answer to a client, or of a request to a backend.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -26,7 +27,11 @@ pub struct Sending<B> {
     deadline: Option<Instant>,
     timer: Timer,
     is_begun: bool,
+    waits: Waits,
 }
+
+/// Since when the other side has no room for any of a body; `None` while it has. For whoever else wants to know.
+pub type Waits = Rc<Cell<Option<Instant>>>;
 
 /// Why a body is not sent to its end. The other side has been told, if there is somebody to tell.
 #[derive(Debug)]
@@ -47,12 +52,27 @@ where
     /// Sends a body on this stream, of which the other side may take nothing for so long.
     pub fn new(stream: SendStream<Bytes>, body: B, buffered: &Rc<Buffered>, limit: Option<Duration>) -> Self {
         let (piece, buffered) = (Piece::empty(buffered), Rc::clone(buffered));
-        Self { stream, body, piece, buffered, limit, deadline: None, timer: Timer::default(), is_begun: false }
+        Self {
+            stream,
+            body,
+            piece,
+            buffered,
+            limit,
+            deadline: None,
+            timer: Timer::default(),
+            is_begun: false,
+            waits: Waits::default(),
+        }
     }
 
     /// What is to come.
     pub fn body_mut(&mut self) -> &mut B {
         &mut self.body
+    }
+
+    /// Since when it waits.
+    pub fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// The body, if nothing was taken of it.
@@ -77,9 +97,11 @@ where
         }
         loop {
             let Poll::Ready(room) = self.poll_room(cx) else {
+                self.waits.set(Some(self.waits.get().unwrap_or_else(Instant::now)));
                 return self.poll_late(cx).map(|()| Err(Stopped::Late));
             };
             self.deadline = None;
+            self.waits.set(None);
             let is_over = if self.piece.is_empty() {
                 let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
                 self.is_begun = true;

@@ -163,6 +163,31 @@ async fn who_does_not_read_holds_up_nobody_else() {
 }
 
 #[tokio::test]
+async fn an_upload_that_a_backend_does_not_take_holds_up_no_other() {
+    // Its window for a connection is less than that of a stream.
+    let backend = server(100, async |request: Request<RecvStream>, respond| {
+        if request.uri().path() == "/stuck" {
+            let _unread = (request, respond);
+            return std::future::pending().await;
+        }
+        whole(request.into_body()).await.unwrap();
+        says(respond, b"ok").await;
+    });
+    let proxy = Proxy::with(&one_worker(&pool(&[&backend], "protocol = \"h2\"\nrequest_timeout = \"off\"")));
+    let mut client = client(&proxy).await;
+    let (_stuck, mut up) = super::post(&mut client, "/stuck");
+    // What the window takes, and what waits then.
+    up.send_data(Bytes::from(vec![7; 200_000]), true).unwrap();
+    eventually("others go beside it", async || {
+        let (beside, mut up) = super::post(&mut client, "/");
+        up.send_data(Bytes::from_static(b"hello"), true).unwrap();
+        let answered = tokio::time::timeout(Duration::from_secs(1), beside).await;
+        matches!(answered, Ok(Ok(response)) if response.status() == StatusCode::OK) && backend.accepted() == 2
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_answer_that_is_reset_is_not_whole_whatever_the_reason() {
     for reason in [Reason::NO_ERROR, Reason::CANCEL] {
         let backend = server(100, move |_, mut respond: SendResponse<Bytes>| async move {
