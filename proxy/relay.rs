@@ -9,16 +9,17 @@
 //! top.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::{fmt, io};
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 mod flow;
+mod limits;
 mod pacer;
+mod socket;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -26,10 +27,11 @@ mod turns;
 mod watchdog;
 
 use self::flow::{Flow, Pace};
+pub use self::limits::Limits;
 pub use self::pacer::Pacer;
+pub use self::socket::Socket;
 pub use self::stop::{Asked, Stop};
 pub use self::turns::{Ticket, TurnQueue};
-pub use self::watchdog::Limits;
 use self::watchdog::Watchdog;
 
 /// Bytes read at once, and so the most that one direction of a session ever holds: 64 KiB, where larger reads stopped
@@ -116,72 +118,6 @@ pub trait Observe {
     /// This side's connection ended without a word that it was at its end, where there is such a word.
     fn truncated(&self, side: Side) {
         let _ = side;
-    }
-}
-
-/// A byte stream between two peers.
-pub trait Socket: AsyncRead + AsyncWrite + Unpin {
-    /// Whether dropping the stream tells its peer of the end just as a shutdown does: then the last one is left out.
-    const ENDS_WHEN_DROPPED: bool;
-
-    /// Whether the peer says that it is at its end, apart from closing its connection. Then a connection that only closes, or breaks,
-    /// was cut off: an error of reading, of which what came before is no part.
-    const MARKS_END: bool = false;
-
-    /// Whether the connection has broken, found out without reading from it. Asked while the relay may not read because
-    /// the far side takes nothing; may take the error away, for the relay ends when it is `true`.
-    fn is_broken(&self) -> bool;
-
-    /// The session has lasted for half a minute: what pays only for long ones may be set now.
-    fn settle(&self);
-
-    /// Its peer must not take what follows for an end in order: where that is not so anyway, closing becomes a reset.
-    fn break_off(&self) {}
-
-    /// Ends what is said to the peer without saying that it is whole, where that is said ([`Self::MARKS_END`]). All of it has been
-    /// flushed.
-    fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_shutdown(cx)
-    }
-
-    /// Whether the peer's machine has all that was flushed, or has gone. May cost a system call.
-    fn is_delivered(&self) -> bool {
-        true
-    }
-
-    /// What the kernel knows of the connection's quality, where there is one to ask about. May cost a system call.
-    fn quality(&self) -> Option<Quality> {
-        None
-    }
-}
-
-/// For streams that are too large to be carried about.
-impl<S: Socket> Socket for Box<S> {
-    const ENDS_WHEN_DROPPED: bool = S::ENDS_WHEN_DROPPED;
-    const MARKS_END: bool = S::MARKS_END;
-
-    fn is_broken(&self) -> bool {
-        (**self).is_broken()
-    }
-
-    fn poll_cut(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut **self).poll_cut(cx)
-    }
-
-    fn is_delivered(&self) -> bool {
-        (**self).is_delivered()
-    }
-
-    fn settle(&self) {
-        (**self).settle();
-    }
-
-    fn break_off(&self) {
-        (**self).break_off();
-    }
-
-    fn quality(&self) -> Option<Quality> {
-        (**self).quality()
     }
 }
 

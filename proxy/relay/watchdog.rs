@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Direction, End};
+use super::{Direction, End, Limits};
 
 /// The idle limit is looked at in so many parts: a session is ended between `idle` and `idle × 17/16` after its last
 /// byte, never earlier, and passing a byte costs a flag instead of a clock read and a re-armed timer.
@@ -19,17 +19,6 @@ const SETTLE_AFTER: Duration = Duration::from_secs(30);
 
 /// Where no limit is set, the timer still needs an instant: far enough to cost nothing.
 const FAR: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// How long a session may be silent, and how long it may last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// The longest silence in both directions.
-    pub idle: Option<Duration>,
-    /// The longest silence of a backend that has been sent bytes and has not sent its first.
-    pub request: Option<Duration>,
-    /// The longest life.
-    pub lifetime: Option<Duration>,
-}
 
 /// Watches over the limits of one relay. It is told what passes, and looks at the clock when its timer fires.
 #[derive(Debug)]

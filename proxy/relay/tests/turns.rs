@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::io::{AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, DuplexStream, ReadBuf, duplex};
 
 use super::*;
 
@@ -16,7 +16,7 @@ impl Socket for Endless {
         false
     }
 
-    fn settle(&self) {}
+    fn settle(&self, _: Liveness) {}
 }
 
 impl AsyncRead for Endless {
@@ -50,7 +50,7 @@ impl Socket for Sink {
         false
     }
 
-    fn settle(&self) {}
+    fn settle(&self, _: Liveness) {}
 }
 
 impl AsyncRead for Sink {

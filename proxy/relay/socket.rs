@@ -1,0 +1,75 @@
+//! What a relay needs of the connections on its two sides.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::Quality;
+
+/// A byte stream between two peers.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin {
+    /// Whether dropping the stream tells its peer of the end just as a shutdown does: then the last one is left out.
+    const ENDS_WHEN_DROPPED: bool;
+
+    /// Whether the peer says that it is at its end, apart from closing its connection. Then a connection that only closes, or breaks,
+    /// was cut off: an error of reading, of which what came before is no part.
+    const MARKS_END: bool = false;
+
+    /// Whether the connection has broken, found out without reading from it. Asked while the relay may not read because
+    /// the far side takes nothing; may take the error away, for the relay ends when it is `true`.
+    fn is_broken(&self) -> bool;
+
+    /// The session has lasted for half a minute: what pays only for long ones may be set now.
+    fn settle(&self);
+
+    /// Its peer must not take what follows for an end in order: where that is not so anyway, closing becomes a reset.
+    fn break_off(&self) {}
+
+    /// Ends what is said to the peer without saying that it is whole, where that is said ([`Self::MARKS_END`]). All of it has been
+    /// flushed.
+    fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_shutdown(cx)
+    }
+
+    /// Whether the peer's machine has all that was flushed, or has gone. May cost a system call.
+    fn is_delivered(&self) -> bool {
+        true
+    }
+
+    /// What the kernel knows of the connection's quality, where there is one to ask about. May cost a system call.
+    fn quality(&self) -> Option<Quality> {
+        None
+    }
+}
+
+/// For streams that are too large to be carried about.
+impl<S: Socket> Socket for Box<S> {
+    const ENDS_WHEN_DROPPED: bool = S::ENDS_WHEN_DROPPED;
+    const MARKS_END: bool = S::MARKS_END;
+
+    fn is_broken(&self) -> bool {
+        (**self).is_broken()
+    }
+
+    fn poll_cut(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut **self).poll_cut(cx)
+    }
+
+    fn is_delivered(&self) -> bool {
+        (**self).is_delivered()
+    }
+
+    fn settle(&self) {
+        (**self).settle();
+    }
+
+    fn break_off(&self) {
+        (**self).break_off();
+    }
+
+    fn quality(&self) -> Option<Quality> {
+        (**self).quality()
+    }
+}
