@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Limits {
     /// The longest silence in both directions.
     pub idle: Option<Duration>,
-    /// The longest silence of a backend that has been sent bytes and has not sent its first.
+    /// The longest time from the first byte that a backend is sent to its own first byte.
     pub request: Option<Duration>,
     /// The longest life.
     pub lifetime: Option<Duration>,

@@ -229,12 +229,27 @@ async fn a_backend_that_never_answers_runs_into_the_request_limit() {
         // As long as nothing was asked, nothing is owed.
         sleep(seconds(100)).await;
         bench.client.write_all(b"anyone?").await.unwrap();
+        let asked = Instant::now();
         sleep(seconds(20)).await;
         bench.client.write_all(b"anyone at all?").await.unwrap();
         read_exactly::<21>(&mut bench.backend).await;
-        let asked = Instant::now();
         assert_eq!(bench.end().await, End::RequestTimeout);
         assert!(asked.elapsed() >= seconds(30) && asked.elapsed() < seconds(31), "{:?}", asked.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_on_talking_does_not_put_the_request_limit_off() {
+    local(async {
+        let mut bench = Bench::new(Limits { request: Some(seconds(30)), ..Limits::default() });
+        let asked = Instant::now();
+        while bench.client.write_all(b"position").await.is_ok() && asked.elapsed() < seconds(300) {
+            read_exactly::<8>(&mut bench.backend).await;
+            sleep(seconds(1)).await;
+        }
+        assert_eq!(bench.end().await, End::RequestTimeout);
+        assert!(asked.elapsed() >= seconds(30) && asked.elapsed() <= seconds(31), "{:?}", asked.elapsed());
     })
     .await;
 }

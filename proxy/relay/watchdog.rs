@@ -54,10 +54,11 @@ impl<'a> Watchdog<'a> {
         }
     }
 
-    /// Bytes have passed. Reads the clock only while the backend owes its first byte.
+    /// Bytes have passed. Reads the clock once: for the first byte that the backend is to answer. What the client sends after
+    /// that does not put the end of the backend's silence off.
     pub(super) fn passed(&mut self, direction: Direction) {
         self.moved = true;
-        if direction == Direction::Up && !self.answered && self.limits.request.is_some() {
+        if direction == Direction::Up && !self.answered && self.answer_due.is_none() {
             self.answer_due = self.limits.request.map(|request| Instant::now() + request);
         }
     }
