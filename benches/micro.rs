@@ -148,6 +148,8 @@ impl Observe for Count {
 
     fn answered(&self) {}
 
+    fn backend_ended(&self) {}
+
     fn measured(&self, _quality: relay::Quality) {}
 }
 
@@ -161,7 +163,7 @@ impl relay::Socket for Memory {
         false
     }
 
-    fn settle(&self) {}
+    fn settle(&self, _: relay::Liveness) {}
 }
 
 impl AsyncRead for Memory {

@@ -371,6 +371,8 @@ impl Timeouts {
                 idle: config.idle_timeout,
                 request: config.request_timeout,
                 lifetime: config.max_lifetime,
+                half_close: config.half_close_timeout,
+                liveness: config.liveness,
             },
             retries: config.retries,
             retry_backoff: config.retry_backoff,

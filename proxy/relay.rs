@@ -27,7 +27,7 @@ mod turns;
 mod watchdog;
 
 use self::flow::{Flow, Pace};
-pub use self::limits::Limits;
+pub use self::limits::{Limits, Liveness};
 pub use self::pacer::Pacer;
 pub use self::socket::Socket;
 pub use self::stop::{Asked, Stop};
@@ -79,7 +79,7 @@ impl Side {
 /// Why a relay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Both directions were closed in order; this side closed first.
+    /// Closed in order: this side closed first, and the other one closed too, or was silent for [`Limits::half_close`] after that.
     Closed(Side),
     /// This side's connection broke. The other one's should be reset too.
     Reset(Side),
@@ -88,7 +88,7 @@ pub enum End {
     CutOff(Side),
     /// No byte passed in either direction for [`Limits::idle`].
     IdleTimeout,
-    /// The backend was sent bytes and stayed silent for [`Limits::request`].
+    /// The backend did not answer the first byte that it was sent for [`Limits::request`].
     RequestTimeout,
     /// The session has lasted for [`Limits::lifetime`].
     MaxLifetime,
@@ -111,6 +111,8 @@ pub trait Observe {
     fn passed(&self, direction: Direction, bytes: usize);
     /// The backend's first byte has come.
     fn answered(&self);
+    /// The backend has closed its side: it says nothing more. May be called more than once.
+    fn backend_ended(&self);
     /// What the client is to be told, now that the relay was asked to; goes between the bytes of the backend.
     fn notice(&self) -> Option<String>;
     /// How the client is connected, now that the relay was asked to find out.
@@ -234,6 +236,7 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
         if self.up.saw_end() && self.first_closed.is_none() {
             self.first_closed = Some(Side::Downstream);
         }
+        let had_ended = self.down.saw_end();
         let mut down = Poll::Pending;
         if has_turn || self.down.pace() == Pace::Small {
             down = self.down.poll(cx, (&mut *self.upstream, &mut *self.downstream), &mut buffer, &mut seen);
@@ -242,6 +245,7 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
             self.first_closed = Some(Side::Upstream);
         }
         drop(buffer);
+        self.note_ends(had_ended);
         if has_turn {
             self.end_turn(cx);
         }
@@ -255,6 +259,18 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
             (_, Poll::Ready(Err(flow::Unreadable))) => Some(self.broken(Side::Upstream)),
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Some(self.finished()),
             _ => None,
+        }
+    }
+
+    /// One side has closed, or its end has been passed on: what follows from that.
+    fn note_ends(&mut self, backend_had_ended: bool) {
+        let Some(side) = self.first_closed else { return };
+        if self.down.saw_end() && !backend_had_ended {
+            self.watchdog.backend_ended();
+            self.observer.backend_ended();
+        }
+        if self.up.is_done() || self.down.is_done() {
+            self.watchdog.half_closed(side);
         }
     }
 
@@ -290,11 +306,13 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
 
     /// Both directions are done.
     fn finished(&self) -> End {
-        if self.up.is_refused() {
-            return self.broken(Side::Upstream);
-        }
-        if self.down.is_refused() {
-            return self.broken(Side::Downstream);
+        for (flow, side) in [(&self.up, Side::Upstream), (&self.down, Side::Downstream)] {
+            if flow.broke_off() {
+                return End::Reset(side);
+            }
+            if flow.is_refused() {
+                return self.broken(side);
+            }
         }
         End::Closed(self.first_closed.unwrap_or(Side::Downstream))
     }
@@ -320,13 +338,18 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
         if self.up.is_stalled() && leaves(&mut self.up, self.downstream) {
             return Err(self.broken(Side::Downstream));
         }
-        if self.down.is_stalled() && leaves(&mut self.down, self.upstream) {
-            return Err(self.broken(Side::Upstream));
+        if self.down.is_stalled() {
+            if leaves(&mut self.down, self.upstream) {
+                return Err(self.broken(Side::Upstream));
+            }
+            if self.upstream.has_ended() {
+                self.observer.backend_ended();
+            }
         }
         let now = Instant::now();
         if self.watchdog.settles(now) {
-            self.downstream.settle();
-            self.upstream.settle();
+            self.downstream.settle(self.watchdog.liveness());
+            self.upstream.settle(self.watchdog.liveness());
         }
         self.watchdog.look(now, self.is_stalled())
     }

@@ -47,8 +47,8 @@ pub use self::upstream::{NoConnection, Upstream};
 pub use self::visitor::Visitor;
 use crate::admission::{Permit, Refusal};
 use crate::config::model::{Language, Mode, Occasion};
-use crate::net::tcp_info;
 use crate::net::tls::Connection;
+use crate::net::{socket, tcp_info};
 use crate::pool::{Failure, Lease, Pool};
 use crate::queue::Class;
 use crate::relay::{self, Direction, Quality, Side};
@@ -169,12 +169,13 @@ impl Session {
         outcome::of_relay(end, self.place.stop_reason())
     }
 
-    /// A connection to a backend, and the claim on it. Given up when the client's breaks.
+    /// A connection to a backend, and the claim on it. Given up when the client's breaks; one that only closes its side may well
+    /// wait for the backend to speak.
     async fn connect(&mut self, downstream: &TcpStream) -> Result<(Upstream, Lease), CloseReason> {
         tokio::select! {
             biased;
             () = self.place.stop().asked() => Err(self.place.stop_reason()),
-            gone = broken(downstream) => Err(gone),
+            () = socket::broken(downstream) => Err(CloseReason::ClientReset),
             // Boxed, so that a session carries it no longer than it takes.
             connected = Box::pin(reach(&mut self.record, &mut self.permit, downstream)) => connected,
         }
@@ -228,14 +229,6 @@ async fn reach(
     connect::dial_any(record, permit, downstream).await
 }
 
-/// Resolves when the client's connection breaks. One that only closes its side may well wait for the backend to speak.
-async fn broken(downstream: &TcpStream) -> CloseReason {
-    match downstream.peek(&mut [0]).await {
-        Ok(_) => std::future::pending().await,
-        Err(_reset) => CloseReason::ClientReset,
-    }
-}
-
 /// Hears of what the relay passes: counts bytes, and tells the circuit of the first one, and that the backend is not silent.
 struct Observer<'a> {
     place: &'a Place,
@@ -258,6 +251,10 @@ impl relay::Observe for Observer<'_> {
         let now = Instant::now();
         self.record.note_first_byte(now);
         self.lease.succeeded(now);
+    }
+
+    fn backend_ended(&self) {
+        self.lease.give_back();
     }
 
     fn notice(&self) -> Option<String> {

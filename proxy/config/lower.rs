@@ -18,6 +18,7 @@ mod discovery;
 mod dns;
 mod health;
 mod http;
+mod limits;
 mod listener;
 mod messages;
 mod networks;

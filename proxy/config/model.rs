@@ -30,6 +30,7 @@ use crate::admission::{ban, pace, reconnect};
 use crate::net::proxy_protocol::Version;
 use crate::pool::balance::Strategy;
 use crate::pool::{breaker, health};
+use crate::relay::Liveness;
 
 /// One version of the config file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -270,12 +271,16 @@ pub struct Pool {
     pub backends: Vec<Backend>,
     /// How long one connect may take.
     pub connect_timeout: Duration,
-    /// The longest silence of a backend that has been sent bytes and has not answered yet; `None` is `"off"`.
+    /// The longest time from the first byte that a backend is sent to its own first byte; `None` is `"off"`.
     pub request_timeout: Option<Duration>,
     /// The longest silence in both directions; `None` is `"off"`.
     pub idle_timeout: Option<Duration>,
     /// How long a session may last; `None` is `"off"`.
     pub max_lifetime: Option<Duration>,
+    /// The longest silence of one side after the other's end was passed on to it; `None` is `"off"`.
+    pub half_close_timeout: Option<Duration>,
+    /// When a peer that does not answer counts as gone: `tcp_user_timeout` and `keepalive`.
+    pub liveness: Liveness,
     /// Further backends tried when a connect fails.
     pub retries: u32,
     /// The wait before the first retry; doubles with each.

@@ -227,6 +227,8 @@ where
     ) -> Result<(Box<Connection<Upstream, B>>, Duration), NoConnection> {
         let until = Instant::now() + pool.timeouts().connect;
         let (upstream, took) = Upstream::dial(pool, lease, None, until).await?;
+        // At once: it will be used for longer than one request takes.
+        upstream.tcp().settle(pool.timeouts().session.liveness);
         Ok((Box::new(Connection::new(upstream).reset_by(|upstream| upstream.tcp().break_off())), took))
     }
 

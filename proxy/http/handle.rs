@@ -251,13 +251,14 @@ impl Handler {
     /// The answer as the client gets it.
     fn pass(&self, reached: Reached<Content>, mut exchange: Box<Exchange>) -> Response<Reply> {
         let Reached { mut response, at, lease, pool, queue, connect } = reached;
-        let (rule, idle) = (Rule::from(pool.requests()), pool.timeouts().session.idle);
+        let (rule, limits) = (Rule::from(pool.requests()), pool.timeouts().session);
         let source = || Source { pool, backend: Arc::clone(lease.backend()), queue, connect };
         exchange.answered(response.status(), source, at);
         *response.version_mut() = Version::HTTP_11;
-        self.traffic.answers_within(self.fronts.newest().limits.send_within(idle));
+        self.traffic.answers_within(self.fronts.newest().limits.send_within(limits.idle));
+        self.traffic.answers_by(limits.liveness);
         let afterwards = Afterwards { exchange, lease: Some(lease), warm: Rc::clone(&self.shared.warm), rule };
-        response.map(|body| Reply::passed(Watched::new(body, idle), afterwards))
+        response.map(|body| Reply::passed(Watched::new(body, limits.idle), afterwards))
     }
 }
 

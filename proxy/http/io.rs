@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::wire::pieces;
-use crate::relay::{Direction, Pacer};
+use crate::net::liveness;
+use crate::relay::{Direction, Liveness, Pacer, Socket};
 use crate::session::{Tally, Visitor};
 
 /// Bytes of one connection, from and to the client. Shared with whoever wants to know.
@@ -24,6 +25,10 @@ pub struct Traffic {
     worker: usize,
     /// How long the client may take nothing of an answer.
     patience: Cell<Option<Duration>>,
+    /// When the kernel gives the client up.
+    liveness: Cell<Liveness>,
+    /// That has changed, and the kernel is to be told.
+    is_untold: Cell<bool>,
 }
 
 /// A client's connection.
@@ -40,7 +45,19 @@ impl Traffic {
     /// None yet, of this client; it counts for its listener, too.
     pub fn new(visitor: &Visitor) -> Rc<Self> {
         let (tally, worker) = (Arc::clone(&visitor.tally), visitor.worker);
-        Rc::new(Self { up: Cell::default(), down: Cell::default(), tally, worker, patience: Cell::default() })
+        Rc::new(Self::of(tally, worker))
+    }
+
+    fn of(tally: Arc<Tally>, worker: usize) -> Self {
+        Self {
+            up: Cell::default(),
+            down: Cell::default(),
+            tally,
+            worker,
+            patience: Cell::default(),
+            liveness: Cell::new(liveness::OF_LISTENERS),
+            is_untold: Cell::default(),
+        }
     }
 
     /// An answer is on its way, of which the client may take nothing for so long.
@@ -51,6 +68,13 @@ impl Traffic {
     /// How long the client may take nothing of the answer that has come last.
     pub fn patience(&self) -> Option<Duration> {
         self.patience.get()
+    }
+
+    /// An answer of a pool is on its way, which says when a client counts as gone.
+    pub fn answers_by(&self, liveness: Liveness) {
+        if self.liveness.replace(liveness) != liveness {
+            self.is_untold.set(true);
+        }
     }
 
     fn passed(&self, direction: Direction, bytes: usize) {
@@ -82,6 +106,16 @@ impl<S> Client<S> {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         result
+    }
+
+    /// Has the kernel told what a pool says of its clients, before the first bytes of its answer.
+    fn tell_kernel(&self)
+    where
+        S: Socket,
+    {
+        if self.traffic.is_untold.take() {
+            self.stream.settle(self.traffic.liveness.get());
+        }
     }
 
     fn written(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -116,9 +150,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Client<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
+impl<S: Socket> AsyncWrite for Client<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.pacer.poll(cx));
+        self.tell_kernel();
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.written(cx, result)
     }
@@ -129,6 +164,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Client<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.pacer.poll(cx));
+        self.tell_kernel();
         let result = pieces::poll_write(Pin::new(&mut self.stream), cx, slices);
         self.written(cx, result)
     }
@@ -157,7 +193,7 @@ mod tests {
 
     fn traffic() -> Rc<Traffic> {
         let tally = Arc::new(Tally::new("web".parse().unwrap(), 1));
-        Rc::new(Traffic { up: Cell::default(), down: Cell::default(), tally, worker: 0, patience: Cell::default() })
+        Rc::new(Traffic::of(tally, 0))
     }
 
     fn pacer() -> Pacer {
@@ -243,6 +279,22 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Pending
         }
+    }
+
+    impl AsyncRead for Hoard {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl Socket for Hoard {
+        const ENDS_WHEN_DROPPED: bool = false;
+
+        fn is_broken(&self) -> bool {
+            false
+        }
+
+        fn settle(&self, _: Liveness) {}
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use hyper::body::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::websocket::Frames;
-use crate::relay::{Quality, Socket, Stop};
+use crate::relay::{Liveness, Quality, Socket, Stop};
 
 /// A byte stream of which some may have been read before its time.
 #[derive(Debug)]
@@ -133,8 +133,12 @@ impl<S: Socket> Socket for Line<S> {
         self.stream.is_delivered()
     }
 
-    fn settle(&self) {
-        self.stream.settle();
+    fn has_ended(&self) -> bool {
+        self.stream.has_ended()
+    }
+
+    fn settle(&self, liveness: Liveness) {
+        self.stream.settle(liveness);
     }
 
     fn break_off(&self) {

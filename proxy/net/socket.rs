@@ -3,25 +3,18 @@
 use std::io;
 use std::net::{self, SocketAddr};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketFlags, acceptfrom_with};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::tcp_info;
-use crate::relay::{self, Quality};
+use super::liveness;
 
 /// Connections that the kernel keeps ready for one worker to accept. As long as Linux allows by default
 /// (`net.core.somaxconn`), so that a full house that comes back at once finds room.
 pub const BACKLOG: i32 = 4096;
-
-/// A peer that has vanished (no FIN, no reset) from a session that has lasted is noticed after 60 + 4 × 15 seconds of silence: well within the 2 minutes
-/// in which a player who lost the network tries to come back.
-const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-const KEEPALIVE_RETRIES: u32 = 4;
 
 /// Whether other processes may listen on an address too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +57,7 @@ fn bound(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     }
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&keepalive())?;
+    liveness::set(&SockRef::from(&socket), liveness::OF_LISTENERS)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
@@ -82,7 +75,7 @@ pub fn adopt(socket: &net::TcpListener) -> io::Result<net::TcpListener> {
     }
     options.set_nonblocking(true)?;
     options.set_tcp_nodelay(true)?;
-    options.set_tcp_keepalive(&keepalive())?;
+    liveness::set(&options, liveness::OF_LISTENERS)?;
     // It may have been told to refuse, and its queue may be short.
     options.listen(BACKLOG)?;
     socket.try_clone()
@@ -159,36 +152,11 @@ pub fn is_broken(stream: &impl AsFd) -> bool {
     !matches!(SockRef::from(stream).take_error(), Ok(None))
 }
 
-impl relay::Socket for TcpStream {
-    const ENDS_WHEN_DROPPED: bool = true;
-
-    fn is_broken(&self) -> bool {
-        is_broken(self)
-    }
-
-    /// Sets keepalive: four system calls, which a session of a minute has no use for. Clients' sockets have it from their
-    /// listener already, and lose nothing.
-    fn settle(&self) {
-        let socket = SockRef::from(self);
-        if !socket.keepalive().unwrap_or(false) {
-            // It fails only where the connection is gone, which the next read tells.
-            let _gone = socket.set_tcp_keepalive(&keepalive());
-        }
-    }
-
-    fn break_off(&self) {
-        // It fails only where there is no connection left to reset.
-        let _gone = self.set_zero_linger();
-    }
-
-    fn is_delivered(&self) -> bool {
-        // It fails only where there is no connection left.
-        tcp_info::is_delivered(self).unwrap_or(true)
-    }
-
-    fn quality(&self) -> Option<Quality> {
-        tcp_info::read(self).ok()
-    }
+/// Resolves when the connection breaks, whatever its peer has sent or closed before.
+pub async fn broken(stream: &TcpStream) {
+    let is_broken = || if is_broken(stream) { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) };
+    // It fails only where the runtime ends.
+    let _ended = stream.async_io(Interest::ERROR, is_broken).await;
 }
 
 /// Whether a socket is one that listens. Not any more, where whoever else has it open has shut it down.
@@ -209,10 +177,6 @@ pub fn is_own_fault(error: &io::Error) -> bool {
 /// Whether a connect failed because no port is free to connect to that address from.
 pub fn lacks_port(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::EADDRNOTAVAIL)
-}
-
-fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_RETRIES)
 }
 
 #[cfg(test)]
@@ -262,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn accepted_connections_inherit_nodelay_and_keepalive() {
+    fn accepted_connections_inherit_nodelay_and_when_their_peers_count_as_gone() {
         let listener = listen(ANY, 1, Sharing::Alone).unwrap().remove(0);
         listener.set_nonblocking(false).unwrap();
         let _client = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -270,17 +234,17 @@ mod tests {
         assert!(accepted.nodelay().unwrap());
         let socket = SockRef::from(&accepted);
         assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
+        assert_eq!(Some(socket.tcp_keepalive_time().unwrap()), liveness::OF_LISTENERS.keepalive);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), liveness::OF_LISTENERS.user_timeout);
     }
 
     #[tokio::test]
     async fn connections_to_backends_have_nodelay_and_when_they_last_keepalive() {
         let listener = listen(ANY, 1, Sharing::Alone).unwrap().remove(0);
         let stream = connect(listener.local_addr().unwrap()).await.unwrap();
-        assert!(stream.nodelay().unwrap());
-        stream.settle();
+        assert!(stream.nodelay().unwrap() && !SockRef::from(&stream).keepalive().unwrap());
+        stream.settle(liveness::OF_LISTENERS);
         assert!(SockRef::from(&stream).keepalive().unwrap());
-        assert_eq!(SockRef::from(&stream).tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
     }
 
     #[test]

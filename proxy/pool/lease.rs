@@ -10,12 +10,14 @@ use super::backend::{Backend, Failure};
 use super::breaker::Ticket;
 use crate::net::client::ClientKey;
 
-/// A session's claim on a backend: counts while it lives. Without a report it is neutral for the circuit.
+/// A session's claim on a backend: counts while it lives, or until it is given back. Without a report it is neutral for the circuit.
 #[derive(Debug)]
 pub struct Lease {
     backend: Arc<Backend>,
     ticket: Ticket,
     reported: Cell<bool>,
+    /// The place at the backend has been given back before the lease's end.
+    given_back: Cell<bool>,
     /// How often the backend's sessions had been ended before.
     endings: u32,
 }
@@ -32,7 +34,13 @@ impl Lease {
     ) -> Option<Self> {
         let endings = backend.endings();
         let ticket = backend.claim(client, max_connections, anyway, now)?;
-        Some(Self { backend: Arc::clone(backend), ticket, reported: Cell::new(false), endings })
+        Some(Self {
+            backend: Arc::clone(backend),
+            ticket,
+            reported: Cell::new(false),
+            given_back: Cell::new(false),
+            endings,
+        })
     }
 
     /// The backend that is claimed.
@@ -69,13 +77,20 @@ impl Lease {
             self.backend.failed(self.ticket, failure, witness, now);
         }
     }
+
+    /// Gives the place at the backend back, which has closed its side: another session may have it. Nothing more can be reported.
+    pub fn give_back(&self) {
+        if !self.given_back.replace(true) {
+            if !self.reported.replace(true) {
+                self.backend.circuit().undecided(self.ticket, Instant::now);
+            }
+            self.backend.release(Instant::now);
+        }
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if !self.reported.get() {
-            self.backend.circuit().undecided(self.ticket, Instant::now);
-        }
-        self.backend.release(Instant::now);
+        self.give_back();
     }
 }

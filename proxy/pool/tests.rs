@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::config::scalar::{Name, Share};
+use crate::relay::Liveness;
 
 mod hand;
 mod protection;
@@ -28,6 +29,8 @@ fn config(backends: &[(&str, u16, Option<u32>, bool)]) -> model::Pool {
         request_timeout: None,
         idle_timeout: None,
         max_lifetime: None,
+        half_close_timeout: None,
+        liveness: Liveness::default(),
         retries: 2,
         retry_backoff: Duration::from_millis(50),
         breaker: breaker::Rule {

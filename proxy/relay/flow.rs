@@ -45,6 +45,8 @@ pub(super) struct Flow {
     has_moved: bool,
     /// So many looks in a row have found that the far side takes nothing of what was left by a reader that is gone.
     idle_looks: u8,
+    /// The far side's connection broke under a write, and it had not closed before.
+    broke_off: bool,
 }
 
 /// How much a flow had to pass when it was polled last.
@@ -86,7 +88,7 @@ enum Stage {
 /// Which end of a flow failed.
 enum Broken {
     Reader,
-    Writer,
+    Writer(io::ErrorKind),
 }
 
 impl Flow {
@@ -102,6 +104,7 @@ impl Flow {
             is_reader_broken: false,
             has_moved: false,
             idle_looks: 0,
+            broke_off: false,
         }
     }
 
@@ -161,6 +164,12 @@ impl Flow {
         self.stage == Stage::Refused
     }
 
+    /// Whether that was no answer to bytes that came too late for a far side that had closed, of which the kernel says `EPIPE`. The error
+    /// is told once: whoever reads from the far side after that finds an end in order, and there was none.
+    pub(super) fn broke_off(&self) -> bool {
+        self.broke_off
+    }
+
     /// How much it had to pass when it was polled last.
     pub(super) fn pace(&self) -> Pace {
         self.pace
@@ -201,7 +210,7 @@ impl Flow {
                 Poll::Ready(Ok(read)) => turn.note(read),
                 Poll::Ready(Err(Broken::Reader)) => return Poll::Ready(Err(Unreadable)),
                 // Says nothing of what the broken peer sent before: the other direction finds that out.
-                Poll::Ready(Err(Broken::Writer)) => self.refuse(),
+                Poll::Ready(Err(Broken::Writer(how))) => self.refuse(how),
                 Poll::Pending => {
                     self.pace = turn.pace();
                     return Poll::Pending;
@@ -225,7 +234,7 @@ impl Flow {
         W: Socket,
         S: Sight,
     {
-        ready!(self.poll_unsent(cx, writer, sight)).map_err(|_gone| Broken::Writer)?;
+        ready!(self.poll_unsent(cx, writer, sight)).map_err(|gone| Broken::Writer(gone.kind()))?;
         let mut read = ReadBuf::new(buffer);
         if let Err(error) = ready!(Pin::new(reader).poll_read(cx, &mut read)) {
             self.cut = self.cut_by(&error).filter(|_| R::MARKS_END);
@@ -240,7 +249,7 @@ impl Flow {
         sight.read(self.direction);
         let length = read.filled().len();
         let written = self.write(cx, writer, read.filled(), sight);
-        Poll::Ready(written.map(|()| length).map_err(|_gone| Broken::Writer))
+        Poll::Ready(written.map(|()| length).map_err(|gone| Broken::Writer(gone.kind())))
     }
 
     /// How the connection ended that an error of reading tells of; `None` where its peer said what it may not say.
@@ -258,14 +267,14 @@ impl Flow {
         W: Socket,
         S: Sight,
     {
-        ready!(self.poll_unsent(cx, writer, sight)).map_err(|_gone| Broken::Writer)?;
+        ready!(self.poll_unsent(cx, writer, sight)).map_err(|gone| Broken::Writer(gone.kind()))?;
         if self.ends_broken() {
             return Poll::Ready(Err(Broken::Reader));
         }
         if !self.ends_by_drop {
             let writer = Pin::new(writer);
             let ended = if self.is_cut() { writer.poll_cut(cx) } else { writer.poll_shutdown(cx) };
-            ready!(ended).map_err(|_gone| Broken::Writer)?;
+            ready!(ended).map_err(|gone| Broken::Writer(gone.kind()))?;
         }
         self.stage = Stage::Done;
         Poll::Ready(Ok(()))
@@ -322,7 +331,8 @@ impl Flow {
         Poll::Ready(Ok(()))
     }
 
-    fn refuse(&mut self) {
+    fn refuse(&mut self, how: io::ErrorKind) {
+        self.broke_off = how != io::ErrorKind::BrokenPipe;
         self.unsent.clear();
         self.unflushed = false;
         self.stage = Stage::Refused;

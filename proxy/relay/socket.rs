@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Quality;
+use super::{Liveness, Quality};
 
 /// A byte stream between two peers.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
@@ -21,8 +21,14 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     /// the far side takes nothing; may take the error away, for the relay ends when it is `true`.
     fn is_broken(&self) -> bool;
 
-    /// The session has lasted for half a minute: what pays only for long ones may be set now.
-    fn settle(&self);
+    /// Whether the peer has closed its side, found out without reading what it sent before.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
+    /// Has the kernel give up the peer when it does not answer for as long as that says. Called once the session has lasted for a
+    /// while, because shorter ones do not need it.
+    fn settle(&self, liveness: Liveness);
 
     /// Its peer must not take what follows for an end in order: where that is not so anyway, closing becomes a reset.
     fn break_off(&self) {}
@@ -61,8 +67,12 @@ impl<S: Socket> Socket for Box<S> {
         (**self).is_delivered()
     }
 
-    fn settle(&self) {
-        (**self).settle();
+    fn has_ended(&self) -> bool {
+        (**self).has_ended()
+    }
+
+    fn settle(&self, liveness: Liveness) {
+        (**self).settle(liveness);
     }
 
     fn break_off(&self) {

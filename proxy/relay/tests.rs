@@ -13,6 +13,7 @@ use std::rc::Rc;
 mod cut;
 mod fairness;
 mod fragments;
+mod half_close;
 mod notices;
 mod order;
 mod turns;
@@ -22,7 +23,13 @@ use fragments::Fragmented;
 /// Bytes that a test's connection holds before its reader takes them.
 const PIPE: usize = 4096;
 
-const UNLIMITED: Limits = Limits { idle: None, request: None, lifetime: None };
+const UNLIMITED: Limits = Limits {
+    idle: None,
+    request: None,
+    lifetime: None,
+    half_close: None,
+    liveness: Liveness { user_timeout: None, keepalive: None },
+};
 
 impl Socket for DuplexStream {
     const ENDS_WHEN_DROPPED: bool = false;
@@ -31,7 +38,7 @@ impl Socket for DuplexStream {
         false
     }
 
-    fn settle(&self) {}
+    fn settle(&self, _: Liveness) {}
 
     fn quality(&self) -> Option<Quality> {
         Some(Quality { rtt_us: 1234, retransmits: 5 })
@@ -44,6 +51,7 @@ struct Seen {
     up: Cell<usize>,
     down: Cell<usize>,
     answers: Cell<usize>,
+    backend_ends: Cell<usize>,
     notice: Cell<Option<&'static str>>,
     quality: Cell<Option<Quality>>,
     truncated: Cell<Option<Side>>,
@@ -61,6 +69,10 @@ impl Observe for Seen {
 
     fn answered(&self) {
         self.answers.set(self.answers.get() + 1);
+    }
+
+    fn backend_ended(&self) {
+        self.backend_ends.set(self.backend_ends.get() + 1);
     }
 
     fn notice(&self) -> Option<String> {
@@ -224,7 +236,7 @@ async fn undelivered_bytes_do_not_keep_a_session_from_being_idle() {
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_never_answers_runs_into_the_request_limit() {
     local(async {
-        let limits = Limits { request: Some(seconds(30)), idle: Some(seconds(3600)), lifetime: None };
+        let limits = Limits { request: Some(seconds(30)), idle: Some(seconds(3600)), ..UNLIMITED };
         let mut bench = Bench::new(limits);
         // As long as nothing was asked, nothing is owed.
         sleep(seconds(100)).await;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Direction, End, Limits};
+use super::{Direction, End, Limits, Liveness, Side};
 
-/// The idle limit is looked at in so many parts: a session is ended between `idle` and `idle × 17/16` after its last
+/// The limits on silence are looked at in so many parts: a session is ended between `idle` and `idle × 17/16` after its last
 /// byte, never earlier, and passing a byte costs a flag instead of a clock read and a re-armed timer.
 const IDLE_PARTS: u32 = 16;
 
@@ -14,7 +14,7 @@ const IDLE_PARTS: u32 = 16;
 /// when the far side takes bytes again, which may be never; half of the second within which a reset must pass.
 const STALL_LOOK: Duration = Duration::from_millis(500);
 
-/// When a session counts as settled. Most that are short never are, and save what only long ones need.
+/// When a session counts as settled, at the latest. Most that are short never are, and save what only long ones need.
 const SETTLE_AFTER: Duration = Duration::from_secs(30);
 
 /// Where no limit is set, the timer still needs an instant: far enough to cost nothing.
@@ -34,8 +34,12 @@ pub(super) struct Watchdog<'a> {
     answered: bool,
     /// When the backend's silence has lasted too long, once it has been sent something.
     answer_due: Option<Instant>,
-    /// The session has lasted for [`SETTLE_AFTER`].
+    /// The session has lasted long enough to be settled.
     settled: bool,
+    /// The side that closed first, once its end has been passed on.
+    half_closed: Option<Side>,
+    /// The timer was planned before a shorter limit came into force.
+    replans: bool,
     /// A look within [`STALL_LOOK`] is planned already.
     watches_stall: bool,
 }
@@ -50,6 +54,8 @@ impl<'a> Watchdog<'a> {
             answered: false,
             answer_due: None,
             settled: false,
+            half_closed: None,
+            replans: false,
             watches_stall: false,
         }
     }
@@ -69,16 +75,40 @@ impl<'a> Watchdog<'a> {
         !std::mem::replace(&mut self.answered, true)
     }
 
+    /// The backend has closed its side: what it has not answered, it never will.
+    pub(super) fn backend_ended(&mut self) {
+        self.answered = true;
+        self.answer_due = None;
+    }
+
+    /// The end of stream of this side has been passed on. Reads the clock once: the silence of the other side counts from here.
+    pub(super) fn half_closed(&mut self, side: Side) {
+        if self.half_closed.is_none() {
+            self.half_closed = Some(side);
+            if self.limits.half_close.is_some() {
+                self.replans = true;
+                (self.moved, self.quiet_since) = (false, Instant::now());
+            }
+        }
+    }
+
+    /// When the kernel is to give up peers.
+    pub(super) fn liveness(&self) -> Liveness {
+        self.limits.liveness
+    }
+
     /// When to fire instead of at `planned`, if what has happened since cannot wait that long.
     pub(super) fn sooner(&mut self, planned: Instant, stalled: bool) -> Option<Instant> {
         let stall_look = (stalled && !self.watches_stall).then(|| Instant::now() + STALL_LOOK);
         self.watches_stall |= stalled;
-        stall_look.into_iter().chain(self.answer_due).min().filter(|&sooner| sooner < planned)
+        let silence_look = std::mem::take(&mut self.replans).then(|| self.silence_look(self.quiet_since)).flatten();
+        let looks = [stall_look, silence_look, self.answer_due];
+        looks.into_iter().flatten().min().filter(|&sooner| sooner < planned)
     }
 
     /// Whether the session has just settled. True once.
     pub(super) fn settles(&mut self, now: Instant) -> bool {
-        let settles = !self.settled && now >= self.began + SETTLE_AFTER;
+        let settles = !self.settled && now >= self.settling();
         self.settled |= settles;
         settles
     }
@@ -100,6 +130,11 @@ impl<'a> Watchdog<'a> {
         if self.limits.idle.is_some_and(|idle| now >= self.quiet_since + idle) {
             return Err(End::IdleTimeout);
         }
+        if let (Some(side), Some(half_close)) = (self.half_closed, self.limits.half_close)
+            && now >= self.quiet_since + half_close
+        {
+            return Err(End::Closed(side));
+        }
         Ok(self.plan(now, stalled))
     }
 
@@ -107,10 +142,23 @@ impl<'a> Watchdog<'a> {
     pub(super) fn plan(&mut self, now: Instant, stalled: bool) -> Instant {
         self.watches_stall = stalled;
         let stall_look = stalled.then(|| now + STALL_LOOK);
-        let idle_look = self.limits.idle.map(|idle| now + idle / IDLE_PARTS);
         let end = self.limits.lifetime.map(|lifetime| self.began + lifetime);
-        let settling = (!self.settled).then(|| self.began + SETTLE_AFTER);
-        let looks = [stall_look, idle_look, end, self.answer_due, settling];
+        let settling = (!self.settled).then(|| self.settling());
+        let looks = [stall_look, self.silence_look(now), end, self.answer_due, settling];
         looks.into_iter().flatten().min().unwrap_or(now + FAR)
+    }
+
+    /// When the limits on silence are to be looked at next.
+    fn silence_look(&self, now: Instant) -> Option<Instant> {
+        let half_close = self.limits.half_close.filter(|_| self.half_closed.is_some());
+        let silence = self.limits.idle.into_iter().chain(half_close).min()?;
+        Some(now + silence / IDLE_PARTS)
+    }
+
+    /// When the session is settled: soon enough for limits that are shorter than usual to hold within half as much again.
+    fn settling(&self) -> Instant {
+        let Liveness { user_timeout, keepalive } = self.limits.liveness;
+        let shortest = user_timeout.into_iter().chain(keepalive).min();
+        self.began + shortest.map_or(SETTLE_AFTER, |shortest| SETTLE_AFTER.min(shortest / 2))
     }
 }

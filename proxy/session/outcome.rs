@@ -19,9 +19,9 @@ use crate::trace::Tracer;
 /// Why a session ended. The access log, the metrics and the API use the same words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The client closed in order, and the backend after it.
+    /// The client closed in order, and the backend after it, or was silent for the pool's `half_close_timeout`.
     ClientClosed,
-    /// The backend closed in order, and the client after it.
+    /// The backend closed in order, and the client after it, or was silent for the pool's `half_close_timeout`.
     BackendClosed,
     /// The client's connection broke.
     ClientReset,

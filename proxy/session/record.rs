@@ -14,7 +14,7 @@ mod span;
 use super::handle::Handle;
 use super::{CloseReason, Ids, Known, Origin, SessionId, Tally, Via};
 use crate::pool::{Backend, Pool};
-use crate::relay::{Limits, Quality, Side};
+use crate::relay::{Limits, Liveness, Quality, Side};
 use crate::telemetry;
 
 /// What is known of one session. It counts as live until this is dropped; dropped without [`Record::finish`] (a panic,
@@ -240,7 +240,13 @@ impl Drop for Record {
 }
 
 /// Of a session that goes nowhere.
-const NO_LIMITS: Limits = Limits { idle: None, request: None, lifetime: None };
+const NO_LIMITS: Limits = Limits {
+    idle: None,
+    request: None,
+    lifetime: None,
+    half_close: None,
+    liveness: Liveness { user_timeout: None, keepalive: None },
+};
 
 /// A time in microseconds, at least one: half the size of a [`Duration`].
 #[derive(Debug, Clone, Copy)]

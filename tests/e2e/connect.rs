@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use crate::support::backend::BlackHole;
 use crate::support::proxy::{pool, pool_of};
-use crate::support::{Backend, Proxy, assert_took, free_address};
+use crate::support::tls::client_hello;
+use crate::support::{Backend, Peer, Proxy, always_for, assert_took, eventually, free_address};
 
 const MILLIS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -122,6 +123,47 @@ async fn a_client_that_leaves_while_its_backend_is_dialled_is_not_counted_for_ev
 }
 
 #[tokio::test]
+async fn one_that_has_spoken_and_then_breaks_off_is_not_kept_for_all_tries() {
+    let (hole, host) = (BlackHole::new(), "a.example");
+    let keys = "connect_timeout = \"60s\"";
+    let proxy = Proxy::with(&format!(
+        "[listeners.game]\nbind = \"127.0.0.1:0\"\npool = \"game\"\n\
+         [listeners.by_name]\nbind = \"127.0.0.1:0\"\nsni = [{{ host = \"{host}\", pool = \"game\" }}]\n\
+         [listeners.web]\nbind = \"127.0.0.1:0\"\nmode = \"http\"\npool = \"game\"\n{}",
+        pool_of(&[hole.address], keys)
+    ));
+    let hello = client_hello(host, &[]);
+    for (listener, first) in [
+        ("game", &b"handshake"[..]),
+        ("by_name", &hello),
+        ("web", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+        ("web", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc"),
+    ] {
+        let mut client = Peer::connect(proxy.address_of(listener)).await;
+        client.send(first).await;
+        let dials = async || proxy.backend(hole.address).await["sessions_active"] == 1;
+        eventually("its backend is dialled", dials).await;
+        client.reset();
+        proxy.expect_empty().await;
+    }
+    proxy.expect_ended("client_reset", 4).await;
+}
+
+#[tokio::test]
+async fn one_that_has_only_closed_its_side_may_wait_for_an_answer() {
+    let hole = BlackHole::new();
+    let proxy = Proxy::with(&pool_of(&[hole.address], "connect_timeout = \"60s\""));
+    let mut client = proxy.connect().await;
+    client.send(b"one question").await;
+    client.end().await;
+    let stays = async || proxy.status().await["sessions_active"] == 1;
+    always_for(SECOND, "its session goes on", stays).await;
+    client.reset();
+    proxy.expect_ended("client_reset", 1).await;
+    proxy.expect_empty().await;
+}
+
+#[tokio::test]
 async fn what_a_client_sent_before_a_retry_reaches_one_backend_once() {
     let (dead, mut backend) = (free_address(), Backend::by_hand());
     let proxy = Proxy::with(&pool_of(&[dead, backend.backend.address], "balance = \"round_robin\""));
@@ -150,6 +192,6 @@ async fn ipv6_works_on_both_sides() {
     let addresses = status["listeners"][0]["bind"].as_array().unwrap();
     assert_eq!(addresses.len(), 2);
     let four = addresses[1].as_str().unwrap().parse().unwrap();
-    crate::support::Peer::connect(four).await.echo(b"hello from four").await;
+    Peer::connect(four).await.echo(b"hello from four").await;
     proxy.expect_ended("client_closed", 2).await;
 }

@@ -319,14 +319,16 @@ async fn who_takes_nothing_of_an_answer_gives_its_place_back() {
         let _sent = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n").await;
         let _sent = stream.write_all(&vec![0; 20_000_000]).await;
     });
-    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "idle_timeout = \"500ms\"")));
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let mut client = socket.connect(proxy.address()).await.unwrap();
-    client.write_all(&get("/", "")).await.unwrap();
-    eventually("it is served", async || proxy.backend(backend.address).await["sessions_active"] == 1).await;
-    eventually("it is not any more", async || proxy.backend(backend.address).await["sessions_active"] == 0).await;
-    proxy.expect_empty().await;
+    for limit in ["idle_timeout = \"500ms\"", "tcp_user_timeout = \"1s\""] {
+        let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], limit)));
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut client = socket.connect(proxy.address()).await.unwrap();
+        client.write_all(&get("/", "")).await.unwrap();
+        eventually("it is served", async || proxy.backend(backend.address).await["sessions_active"] == 1).await;
+        eventually("it is not any more", async || proxy.backend(backend.address).await["sessions_active"] == 0).await;
+        proxy.expect_empty().await;
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, interval, sleep};
 
 use crate::support::proxy::pool;
-use crate::support::{Backend, Peer, Proxy, always_for, assert_took, soon};
+use crate::support::{Backend, Peer, Proxy, always_for, assert_took, eventually, soon};
 
 const MILLIS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,6 +120,76 @@ async fn a_half_closed_session_is_idle_too() {
 }
 
 #[tokio::test]
+async fn who_stays_after_the_other_sides_end_does_not_keep_the_session() {
+    let mut backend = Backend::by_hand();
+    let proxy = Proxy::with(&pool(&[&backend.backend], "half_close_timeout = \"1s\""));
+    let (mut client, mut server) = proxy.session(&mut backend).await;
+    let (mut other, mut its_server) = proxy.session(&mut backend).await;
+    server.end().await;
+    client.expect_end().await;
+    other.end().await;
+    its_server.expect_end().await;
+    let ended = Instant::now();
+    // Late replies arrive, and put the end off.
+    for _ in 0..3 {
+        sleep(500 * MILLIS).await;
+        its_server.send(b"late").await;
+        other.expect(b"late").await;
+    }
+    proxy.expect_ended("backend_closed", 1).await;
+    other.expect_end().await;
+    assert_took(ended.elapsed(), 2_490 * MILLIS, 2 * LATE);
+    proxy.expect_ended("client_closed", 1).await;
+    proxy.expect_empty().await;
+}
+
+#[tokio::test]
+async fn the_place_at_a_backend_is_free_when_that_has_closed() {
+    let mut backend = Backend::by_hand();
+    let address = backend.backend.address;
+    let proxy = Proxy::with(&format!(
+        "[pools.game]\nbackends = [{{ address = \"{address}\", max_connections = 1 }}]\n\
+         queue = {{ size = 5, timeout = \"30s\" }}"
+    ));
+    let (mut kicked, mut server) = proxy.session(&mut backend).await;
+    let mut waiting = proxy.connect().await;
+    let waits = async || proxy.metric("portti_queue_depth", &[]).await == 1.0;
+    eventually("the next one waits", waits).await;
+    server.send(b"you are out").await;
+    server.end().await;
+    kicked.expect(b"you are out").await;
+    kicked.expect_end().await;
+    let mut next = backend.next().await;
+    next.send(b"welcome").await;
+    waiting.expect(b"welcome").await;
+    assert_eq!(proxy.backend(address).await["sessions_active"], 1);
+    assert_eq!(proxy.status().await["sessions_active"], 2, "its client has not closed yet");
+    drop((kicked, server));
+    proxy.expect_ended("backend_closed", 1).await;
+    assert_eq!(proxy.backend(address).await["sessions_active"], 1, "it was given back once");
+}
+
+#[tokio::test]
+async fn it_is_free_also_while_the_client_takes_nothing_of_what_the_backend_said() {
+    let mut backend = Backend::by_hand();
+    let proxy = Proxy::before(&[&backend.backend]);
+    let (client, mut server) = proxy.session(&mut backend).await;
+    client.narrow();
+    let mut sent = 0.0;
+    // What does not go on waits at the proxy, and leaves room for the end.
+    while proxy.metric("portti_bytes_total", &[("direction", "down")]).await >= sent {
+        server.send(&[0; 64 * 1024]).await;
+        sent += 65_536.0;
+        sleep(20 * MILLIS).await;
+    }
+    let address = backend.backend.address;
+    assert_eq!(proxy.backend(address).await["sessions_active"], 1);
+    server.end().await;
+    eventually("the place is free", async || proxy.backend(address).await["sessions_active"] == 0).await;
+    assert_eq!(proxy.status().await["sessions_active"], 1);
+}
+
+#[tokio::test]
 async fn a_reader_that_takes_nothing_more_is_idle_however_much_waits_for_it() {
     let mut backend = Backend::by_hand();
     let proxy = Proxy::with(&pool(&[&backend.backend], "idle_timeout = \"1s\""));
@@ -129,6 +199,27 @@ async fn a_reader_that_takes_nothing_more_is_idle_however_much_waits_for_it() {
     fill(&server, 700 * MILLIS).await;
     proxy.expect_ended("idle_timeout", 1).await;
     proxy.expect_empty().await;
+}
+
+#[tokio::test]
+async fn one_that_takes_nothing_for_tcp_user_timeout_is_given_up() {
+    let mut backend = Backend::by_hand();
+    let proxy = Proxy::with(&pool(&[&backend.backend], "tcp_user_timeout = \"1s\""));
+    let (client, server) = proxy.session(&mut backend).await;
+    client.narrow();
+    server.narrow();
+    fill(&server, 700 * MILLIS).await;
+    proxy.expect_ended("client_reset", 1).await;
+    let (client, server) = proxy.session(&mut backend).await;
+    client.narrow();
+    server.narrow();
+    soon("a full way up", fill(&client, 700 * MILLIS)).await;
+    proxy.expect_ended("backend_reset", 1).await;
+    // Who is silent, and alive, is not.
+    let (mut client, mut server) = proxy.session(&mut backend).await;
+    always_for(2_500 * MILLIS, "closed", async || client.is_quiet() && server.is_quiet()).await;
+    server.send(b"still here").await;
+    client.expect(b"still here").await;
 }
 
 /// Sends until nothing has been taken for `quiet`.

@@ -15,6 +15,7 @@ use crate::config::scalar::{Endpoint, Name, Words};
 use crate::net::proxy_protocol::Version;
 use crate::pool::breaker::{FailureRate, Rule};
 use crate::pool::health;
+use crate::relay::Liveness;
 
 /// Keys and what the file would write for them.
 pub(super) type Keys = Vec<(&'static str, String)>;
@@ -194,6 +195,8 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         request_timeout,
         idle_timeout,
         max_lifetime,
+        half_close_timeout,
+        liveness: Liveness { user_timeout, keepalive },
         retries,
         retry_backoff,
         breaker,
@@ -217,6 +220,9 @@ pub(super) fn pool(pool: &Pool) -> Keys {
         ("request_timeout", ShownOrOff(*request_timeout).to_string()),
         ("idle_timeout", ShownOrOff(*idle_timeout).to_string()),
         ("max_lifetime", ShownOrOff(*max_lifetime).to_string()),
+        ("half_close_timeout", ShownOrOff(*half_close_timeout).to_string()),
+        ("tcp_user_timeout", ShownOrOff(*user_timeout).to_string()),
+        ("keepalive", ShownOrOff(*keepalive).to_string()),
         ("retries", retries.to_string()),
         ("retry_backoff", Shown(*retry_backoff).to_string()),
         ("breaker.failures", failures.to_string()),

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Place, Problem, breaker, discovery, health, http, queue, tls};
+use super::{Place, Problem, breaker, discovery, health, http, limits, queue, tls};
 use crate::config::model::{self, Backend};
 use crate::config::raw::{Section, Setting, Value};
-use crate::config::scalar::duration::Shown;
 use crate::config::scalar::{Address, Name};
 use crate::net::proxy_protocol::Version;
 use crate::pool::balance::Strategy;
@@ -29,7 +28,7 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
     let strategy = section.setting("balance", Strategy::LeastConnections, |value| value.word(&STRATEGIES, &[]));
     let backends = backends(section);
     let connect_timeout = section.setting("connect_timeout", CONNECT_TIMEOUT, Value::duration);
-    let limits = limits(section);
+    let limits = limits::read(section);
     let retries = section.setting("retries", RETRIES, |value| value.whole(0..=RETRIES_MAX));
     let retry_backoff = section.setting("retry_backoff", RETRY_BACKOFF, Value::duration_or_zero);
     let (breaker, max_ejected, failing) = section.section("breaker", breaker::read);
@@ -55,6 +54,8 @@ pub(super) fn read(section: &mut Section<'_>, written: &str) -> Pool {
         request_timeout: limits.request_timeout,
         idle_timeout: limits.idle_timeout,
         max_lifetime: limits.max_lifetime,
+        half_close_timeout: limits.half_close_timeout,
+        liveness: limits.liveness,
         retries: retries.value,
         retry_backoff: retry_backoff.value,
         breaker,
@@ -88,33 +89,6 @@ fn send_proxy(section: &mut Section<'_>) -> Option<Version> {
 /// Whether the number of players is read, or the section that should say so was refused for another reason.
 fn has_players(health: Option<&Option<model::Health>>) -> bool {
     health.is_some_and(|health| health.as_ref().is_none_or(|health| health.check == model::Check::Minecraft))
-}
-
-/// The limits that can be off.
-struct Limits {
-    request_timeout: Option<Duration>,
-    idle_timeout: Option<Duration>,
-    max_lifetime: Option<Duration>,
-}
-
-fn limits(section: &mut Section<'_>) -> Limits {
-    let request = section.setting("request_timeout", Some(REQUEST_TIMEOUT), Value::duration_or_off);
-    let idle = section.setting("idle_timeout", Some(IDLE_TIMEOUT), Value::duration_or_off);
-    let lifetime = section.setting("max_lifetime", None, Value::duration_or_off);
-    if idle.value.is_none() && lifetime.value.is_none() && !lifetime.is_refused() {
-        let message = "without idle_timeout and max_lifetime, a client that vanished may hold its session for hours";
-        section.add(Problem::warning(idle.blamed(&lifetime), message).hint("set one of them"));
-    }
-    if let (Some(idle_limit), Some(request_limit)) = (idle.value, request.value)
-        && idle_limit < request_limit
-        && !(idle.is_refused() || request.is_refused())
-    {
-        let (idle_limit, request_limit) = (Shown(idle_limit), Shown(request_limit));
-        let message =
-            format!("idle_timeout ({idle_limit}) ends a session before request_timeout ({request_limit}) can");
-        section.add(Problem::warning(idle.blamed(&request), message).hint("let idle_timeout be the longer one"));
-    }
-    Limits { request_timeout: request.value, idle_timeout: idle.value, max_lifetime: lifetime.value }
 }
 
 /// The list, with what can be said about it as a whole.
@@ -207,12 +181,6 @@ const WEIGHT: u16 = 1;
 
 /// A TCP handshake repeats its first packet after 1 s and after 3 s: both may be lost.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Longer than a game server needs to load a world, shorter than a player waits.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Games send keepalives every few seconds; this only collects what died in silence.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Three backends down at once is the pool's trouble, not bad luck.
 const RETRIES: u32 = 2;

@@ -100,6 +100,22 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["timeout_connect", "proxy_connect_timeout"], r#""connect_timeout""#),
             (&["read_timeout", "proxy_timeout"], r#""idle_timeout""#),
             (&["lifetime", "max_age", "max_duration"], r#""max_lifetime""#),
+            (
+                &[
+                    "timeout_client_fin",
+                    "timeout_server_fin",
+                    "client_fin",
+                    "server_fin",
+                    "delayed_close_timeout",
+                    "linger_timeout",
+                ],
+                r#""half_close_timeout""#,
+            ),
+            (&["tcp_ut", "user_timeout"], r#""tcp_user_timeout""#),
+            (
+                &["tcp_keepalive", "so_keepalive", "clitcpka", "srvtcpka", "proxy_socket_keepalive", "keepalive_time"],
+                r#""keepalive""#,
+            ),
             (&["max_retries", "tries"], r#""retries""#),
             (&["backoff"], r#""retry_backoff""#),
             (&["circuit_breaker", "outlier_detection"], r#""breaker""#),

@@ -19,6 +19,7 @@ use crate::http::wire::pieces::Joined;
 use crate::net::client::ClientKey;
 use crate::pool::{Grant, Lease, Pool};
 use crate::queue::Class;
+use crate::relay::Socket as _;
 use crate::session::{NoConnection, Upstream};
 
 impl<B, C: Fn() -> Class, W: Fn(Instant) -> Option<ClientKey>> Forward<'_, B, C, W>
@@ -107,6 +108,7 @@ where
                 return Err(why.into());
             }
         };
+        upstream.tcp().settle(pool.timeouts().session.liveness);
         let scheme = if matches!(upstream, Upstream::Plain(_)) { Scheme::HTTP } else { Scheme::HTTPS };
         let Some((sender, connection)) = client::begin(Joined(upstream)).await else {
             opening.failed(NoConnection::Failed);

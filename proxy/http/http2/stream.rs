@@ -10,7 +10,7 @@ use hyper::body::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use crate::relay::Socket;
+use crate::relay::{Liveness, Socket};
 
 /// What the stream of a request becomes when its wish for another protocol is granted.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl Socket for Stream {
         false
     }
 
-    fn settle(&self) {}
+    fn settle(&self, _: Liveness) {}
 
     /// What is an error of the TCP connection on the other side is a reset here (RFC 8441, 5).
     fn break_off(&self) {

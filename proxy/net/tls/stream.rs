@@ -8,7 +8,7 @@ use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio_rustls::{client, server};
 
-use crate::relay::{Quality, Socket};
+use crate::relay::{Liveness, Quality, Socket};
 
 /// A client's connection that is encrypted up to here. It takes more than a KiB, so it stays where it was made.
 pub type FromClient = Box<server::TlsStream<TcpStream>>;
@@ -59,8 +59,12 @@ impl Socket for server::TlsStream<TcpStream> {
         self.get_ref().0.is_delivered()
     }
 
-    fn settle(&self) {
-        self.get_ref().0.settle();
+    fn has_ended(&self) -> bool {
+        self.get_ref().0.has_ended()
+    }
+
+    fn settle(&self, liveness: Liveness) {
+        self.get_ref().0.settle(liveness);
     }
 
     fn break_off(&self) {
@@ -88,8 +92,12 @@ impl Socket for client::TlsStream<TcpStream> {
         self.get_ref().0.is_delivered()
     }
 
-    fn settle(&self) {
-        self.get_ref().0.settle();
+    fn has_ended(&self) -> bool {
+        self.get_ref().0.has_ended()
+    }
+
+    fn settle(&self, liveness: Liveness) {
+        self.get_ref().0.settle(liveness);
     }
 
     fn break_off(&self) {

@@ -49,7 +49,7 @@ impl Socket for Marked {
         self.is_broken.take()
     }
 
-    fn settle(&self) {}
+    fn settle(&self, _: Liveness) {}
 
     fn poll_cut(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.was_cut.set(true);

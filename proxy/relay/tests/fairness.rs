@@ -90,7 +90,7 @@ macro_rules! takes_everything {
                 false
             }
 
-            fn settle(&self) {}
+            fn settle(&self, _: Liveness) {}
         }
     };
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-use crate::relay::Socket;
+use crate::relay::{Liveness, Socket};
 
 /// Passes at most a few bytes at a time. A piece of 0 is "not now, ask again".
 #[derive(Debug)]
@@ -67,5 +67,5 @@ impl Socket for Fragmented {
         false
     }
 
-    fn settle(&self) {}
+    fn settle(&self, _: Liveness) {}
 }
