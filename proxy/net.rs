@@ -4,6 +4,7 @@ pub mod client;
 pub mod client_hello;
 pub mod first_bytes;
 pub mod liveness;
+pub mod local;
 pub mod minecraft;
 pub mod proxy_protocol;
 pub mod socket;

@@ -9,7 +9,6 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 use self::line::{Deadline, Line};
 use crate::config::model::Check;
@@ -80,7 +79,7 @@ pub async fn run(
     timeout: Duration,
 ) -> Result<Finding, Failure> {
     let deadline = Deadline::after(timeout);
-    let stream = connect(address, &deadline).await?;
+    let stream = deadline.bound(Step::Connect, socket::connect(address)).await?;
     if let Some(version) = approach.introduced {
         let header = proxy_protocol::local(version);
         socket::send_first(&stream, &header).map_err(|error| Failure::from_io(Step::Connect, &error))?;
@@ -105,20 +104,6 @@ where
         Check::Http { path, status } => http::run(stream, &deadline, address, path, status).await,
         Check::Minecraft => minecraft::run(Line::new(stream, deadline), address).await,
     }
-}
-
-async fn connect(address: SocketAddr, deadline: &Deadline) -> Result<TcpStream, Failure> {
-    let stream = deadline.bound(Step::Connect, socket::connect(address)).await?;
-    if is_own_echo(&stream) {
-        return Err(Failure::new(Step::Connect, "refused"));
-    }
-    Ok(stream)
-}
-
-/// Whether the far end is this end. Where nobody listens on a port of this machine, the kernel may choose that very port
-/// to connect from, and TCP then connects the socket to itself.
-fn is_own_echo(stream: &TcpStream) -> bool {
-    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
 }
 
 impl Finding {

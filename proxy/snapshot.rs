@@ -12,11 +12,14 @@ use tokio::time::Instant;
 mod balancers;
 mod departed;
 pub mod hand;
+mod loops;
 mod material;
 
 pub use self::balancers::{Balancers, Beginning};
 use self::departed::{Carried, Departed};
 use self::hand::Hand;
+use self::loops::Judge;
+pub use self::loops::{LeftOut, Unfit};
 pub use self::material::Shown;
 use crate::admission::acl::Networks;
 use crate::admission::level::Level;
@@ -48,6 +51,8 @@ pub struct Snapshot {
     pub tracer: Arc<Tracer>,
     /// Whether sessions leave a line in the access log.
     pub access_log: bool,
+    /// Backends that their pools go without, because they lead back to this proxy.
+    pub left_out: Vec<LeftOut>,
     departed: Departed,
 }
 
@@ -128,7 +133,8 @@ impl Snapshot {
         before: Option<&Self>,
     ) -> Self {
         let backends = before.map_or_else(Arc::default, |before| Arc::clone(&before.backends));
-        let pools = pools(config, (resolved, hand), before, &backends);
+        let (pools, left_out) = pools(config, (resolved, hand, bound), before, &backends);
+        loops::log_new(&left_out, before.map_or(&[], |before| &before.left_out));
         backends.follow(pools.values(), |pool, key| hand.backend(pool, &key.to_string()).admin, Instant::now());
         let tracer = before.map_or_else(Arc::default, |before| Arc::clone(&before.tracer));
         tracer.follow(&config.tracing);
@@ -171,7 +177,7 @@ impl Snapshot {
         let departed = before.map(|before| (&before.departed, &before.listeners));
         let departed = departed.map(|before| Departed::new(before, stays, server.reconnect, Instant::now()));
         let departed = departed.unwrap_or_default();
-        Self { listeners, pools, backends, admission, tracer, access_log: config.log.access, departed }
+        Self { listeners, pools, backends, admission, tracer, access_log: config.log.access, left_out, departed }
     }
 
     /// What a listener of this name has to go on with, if it is here or has left while something of it lives.
@@ -266,13 +272,14 @@ fn policy(config: &model::Listener, hand: &Hand) -> Policy {
     }
 }
 
-/// The pools of a config, each after the one that stands in for it.
+/// The pools of a config, each after the one that stands in for it; and the backends that they go without.
 fn pools(
     config: &Config,
-    (resolved, hand): (Resolved<'_>, &Hand),
+    (resolved, hand, bound): (Resolved<'_>, &Hand, &BTreeMap<Name, Vec<SocketAddr>>),
     before: Option<&Snapshot>,
     registry: &BackendRegistry,
-) -> BTreeMap<Name, Arc<Pool>> {
+) -> (BTreeMap<Name, Arc<Pool>>, Vec<LeftOut>) {
+    let (judge, mut left_out) = (Judge::new(config, bound), Vec::new());
     let by_name: BTreeMap<&Name, &model::Pool> = config.pools.iter().map(|pool| (&pool.name, pool)).collect();
     let mut made: BTreeMap<Name, Arc<Pool>> = BTreeMap::new();
     for pool in &config.pools {
@@ -281,6 +288,7 @@ fn pools(
         let unmade: Vec<_> = chain.take_while(|pool| !made.contains_key(&pool.name)).collect();
         for pool in unmade.into_iter().rev() {
             let mut entries = resolved.entries(pool);
+            left_out.extend(judge.sort_out(&pool.name, &mut entries));
             hand.mark(&pool.name, &mut entries);
             let fallback = pool.fallback.as_ref().and_then(|name| made.get(name)).map(Arc::clone);
             let earlier = before.and_then(|before| before.pools.get(&pool.name));
@@ -288,7 +296,7 @@ fn pools(
             made.insert(pool.name.clone(), Pool::new(pool, entries, fallback, &origin));
         }
     }
-    made
+    (made, left_out)
 }
 
 impl Listener {

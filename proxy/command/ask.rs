@@ -14,10 +14,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::trouble::{Refusal, Silence, Trouble};
+use crate::net::socket;
 
 /// How long it may take to connect, and to answer what only looks. Health checks give up after some seconds anyway.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -113,7 +113,7 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str, body: Body<'_>) -> Result<Response<Incoming>, Silence> {
-        let stream = TcpStream::connect(&self.admin).await?;
+        let stream = socket::connect_to(&self.admin).await?;
         let host = host(stream.peer_addr()?);
         let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(silence)?;
         // Ends with the answer: it is asked to.

@@ -20,6 +20,7 @@ mod health;
 mod http;
 mod limits;
 mod listener;
+mod loops;
 mod messages;
 mod networks;
 mod pool;

@@ -186,6 +186,16 @@ pub struct Listener {
     pub messages: Option<Arc<Messages>>,
 }
 
+impl Listener {
+    /// The pools that its sessions and requests go to, as far as it names them itself.
+    pub fn pools(&self) -> impl Iterator<Item = &Name> {
+        let routes = self.routes.iter().map(|route| &route.pool);
+        let requests = self.http.iter().flat_map(|http| &http.routes).map(|route| &route.pool);
+        let rollout = self.rollout.iter().map(|rollout| &rollout.pool);
+        self.pool.iter().chain(routes).chain(requests).chain(rollout)
+    }
+}
+
 /// `accept_proxy` of a listener: balancers that speak the PROXY protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptProxy {

@@ -24,7 +24,7 @@ use crate::drain::Phase;
 use crate::pool::admin::Admin;
 use crate::pool::{Backend, Failure, LastCheck, Member, Pool};
 use crate::session::CloseReason;
-use crate::snapshot::{Listener, Snapshot};
+use crate::snapshot::{LeftOut, Listener, Snapshot};
 
 /// `GET /api/v1/status`.
 #[derive(Debug, Serialize)]
@@ -142,6 +142,15 @@ struct PoolStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     held_in: Option<usize>,
     backends: Vec<BackendStatus>,
+    /// Addresses that may not be backends, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOutStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct LeftOutStatus {
+    address: String,
+    why: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -337,6 +346,8 @@ impl RouteStatus {
 impl PoolStatus {
     fn of(pool: &Pool, state: &State, now: Instant) -> Self {
         let backends = pool.members().iter().map(|member| BackendStatus::of(member, state, now)).collect();
+        let snapshot = state.snapshot();
+        let left_out = snapshot.left_out.iter().filter(|out| out.pool == *pool.name());
         Self {
             name: pool.name().to_string(),
             balance: pool.strategy().as_str(),
@@ -344,6 +355,7 @@ impl PoolStatus {
             queue_depth: pool.has_queue().then(|| pool.waiting()),
             held_in: Some(pool.held_in()).filter(|&held_in| held_in > 0),
             backends,
+            left_out: left_out.map(LeftOutStatus::of).collect(),
         }
     }
 }
@@ -351,6 +363,12 @@ impl PoolStatus {
 impl RemovedBackend {
     fn of(backend: &Arc<Backend>, state: &State, now: Instant) -> Self {
         Self { pool: backend.pool().to_string(), backend: BackendStatus::of_removed(backend, state, now) }
+    }
+}
+
+impl LeftOutStatus {
+    fn of(out: &LeftOut) -> Self {
+        Self { address: out.key.to_string(), why: out.why.to_string() }
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::failure::Failure;
+use crate::net::socket;
 
 /// The slowest game server takes 3 s, and a proxy under test may add to that.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,7 +37,7 @@ impl Player {
     /// Connects.
     pub(super) async fn join(name: String, address: SocketAddr) -> Result<Self, Failure> {
         let failed = |why: &dyn Display| Failure::new(format_args!("{name} cannot connect: {why}"));
-        match timeout(PATIENCE, TcpStream::connect(address)).await {
+        match timeout(PATIENCE, socket::connect(address)).await {
             Ok(Ok(stream)) => Ok(Self { name, stream: BufReader::new(stream) }),
             Ok(Err(error)) => Err(failed(&error)),
             Err(elapsed) => Err(failed(&elapsed)),

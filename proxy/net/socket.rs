@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
 use super::liveness;
 
@@ -105,10 +105,11 @@ pub fn accept(listener: &impl AsFd) -> io::Result<(net::TcpStream, SocketAddr)> 
     Ok((connection.into(), peer))
 }
 
-/// Opens a connection to a backend. The caller bounds the time.
+/// Opens a connection. The caller bounds the time.
 ///
 /// # Errors
-/// The backend refused, or could not be reached, or this process has no descriptor or port left (see [`is_own_fault`]).
+/// The server refused, or could not be reached, or this process has no descriptor or port left (see [`is_own_fault`]). A connection of
+/// a socket to itself counts as refused: nobody listens there.
 pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_tcp_nodelay(true)?;
@@ -123,7 +124,35 @@ pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         stream.writable().await?;
         stream.take_error()?.map_or(Ok(()), Err)?;
     }
-    Ok(stream)
+    refuse_self_connect(stream, address.port())
+}
+
+/// The same for a host, by name or address, and a port: each of its addresses is tried.
+///
+/// # Errors
+/// The name has no address, or those of the last address that was tried.
+pub async fn connect_to(authority: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in lookup_host(authority).await? {
+        match connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Where nobody listens on a port of this machine, the kernel may choose that very port to connect from; TCP then connects the socket to
+/// itself, and whatever it says comes back as an answer. Closed in order, it would keep the port for a minute from the server that
+/// belongs there.
+fn refuse_self_connect(stream: TcpStream, port: u16) -> io::Result<TcpStream> {
+    match stream.local_addr() {
+        Ok(local) if local.port() == port && stream.peer_addr().is_ok_and(|peer| peer == local) => {
+            stream.set_zero_linger()?;
+            Err(io::ErrorKind::ConnectionRefused.into())
+        }
+        _other => Ok(stream),
+    }
 }
 
 /// Sends a few bytes on a connection that has not sent any: they always fit.
@@ -245,6 +274,37 @@ mod tests {
         assert!(stream.nodelay().unwrap() && !SockRef::from(&stream).keepalive().unwrap());
         stream.settle(liveness::OF_LISTENERS);
         assert!(SockRef::from(&stream).keepalive().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_connection_to_itself_is_none_and_leaves_the_port_to_its_server() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&ANY.into()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let port = address.as_socket().unwrap().port();
+        socket.connect(&address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let echo = TcpStream::from_std(socket.into()).unwrap();
+        assert_eq!(refuse_self_connect(echo, port).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        // Without SO_REUSEADDR, which many a game server does not set.
+        let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        server.bind(&address).unwrap();
+        server.listen(1).unwrap();
+        let stream = connect(address.as_socket().unwrap()).await;
+        assert!(stream.is_ok(), "with a server there, it is a connection");
+    }
+
+    #[tokio::test]
+    async fn each_address_of_a_name_is_tried() {
+        let listener = listen(ANY, 1, Sharing::Alone).unwrap().remove(0);
+        let port = listener.local_addr().unwrap().port();
+        let stream = connect_to(&format!("localhost:{port}")).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
+        drop((stream, listener));
+        assert_eq!(
+            connect_to(&format!("127.0.0.1:{port}")).await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionRefused
+        );
     }
 
     #[test]

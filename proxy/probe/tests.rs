@@ -1,7 +1,7 @@
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::join;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::config::scalar::{Expect, bytes};
@@ -25,15 +25,6 @@ fn exchange(send: &str, expect: &str) -> Check {
 
 fn failure(result: Result<Finding, Failure>) -> String {
     result.unwrap_err().to_string()
-}
-
-/// A socket that is connected to itself.
-fn echo() -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
-    socket.connect(&socket.local_addr().unwrap()).unwrap();
-    socket.set_nonblocking(true).unwrap();
-    TcpStream::from_std(socket.into()).unwrap()
 }
 
 #[tokio::test]
@@ -66,13 +57,6 @@ async fn a_server_that_takes_no_connection_is_given_up() {
     let _first = TcpStream::connect(address).await.unwrap();
     let result = run(&Check::Tcp, address, &PLAIN, Duration::from_millis(50)).await;
     assert_eq!(failure(result), "connect: timed out after 50ms");
-}
-
-#[tokio::test]
-async fn a_connection_to_itself_is_no_server() {
-    assert!(is_own_echo(&echo()));
-    let (_listener, address) = listener().await;
-    assert!(!is_own_echo(&TcpStream::connect(address).await.unwrap()));
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ async fn an_idle_session_stays_small() {
 }
 
 fn admitted() -> Permit {
-    let text = "[listeners.a]\nbind = \"127.0.0.1:1\"\npool = \"a\"\n[pools.a]\nbackends = [\"127.0.0.1:1\"]";
+    let text = "[listeners.a]\nbind = \"127.0.0.1:1\"\npool = \"a\"\n[pools.a]\nbackends = [\"127.0.0.1:2\"]";
     let config = crate::config::parse(text).unwrap().config;
     let policy = Policy::new(&config.listeners[0].name, &config.listeners[0].admission);
     let door = Arc::new(Admission::new(1, Shares::default(), reconnect::Rule::default()));

@@ -172,7 +172,7 @@ async fn an_edit_that_is_asked_about_tells_nothing_of_files() {
         format!("tls = {{ certificates = [{{ cert = \"{file}\", key = \"{file}\" }}] }}"),
     ] {
         let edit = format!(
-            "[listeners.game]\nbind = \"127.0.0.1:1\"\npool = \"game\"\n{key}\n[pools.game]\nbackends = [\"127.0.0.1:1\"]\n"
+            "[listeners.game]\nbind = \"127.0.0.1:1\"\npool = \"game\"\n{key}\n[pools.game]\nbackends = [\"127.0.0.1:2\"]\n"
         );
         let toml = [("Content-Type", "application/toml")];
         let told = ask_with(proxy.admin(), "POST", "/api/v1/config/diff", &toml, &edit).await;

@@ -175,3 +175,26 @@ fn reply(query: &[u8], answers_slow: bool) -> Option<Vec<u8>> {
 async fn serve(mut stream: tokio::net::TcpStream) {
     let _gone = tokio::io::AsyncWriteExt::write_all(&mut stream, b"hello").await;
 }
+
+#[tokio::test]
+async fn a_name_that_stands_for_a_listener_of_this_proxy_is_no_backend_and_is_told() {
+    let alive = Backend::serving(serve);
+    let own = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let proxy = Proxy::with(&format!(
+        "[listeners.game]\nbind = \"{own}\"\npool = \"game\"\n[pools.game]\nbackends = [\"localhost:{}\", \"{}\"]\nretries = 3",
+        own.port(),
+        alive.address
+    ));
+    for _ in 0..8 {
+        proxy.connect().await.expect(b"hello").await;
+    }
+    assert_eq!(alive.accepted(), 8);
+    let (key, why) = (format!("localhost={own}"), "it is the listener game of this proxy");
+    let left_out = serde_json::json!([{ "address": key, "why": why }]);
+    assert_eq!(proxy.status().await["pools"][0]["left_out"], left_out);
+    let health = proxy.get("/health/deep").await.json();
+    assert_eq!(health["checks"][format!("backend:game/{key}")], format!("degraded: left out: {why}"));
+    // Where the listener goes, it is an address like any other.
+    proxy.reload_with(&format!("[pools.game]\nbackends = [\"localhost:{}\"]", own.port())).await;
+    assert!(proxy.status().await["pools"][0].get("left_out").is_none());
+}

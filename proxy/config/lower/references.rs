@@ -1,13 +1,12 @@
-//! What sections say about each other: listeners and pools name pools, and a backend should not be this proxy itself.
+//! What sections say about each other: listeners and pools name pools.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 
-use super::Problem;
 use super::listener::Listener;
 use super::pool::Pool;
+use super::{Problem, loops};
 use crate::config::raw::{Report, Setting, known};
-use crate::config::scalar::{Address, Name};
+use crate::config::scalar::Name;
 
 pub(super) fn check(report: &Report, listeners: &[Listener], pools: &[Pool]) {
     let names: BTreeSet<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
@@ -22,7 +21,7 @@ pub(super) fn check(report: &Report, listeners: &[Listener], pools: &[Pool]) {
     if !listeners.is_empty() && unknown.is_empty() && listeners.iter().all(|listener| listener.model.is_some()) {
         unused(report, &named, pools);
     }
-    loops(report, listeners, pools);
+    loops::check(report, listeners, pools);
     circles(report, pools);
     chains(report, pools);
 }
@@ -94,35 +93,6 @@ fn unknown_pool(pool: &Setting<Name>, names: &BTreeSet<&str>) -> Problem {
         list.push_str(", ...");
     }
     Problem::error(&pool.place, message).hint(format!("the pools are {list}"))
-}
-
-/// Warns of backends that are listeners of the same file: sessions may go round until nothing is left.
-fn loops(report: &Report, listeners: &[Listener], pools: &[Pool]) {
-    let binds: BTreeSet<SocketAddr> = listeners.iter().flat_map(|one| &one.bind).map(|setting| setting.value).collect();
-    for backend in pools.iter().flat_map(|pool| &pool.backends) {
-        if own_addresses(&backend.value.address).iter().any(|address| binds.contains(address)) {
-            let message = format!("the backend {} is a listener of this proxy", backend.value.address);
-            report.add(Problem::warning(&backend.place, message).hint("sessions may go round in a circle"));
-        }
-    }
-}
-
-/// The listeners' addresses that would lead to this one.
-fn own_addresses(address: &Address) -> Vec<SocketAddr> {
-    let wildcard = |port| [SocketAddr::from(([0, 0, 0, 0], port)), SocketAddr::from(([0_u16; 8], port))];
-    match address {
-        Address::Socket(address) if address.ip().is_loopback() || address.ip().is_unspecified() => {
-            let family = wildcard(address.port()).into_iter().filter(|any| any.is_ipv4() == address.is_ipv4());
-            family.chain([*address]).collect()
-        }
-        Address::Socket(address) => vec![*address],
-        Address::Host { host, port } if **host == *"localhost" => {
-            let loopback =
-                [SocketAddr::from(([127, 0, 0, 1], *port)), SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], *port))];
-            wildcard(*port).into_iter().chain(loopback).collect()
-        }
-        Address::Host { .. } | Address::Srv { .. } => Vec::new(),
-    }
 }
 
 /// Fallbacks one behind the other. A session that finds no place looks at each pool of its chain.

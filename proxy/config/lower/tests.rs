@@ -59,7 +59,7 @@ fn each_listener_is_told_of_one_conflict() {
 }
 
 #[test]
-fn a_backend_that_leads_back_is_noticed() {
+fn a_backend_that_leads_back_is_refused_and_a_name_that_may_is_noticed() {
     let cases = [
         ("127.0.0.1:1", "127.0.0.1:1", true),
         ("0.0.0.0:1", "127.0.0.9:1", true),
@@ -73,9 +73,13 @@ fn a_backend_that_leads_back_is_noticed() {
     ];
     for (bind, backend, noticed) in cases {
         let text = format!("{}[pools.game]\nbackends = [{backend:?}]\n", listener("a", &format!("{bind:?}")));
-        let warnings = parse(&text).unwrap().warnings;
-        let told = warnings.iter().filter(|warning| warning.message.contains("is a listener of this proxy")).count();
-        assert_eq!(told, usize::from(noticed), "{bind} {backend}: {warnings:?}");
+        let (is_refused, problems) = match parse(&text) {
+            Ok(loaded) => (false, loaded.warnings),
+            Err(problems) => (true, problems),
+        };
+        let told = problems.iter().filter(|problem| problem.message.contains("is a listener of this proxy")).count();
+        assert_eq!(told, usize::from(noticed), "{bind} {backend}: {problems:?}");
+        assert_eq!(is_refused, noticed && !backend.starts_with("localhost"), "{bind} {backend}");
     }
 }
 

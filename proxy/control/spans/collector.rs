@@ -8,10 +8,10 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::config::scalar::Endpoint;
+use crate::net::socket;
 use crate::trace::otlp;
 
 /// One collector at a time, by a connection that is kept.
@@ -63,9 +63,7 @@ impl Collector {
 
 impl Connection {
     async fn open(endpoint: &Arc<Endpoint>) -> Result<Self, Why> {
-        let stream = TcpStream::connect(&*endpoint.authority).await.map_err(|error| error.to_string())?;
-        // The end of a batch is not to wait until its beginning has been acknowledged.
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let stream = socket::connect_to(&endpoint.authority).await.map_err(|error| error.to_string())?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         // Whoever sends hears of what goes wrong.
         let driver = spawn_local(async move { drop(connection.await) });

@@ -1,6 +1,7 @@
 //! `GET /health/deep`: what is wrong, in a line each.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -51,7 +52,7 @@ impl DeepHealth {
     }
 }
 
-/// How each part does, by its name. Of listeners, names and certificates only those that are not well.
+/// How each part does, by its name. Of listeners, names, certificates and single backends only those that are not well.
 fn checks(state: &State, now: Instant) -> BTreeMap<String, Check> {
     let snapshot = state.snapshot();
     let pools = snapshot.pools.values().map(|pool| (format!("pool:{}", pool.name()), Check::of_pool(pool, now)));
@@ -60,10 +61,12 @@ fn checks(state: &State, now: Instant) -> BTreeMap<String, Check> {
     let names = state.names().failing();
     let names = names.into_iter().map(|(name, why)| (format!("dns:{name}"), Check::of_name(why)));
     let certificates = snapshot.certificates().filter_map(|shown| Some((shown.name(), Check::of_certificate(&shown)?)));
+    let left_out = snapshot.left_out.iter();
+    let left_out = left_out.map(|out| (format!("backend:{}/{}", out.pool, out.key), Check::of_left_out(&out.why)));
     let stale = snapshot.stale_trusts().map(|(name, why)| (name, Check::of_stale(why)));
     let lost =
         snapshot.listeners.iter().filter_map(|(name, its)| Some((format!("listener:{name}"), Check::of_lost(its)?)));
-    pools.chain(others).chain(names).chain(certificates).chain(stale).chain(lost).collect()
+    pools.chain(others).chain(names).chain(left_out).chain(certificates).chain(stale).chain(lost).collect()
 }
 
 /// The same as numbers: 0 is well, 1 degraded, 2 down.
@@ -90,6 +93,10 @@ impl Check {
 
     fn of_name(why: String) -> Self {
         Self { health: Health::Degraded, why: format!("{why}; the last good answer stands") }
+    }
+
+    fn of_left_out(why: impl Display) -> Self {
+        Self { health: Health::Degraded, why: format!("left out: {why}") }
     }
 
     /// `None` if all is well with it.
