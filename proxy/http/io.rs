@@ -229,6 +229,33 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn nor_do_many_small_writes() {
+        let (traffic, written) = (traffic(), Cell::new(0));
+        let mut client = Client::new(Hoard, &traffic, pacer());
+        let endless = async {
+            loop {
+                client.write_all(&[0]).await.unwrap();
+                written.set(written.get() + 1);
+            }
+        };
+        let turns = async {
+            let mut most = 0;
+            for _ in 0..100 {
+                let before = written.get();
+                tokio::task::yield_now().await;
+                most = most.max(written.get() - before);
+            }
+            most
+        };
+        let most = tokio::select! {
+            biased;
+            most = turns => most,
+            () = endless => unreachable!(),
+        };
+        assert!((1..=64).contains(&most), "{most} writes in one turn");
+    }
+
+    #[tokio::test]
     async fn bytes_are_counted_and_pass_as_they_are() {
         let (mut far, near) = duplex(1000);
         let traffic = traffic();

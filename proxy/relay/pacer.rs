@@ -7,25 +7,30 @@ use std::task::{Context, Poll, ready};
 use super::flow::TURN_BYTES;
 use super::{Buffer, Ticket};
 
+/// Reads and writes of one connection in a row, where each passes little.
+const TURN_STEPS: usize = 64;
+
 /// Bounds what one connection passes between two polls of the I/O driver, both ways together, as a relay bounds a direction.
 pub struct Pacer {
     shared: Rc<Buffer>,
     ticket: Ticket,
     /// Passed since the connection last had to wait.
     bytes: usize,
+    /// Reads and writes since then.
+    steps: usize,
 }
 
 impl Pacer {
     /// For a connection of the worker that `shared` is of.
     pub fn new(shared: Rc<Buffer>) -> Self {
-        Self { shared, ticket: Ticket::default(), bytes: 0 }
+        Self { shared, ticket: Ticket::default(), bytes: 0, steps: 0 }
     }
 
     /// Ready when the connection may pass bytes.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.bytes >= TURN_BYTES {
+        if self.bytes >= TURN_BYTES || self.steps >= TURN_STEPS {
             ready!(self.shared.turns.poll_turn(&mut self.ticket, cx));
-            self.bytes = 0;
+            self.waits();
         }
         Poll::Ready(())
     }
@@ -33,11 +38,12 @@ impl Pacer {
     /// Notes bytes that have passed.
     pub fn passed(&mut self, bytes: usize) {
         self.bytes += bytes;
+        self.steps += 1;
     }
 
     /// Notes that the connection waits for its peer.
     pub fn waits(&mut self) {
-        self.bytes = 0;
+        (self.bytes, self.steps) = (0, 0);
     }
 }
 

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use h2::RecvStream;
 use hyper::HeaderMap;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
@@ -28,6 +29,12 @@ pub struct Received {
     is_wanted: Option<Rc<Cell<bool>>>,
 }
 
+/// A piece with fewer bytes than this is joined with those behind it.
+const SMALL_MAX: usize = 4 * 1024;
+
+/// Bytes of small pieces that are joined, and one piece more.
+const JOINED_MAX: usize = 16 * 1024;
+
 impl Received {
     /// The body of a message with these headers.
     pub fn new(stream: RecvStream, headers: &HeaderMap) -> Self {
@@ -48,6 +55,29 @@ impl Received {
             // It fails only where more is given than was taken.
             _ = self.stream.flow_control().release_capacity(owed);
         }
+    }
+
+    /// A piece has come.
+    fn note(&mut self, piece: &Bytes) {
+        self.owed += piece.len();
+        self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+    }
+
+    /// A piece, with those behind it that have come already if it is small: each that is handed on costs a write.
+    fn join(&mut self, first: Bytes, cx: &mut Context<'_>) -> Bytes {
+        let mut joined = BytesMut::new();
+        // An error is told again to who asks again.
+        while first.len() < SMALL_MAX
+            && joined.len() < JOINED_MAX
+            && let Poll::Ready(Some(Ok(next))) = self.stream.poll_data(cx)
+        {
+            self.note(&next);
+            if joined.is_empty() {
+                joined.extend_from_slice(&first);
+            }
+            joined.extend_from_slice(&next);
+        }
+        if joined.is_empty() { first } else { joined.freeze() }
     }
 
     fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -73,10 +103,9 @@ impl Body for Received {
         loop {
             // A reset is an error here, whatever its reason: only END_STREAM is an end (RFC 9113, 8.1).
             let Some(piece) = ready!(self.stream.poll_data(cx)?) else { return self.poll_trailers(cx) };
-            self.owed = piece.len();
-            self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+            self.note(&piece);
             if !piece.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(piece))));
+                return Poll::Ready(Some(Ok(Frame::data(self.join(piece, cx)))));
             }
         }
     }

@@ -1,10 +1,10 @@
 //! A body in chunks (RFC 9112, 7.1): where each begins and ends, up to what follows the last one.
 
 /// Follows a body from chunk to chunk.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Chunks(Stage);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Stage {
     /// The size of a chunk: its digits so far, and its value.
     Size(u8, u64),
