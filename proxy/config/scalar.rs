@@ -15,7 +15,7 @@ mod words;
 
 pub use self::endpoint::{Endpoint, EndpointError};
 pub use self::expect::{Expect, ExpectError, Pattern, bytes};
-pub use self::host::{Hosts, HostsError, canonical_host};
+pub use self::host::{Hosts, HostsError, canonical_host, canonical_ipv6};
 pub use self::rate::{Rate, RateError};
 pub use self::share::{Share, ShareError};
 pub use self::words::{WORDS_MAX, Words, WordsError};

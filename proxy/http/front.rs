@@ -16,7 +16,7 @@ use super::patience::Limits;
 use crate::admission::acl::Networks;
 use crate::admission::level::Level;
 use crate::config::model::PlayerKey;
-use crate::config::scalar::{Hosts, canonical_host};
+use crate::config::scalar::{Hosts, canonical_host, canonical_ipv6};
 use crate::pool::Pool;
 use crate::pool::rollout::Rollout;
 
@@ -121,7 +121,7 @@ fn without_port(host: &str) -> String {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    canonical_host(name)
+    canonical_ipv6(name).unwrap_or_else(|| canonical_host(name))
 }
 
 /// Whether a path is this one or below it; `/rooms` has `/rooms/7` below it, and not `/roomservice`.
@@ -168,7 +168,7 @@ mod tests {
         let mut front = Front {
             routes: vec![
                 route(&["lobby.example.com"], "/rooms", &[Method::POST], "create"),
-                route(&["lobby.example.com", "*.eu.example.com"], "/", &[], "lobby"),
+                route(&["lobby.example.com", "*.eu.example.com", "[2001:DB8:0::1]"], "/", &[], "lobby"),
                 route(&[], "/health", &[Method::GET, Method::HEAD], "health"),
             ],
             rest: None,
@@ -186,6 +186,8 @@ mod tests {
             (Some("lobby.example.com"), "/rooms/7", Method::POST, Some("create")),
             (Some("LOBBY.example.com.:8080"), "/rooms", Method::GET, Some("lobby")),
             (Some("a.eu.example.com"), "/rooms", Method::POST, Some("lobby")),
+            (Some("[2001:db8::1]"), "/", Method::GET, Some("lobby")),
+            (Some("[2001:db8:0:0::1]:8080"), "/", Method::GET, Some("lobby")),
             (Some("[::1]:80"), "/health", Method::GET, Some("health")),
             (None, "/health/deep", Method::HEAD, Some("health")),
             (None, "/health", Method::POST, None),

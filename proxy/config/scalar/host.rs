@@ -1,6 +1,7 @@
 //! Which hosts a rule is about.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use super::Explain;
@@ -8,7 +9,7 @@ use super::Explain;
 /// A host name, or all that end like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
-    /// This one; in lower case, without a trailing dot.
+    /// This one; in lower case, without a trailing dot. Of an IPv6 address, in brackets.
     One(String),
     /// Those below it: written `*.example.com`, kept as `.example.com`. However deep, but not `example.com` itself.
     Below(String),
@@ -37,6 +38,12 @@ pub fn canonical_host(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
+/// An IPv6 address in brackets, as URIs have them, in the one form that addresses are compared in; `None` if this is none.
+pub fn canonical_ipv6(host: &str) -> Option<String> {
+    let address: Ipv6Addr = host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()?;
+    Some(format!("[{address}]"))
+}
+
 impl Hosts {
     /// Whether a host is one of them. It is written as [`canonical_host`] has it.
     pub fn contain(&self, host: &str) -> bool {
@@ -51,6 +58,9 @@ impl FromStr for Hosts {
     type Err = HostsError;
 
     fn from_str(text: &str) -> Result<Self, HostsError> {
+        if let Some(address) = canonical_ipv6(text) {
+            return Ok(Self::One(address));
+        }
         let below = text.strip_prefix("*.");
         let name = below.unwrap_or(text);
         let name = canonical_host(name);
@@ -93,7 +103,10 @@ impl fmt::Display for HostsError {
 impl Explain for HostsError {
     fn hint(&self) -> String {
         match self {
-            Self::Character => "names with other letters are written in their xn-- form, without a port".to_owned(),
+            Self::Character => {
+                "names with other letters are written in their xn-- form, without a port; IPv6 addresses in brackets"
+                    .to_owned()
+            }
             _ => r#"for example "eu.example.com" or "*.example.com""#.to_owned(),
         }
     }
