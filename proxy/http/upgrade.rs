@@ -4,7 +4,7 @@
 use h2::ext::Protocol;
 use hyper::body::Body;
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, TE, UPGRADE,
 };
 use hyper::http::{request, response};
 use hyper::{Method, Request, StatusCode, Version};
@@ -45,6 +45,8 @@ impl Wish {
 
     /// Writes it into the request for the backend.
     pub fn ask(&self, request: &mut request::Parts) {
+        // It would have to be named beside that, which not every server of WebSockets understands.
+        request.headers.remove(TE);
         request.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         request.headers.insert(UPGRADE, self.protocol.clone());
         if self.is_stream {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use hyper::body::Body;
-use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TE, TRANSFER_ENCODING};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Uri};
 
@@ -18,10 +18,17 @@ where
 {
     let mut head = Vec::with_capacity(HEAD_USUAL);
     write_line(&mut head, request.method(), request.uri());
+    let (mut names_te, mut has_options) = (false, false);
     for (name, value) in request.headers() {
+        names_te |= name == TE;
+        has_options |= name == CONNECTION;
         if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
             write_field(&mut head, name, value.as_bytes());
         }
+    }
+    if names_te && !has_options {
+        // It concerns this connection alone (RFC 9110, 10.1.4).
+        write_field(&mut head, &CONNECTION, b"TE");
     }
     let framing = match length_of(request.headers(), &body) {
         Some(length) => {
