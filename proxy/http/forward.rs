@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes};
+use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
@@ -181,6 +182,11 @@ where
         request: &mut Request<Option<Upload<B>>>,
         now: Instant,
     ) -> Result<Reached<B>, (Failed, Lease)> {
+        if !request.headers().contains_key(HOST) {
+            // A client of HTTP/1.0 need not say whom it asks, but this proxy has to (RFC 9112, 3.2): it asks the backend.
+            let host = HeaderValue::from_str(&grant.1.backend().key().to_string());
+            request.headers_mut().insert(HOST, host.unwrap_or_else(|_never| HeaderValue::from_static("")));
+        }
         match grant.0.requests().protocol {
             Protocol::Http1 => self.attempt_by_http1(grant, request, now).await,
             // Boxed, as it is much that HTTP/1.1 does not need.

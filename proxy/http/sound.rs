@@ -23,8 +23,12 @@ pub fn is_sound<B>(request: &Request<B>) -> bool {
     let agrees = |target: &[u8]| {
         is_host(target) && request.headers().get(HOST).is_none_or(|host| host.as_bytes().eq_ignore_ascii_case(target))
     };
-    // RFC 9112, 3.2: one, and only one; in HTTP/2 the target may have it instead. Backends are told by HTTP/1.1.
-    let enough = hosts == 1 || (hosts == 0 && request.version() == Version::HTTP_2 && target.is_some());
+    // RFC 9112, 3.2: one, and only one; in HTTP/2 the target may have it instead, and HTTP/1.0 knows none.
+    let may_lack = match request.version() {
+        Version::HTTP_2 => target.is_some(),
+        version => version == Version::HTTP_10,
+    };
+    let enough = hosts == 1 || (hosts == 0 && may_lack);
     let is_served = request.method() != Method::CONNECT || asks_for_protocol(request);
     let has_path = has_path(request);
     enough && is_named && lengths <= 1 && has_path && target.is_none_or(agrees) && is_served
@@ -144,6 +148,16 @@ mod tests {
         ] {
             assert!(!sound("GET", target, headers), "{target} {headers:?}");
         }
+    }
+
+    #[test]
+    fn http_1_0_need_not_say_whom_it_asks() {
+        let sound = |target: &str, hosts: &[&str]| {
+            let asked = Request::builder().version(Version::HTTP_10).uri(target);
+            is_sound(&hosts.iter().fold(asked, |asked, host| asked.header("host", *host)).body(()).unwrap())
+        };
+        assert!(sound("/", &[]) && sound("/", &["a"]) && sound("http://a/", &[]));
+        assert!(!sound("/", &["a", "a"]) && !sound("/", &["a b"]) && !sound("http://b/", &["a"]));
     }
 
     #[test]
