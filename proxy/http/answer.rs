@@ -1,7 +1,7 @@
 //! What this proxy answers itself.
 
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
 use super::forward::Failed;
@@ -12,6 +12,8 @@ use super::headers;
 pub enum Reason {
     /// It is none, or could be read in two ways.
     BadRequest,
+    /// Its head is longer than any may be, or has more headers.
+    HeadTooLarge,
     /// Its body did not come on.
     BodyTimeout,
     /// Nothing is served there.
@@ -40,8 +42,9 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::BadRequest,
+        Self::HeadTooLarge,
         Self::BodyTimeout,
         Self::NoRoute,
         Self::Shed,
@@ -60,6 +63,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::HeadTooLarge => "head_too_large",
             Self::BodyTimeout => "body_timeout",
             Self::NoRoute => "no_route",
             Self::Shed => "shed",
@@ -79,6 +83,7 @@ impl Reason {
     pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Shed
@@ -92,8 +97,19 @@ impl Reason {
         }
     }
 
+    /// What a client of gRPC takes that status for (gRPC, "HTTP to gRPC Status Code Mapping").
+    fn grpc_status(self) -> &'static str {
+        match self.status() {
+            StatusCode::BAD_REQUEST | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "13",
+            StatusCode::NOT_FOUND => "12",
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => "14",
+            _ => "2",
+        }
+    }
+
     fn words(self) -> &'static str {
         match self {
+            Self::HeadTooLarge => "the head of this request is too long, or has too many headers",
             Self::BadRequest => "this is no request that has one meaning",
             Self::BodyTimeout => "the request did not come on",
             Self::NoRoute => "nothing is served here",
@@ -126,18 +142,42 @@ impl From<Failed> for Reason {
     }
 }
 
-/// The answer, in JSON or in text.
-pub fn refuse(reason: Reason, wants_text: bool) -> Response<Bytes> {
-    say((reason.status(), reason.words(), reason.as_str()), wants_text)
+/// The form of an answer that this proxy gives itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For programs.
+    Json,
+    /// For people.
+    Text,
+    /// For calls of gRPC, whose clients read the status of the call, and not that of HTTP.
+    Grpc,
 }
 
-/// An answer of this status, in these words and this one.
-pub fn say((status, words, word): (StatusCode, &str, &str), wants_text: bool) -> Response<Bytes> {
-    let (kind, body) = if wants_text {
-        ("text/plain; charset=utf-8", format!("{words}\n"))
-    } else {
-        ("application/json", format!("{{\"error\": \"{words}\", \"reason\": \"{word}\"}}\n"))
+/// Marks an answer behind which a connection of HTTP/1.1 ends: what follows the request may not be another one.
+#[derive(Debug, Clone, Copy)]
+pub struct FinalAnswer;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// The answer.
+pub fn refuse(reason: Reason, form: Form) -> Response<Bytes> {
+    let words = reason.words();
+    let mut response = match form {
+        Form::Grpc => refuse_call(reason),
+        Form::Text => say(reason.status(), "text/plain; charset=utf-8", format!("{words}\n")),
+        Form::Json => {
+            let body = format!("{{\"error\": \"{words}\", \"reason\": \"{}\"}}\n", reason.as_str());
+            say(reason.status(), "application/json", body)
+        }
     };
+    if matches!(reason, Reason::BadRequest | Reason::HeadTooLarge) {
+        response.extensions_mut().insert(FinalAnswer);
+    }
+    response
+}
+
+fn say(status: StatusCode, kind: &'static str, body: String) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -149,8 +189,33 @@ pub fn say((status, words, word): (StatusCode, &str, &str), wants_text: bool) ->
     response
 }
 
+/// The answer to a call of gRPC that has no messages: its status stands among the headers ("Trailers-Only").
+fn refuse_call(reason: Reason) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(GRPC_STATUS, HeaderValue::from_static(reason.grpc_status()));
+    headers.insert(GRPC_MESSAGE, HeaderValue::from_static(reason.words()));
+    response
+}
+
+impl Form {
+    /// The form that a request with these headers is answered in.
+    pub fn of(asked: &HeaderMap) -> Self {
+        if asked.get(CONTENT_TYPE).is_some_and(is_grpc) {
+            return Self::Grpc;
+        }
+        if wants_text(asked) { Self::Text } else { Self::Json }
+    }
+}
+
+fn is_grpc(kind: &HeaderValue) -> bool {
+    let kind = kind.as_bytes().strip_prefix(b"application/grpc");
+    kind.is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
+}
+
 /// Whether a client would rather have text: it is named, and JSON is not.
-pub fn wants_text(asked: &HeaderMap) -> bool {
+fn wants_text(asked: &HeaderMap) -> bool {
     let (mut text, mut json) = (false, false);
     for kind in asked.get_all(ACCEPT).iter().flat_map(headers::words) {
         text |= [&b"text/plain"[..], b"text/html", b"text/*"].iter().any(|text| kind.eq_ignore_ascii_case(text));
@@ -168,7 +233,7 @@ mod tests {
 
     fn answer(reason: Reason, accept: &'static str) -> (StatusCode, String, String, bool) {
         let asked = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
-        let response = refuse(reason, wants_text(&asked));
+        let response = refuse(reason, Form::of(&asked));
         let kind = response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
         let retries = response.headers().contains_key(RETRY_AFTER);
         (response.status(), kind, String::from_utf8(response.body().to_vec()).unwrap(), retries)
@@ -187,5 +252,27 @@ mod tests {
             ("text/plain; charset=utf-8", "no server is ready, please try again\n")
         );
         assert_eq!(answer(Reason::NoRoute, "text/plain, application/json").1, "application/json");
+    }
+    #[test]
+    fn calls_of_grpc_get_a_status_of_their_own() {
+        for (kind, is_call) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            let asked = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
+            assert_eq!(Form::of(&asked) == Form::Grpc, is_call, "{kind}");
+        }
+        for (reason, status) in [
+            (Reason::NoBackend, "14"),
+            (Reason::ConnectFailed, "14"),
+            (Reason::NoRoute, "12"),
+            (Reason::BadRequest, "13"),
+        ] {
+            let response = refuse(reason, Form::Grpc);
+            assert_eq!((response.status(), response.body().len()), (StatusCode::OK, 0));
+            assert_eq!(response.headers()[GRPC_STATUS], status, "{reason:?}");
+        }
     }
 }

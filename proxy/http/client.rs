@@ -164,6 +164,8 @@ where
         loop {
             let answer = answer::take(self.input.bytes(), asked).map_err(|Malformed| Broken::Reset)?;
             if let Some(Answer { head, body, stays }) = answer {
+                // Nothing of it has been passed on yet: it is told as one that is none.
+                body.check(self.input.bytes()).map_err(|Malformed| Broken::Reset)?;
                 (self.decoder, self.is_unanswered) = (body, false);
                 self.stays &= stays;
                 self.send_rest_apart();

@@ -15,7 +15,7 @@ mod span;
 
 pub use self::span::Traced;
 use super::Near;
-use super::answer::{self, Reason};
+use super::answer::{Form, Reason};
 use super::busy::Work;
 use super::headers::X_REQUEST_ID;
 use crate::config::scalar::Name;
@@ -64,7 +64,7 @@ pub struct Exchange {
     bytes: u64,
     /// When its answer was over.
     ended_at: Option<Instant>,
-    wants_text: bool,
+    form: Form,
     /// Its place in a trace, if that is kept.
     traced: Option<Traced>,
     _work: Work,
@@ -74,9 +74,9 @@ pub struct Exchange {
 #[derive(Debug)]
 struct Told {
     id: Option<HeaderValue>,
-    method: Method,
+    /// What it does, and to what; `None` if it was none that could be read.
+    line: Option<(Method, Uri)>,
     host: Option<HeaderValue>,
-    target: Uri,
 }
 
 /// Where an answer came from, and what that took.
@@ -166,18 +166,33 @@ impl Exchange {
         traced: Option<Traced>,
         (host, request): (Option<&HeaderValue>, &Request<B>),
     ) -> Box<Self> {
-        counts.in_flight.fetch_add(1, Relaxed);
         let told = || Told {
             id: request.headers().get(X_REQUEST_ID).cloned(),
-            method: request.method().clone(),
+            line: Some((request.method().clone(), request.uri().clone())),
             host: host.cloned(),
-            target: request.uri().clone(),
         };
+        let told = (visitor.access_log || traced.is_some()).then(told);
+        Self::of((visitor, counts, work), traced, told, Form::of(request.headers()))
+    }
+
+    /// What has come is no request that could be read. It is counted and logged all the same.
+    pub fn begin_unread(visitor: &Rc<Visitor>, counts: &Near<Counts>, work: Work, id: HeaderValue) -> Box<Self> {
+        let told = visitor.access_log.then(|| Told { id: Some(id), line: None, host: None });
+        Self::of((visitor, counts, work), None, told, Form::Json)
+    }
+
+    fn of(
+        (visitor, counts, work): (&Rc<Visitor>, &Near<Counts>, Work),
+        traced: Option<Traced>,
+        told: Option<Told>,
+        form: Form,
+    ) -> Box<Self> {
+        counts.in_flight.fetch_add(1, Relaxed);
         Box::new(Self {
             visitor: Rc::clone(visitor),
             counts: Rc::clone(counts),
             answers: None,
-            told: (visitor.access_log || traced.is_some()).then(told),
+            told,
             began: Instant::now(),
             status: None,
             reason: None,
@@ -185,15 +200,15 @@ impl Exchange {
             first_byte: None,
             bytes: 0,
             ended_at: None,
-            wants_text: answer::wants_text(request.headers()),
+            form,
             traced,
             _work: work,
         })
     }
 
-    /// Whether the client would rather have text than JSON.
-    pub fn wants_text(&self) -> bool {
-        self.wants_text
+    /// The form of an answer of this proxy's own.
+    pub fn form(&self) -> Form {
+        self.form
     }
 
     /// It goes to the pool that these are the counts of.
@@ -249,7 +264,7 @@ impl Exchange {
             session = %self.visitor.session,
             listener = %self.visitor.tally.listener(),
             client = %self.visitor.client,
-            method = told.method.as_str(),
+            method = told.method().map(Method::as_str),
             host = told.host(),
             path = told.path(),
             status = self.status.map(|status| status.as_u16()),
@@ -274,10 +289,15 @@ impl Told {
         self.host.as_ref()?.to_str().ok()
     }
 
+    fn method(&self) -> Option<&Method> {
+        self.line.as_ref().map(|(method, _)| method)
+    }
+
     /// As much of it as is told.
-    fn path(&self) -> &str {
-        let path = self.target.path();
-        &path[..path.floor_char_boundary(PATH_MAX)]
+    fn path(&self) -> Option<&str> {
+        let (_, target) = self.line.as_ref()?;
+        let path = target.path();
+        Some(&path[..path.floor_char_boundary(PATH_MAX)])
     }
 }
 

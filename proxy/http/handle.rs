@@ -122,6 +122,11 @@ impl Handler {
         })
     }
 
+    /// Answers what is no request.
+    pub fn refuse(&self, reason: Reason) -> Response<Reply> {
+        own(reason, Exchange::begin_unread(&self.visitor, &self.counts, self.busy.work(), random_id()))
+    }
+
     /// Where a request goes, and whose it is.
     fn admit<'a>(
         &self,
@@ -264,7 +269,7 @@ impl Handler {
 
 fn own(reason: Reason, mut exchange: Box<Exchange>) -> Response<Reply> {
     exchange.refused(reason);
-    answer::refuse(reason, exchange.wants_text()).map(|words| Reply::own(words, exchange))
+    answer::refuse(reason, exchange.form()).map(|words| Reply::own(words, exchange))
 }
 
 /// The host that is asked for: that of the target where it has one, else the header's.

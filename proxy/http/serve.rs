@@ -10,8 +10,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper::Request;
 use hyper::header::HeaderValue;
+use hyper::{Request, Response};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::busy::Busy;
@@ -25,6 +25,7 @@ use super::io::{Client, Traffic};
 use super::line::Line;
 use super::patience::{Late, Patience};
 use super::reply::Reply;
+use super::server::head::Refused;
 use super::server::{self, Answered, Server};
 use super::tunnel::Tunnel;
 use crate::net::first_bytes::{self, Failure};
@@ -285,6 +286,10 @@ impl server::Service for Rc<Handler> {
         Self::clone(self).answer(request)
     }
 
+    fn refuse(&self, why: Refused) -> Response<Reply> {
+        Handler::refuse(self, why.reason())
+    }
+
     fn leaves_at(&self) -> Option<Instant> {
         self.leaves_at.get()
     }
@@ -297,9 +302,9 @@ impl server::Service for Rc<Handler> {
 /// How a connection of HTTP/1.1 ended.
 fn reason_of(ended: &server::Ended) -> CloseReason {
     match ended {
-        server::Ended::Closed => CloseReason::ClientClosed,
+        // What was no request has been answered, counted and logged as one.
+        server::Ended::Closed | server::Ended::Invalid(_) => CloseReason::ClientClosed,
         server::Ended::Broken | server::Ended::Switched => CloseReason::ClientReset,
-        server::Ended::Invalid(_) => CloseReason::PrereadInvalid,
         server::Ended::Late(Late::Head) => CloseReason::PrereadTimeout,
         server::Ended::Late(Late::Silent) => CloseReason::IdleTimeout,
     }

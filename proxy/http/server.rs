@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http_body_util::Full;
 use hyper::body::{Body, Bytes};
 use hyper::{Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -21,11 +20,12 @@ mod response;
 
 use self::head::{Head, Heads, Refused, Terms};
 use self::intake::{Gone, Intake};
+use super::answer::FinalAnswer;
 use super::body::BodyError;
 use super::content::Content;
 use super::patience::{Late, Patience};
 use super::wire::input::Input;
-use super::wire::outgoing::Outgoing;
+use super::wire::outgoing::{Outgoing, Stopped};
 
 /// What the library wants to hear of a request in HTTP/2, and what is said of one here: there is always an answer.
 pub type Answered<B> = Result<Response<B>, Infallible>;
@@ -37,6 +37,9 @@ pub trait Service {
 
     /// Answers one.
     fn answer(&self, request: Request<Content>) -> Pin<Box<dyn Future<Output = Answered<Self::Reply>>>>;
+
+    /// The answer to what is no request, which is counted and logged as one.
+    fn refuse(&self, why: Refused) -> Response<Self::Reply>;
 
     /// When the connection is to be closed, even without another request; `None` while it may stay.
     fn leaves_at(&self) -> Option<Instant>;
@@ -118,10 +121,15 @@ where
         let mut answer = self.service.answer(request.map(|()| content));
         let Ok(response) = self.beside(&mut intake, |_, cx| answer.as_mut().poll(cx)).await?;
         drop(answer);
+        let is_final = response.extensions().get::<FinalAnswer>().is_some();
         let has_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let (mut outgoing, stays) = self.outgoing(response, terms, &mut intake);
         self.is_cut = outgoing.ends_with_connection();
         let sent = self.beside(&mut intake, |stream, cx| outgoing.poll_send(stream, cx)).await?;
+        if matches!(sent, Err(Stopped::Body(_))) {
+            // The client is to see that there was an answer, and that this is not all of it.
+            _ = self.beside(&mut intake, |stream, cx| outgoing.poll_send_taken(stream, cx)).await?;
+        }
         // What stands for as long as the answer takes ends with it.
         drop(outgoing);
         sent.map_err(|_stopped| Ended::Broken)?;
@@ -134,7 +142,7 @@ where
             self.patience.rest(Instant::now());
             return Ok(());
         }
-        self.close(!is_over).await;
+        self.close(!is_over || is_final).await;
         Err(Ended::Closed)
     }
 
@@ -176,7 +184,8 @@ where
             intake.leave_unasked();
         }
         let goes_on = intake.is_over() || intake.is_wanted();
-        let stays = terms.stays && goes_on && self.service.leaves_at().is_none();
+        let is_final = response.extensions().get::<FinalAnswer>().is_some();
+        let stays = terms.stays && goes_on && !is_final && self.service.leaves_at().is_none();
         response::outgoing(intake.begun(), response, Terms { stays, ..terms })
     }
 
@@ -203,7 +212,7 @@ where
     /// Answers what is no request.
     async fn refuse(&mut self, why: Refused) {
         let terms = Terms { is_1_1: true, is_head: false, takes_trailers: false, stays: false };
-        let (mut outgoing, _) = response::outgoing(Vec::new(), why.answer().map(Full::new), terms);
+        let (mut outgoing, _) = response::outgoing(Vec::new(), self.service.refuse(why), terms);
         let sent = timeout(LINGER, poll_fn(|cx| outgoing.poll_send(&mut self.stream, cx))).await;
         if matches!(sent, Ok(Ok(()))) {
             self.close(true).await;

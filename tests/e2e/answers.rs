@@ -46,6 +46,35 @@ async fn what_is_no_answer_or_could_be_read_in_two_ways_reaches_nobody() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_broken_at_once_is_none_and_never_nothing_at_all() {
+    let mut backend = Backend::by_hand();
+    let keys = "retries = 0\n[pools.game.breaker]\nfailures = 100";
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend.backend], keys)));
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (answer, statuses) in [
+        (CHUNKED.to_owned() + "ZZ\r\nhello", &["502"][..]),
+        (CHUNKED.to_owned() + "5\nhello\n0\n\n", &["502"]),
+        (CHUNKED.to_owned() + "5\r\nhelloX", &["502"]),
+        // Where it has ended is seen later than its head, or at once.
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n".to_owned(), &["200", "502"]),
+        (CHUNKED.to_owned() + "5\r\nhel", &["200", "502"]),
+    ] {
+        let server = async {
+            let mut server = backend.next().await;
+            head(&mut server).await;
+            server.send(answer.as_bytes()).await;
+        };
+        let (request, address) = (get("/", ""), proxy.address());
+        let (said, ()) = tokio::join!(said(address, &request), server);
+        let status = said.strip_prefix("HTTP/1.1 ").and_then(|said| said.get(..3)).unwrap_or_default();
+        assert!(statuses.contains(&status), "{answer:?}: {said}");
+        assert!(!said.contains("ZZ"), "{answer:?}: {said}");
+    }
+    let refused = proxy.metric("portti_requests_refused_total", &[("reason", "backend_reset")]).await;
+    assert!(refused >= 3.0, "{refused}");
+}
+
+#[tokio::test]
 async fn what_stands_behind_an_answer_is_nobodys() {
     let mut backend = Backend::by_hand();
     let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend.backend], "")));

@@ -89,6 +89,48 @@ async fn requests_reach_the_backend_with_who_they_are_from() {
 }
 
 #[tokio::test]
+async fn a_client_of_http_1_0_need_not_name_a_host() {
+    let (backend, _) = echo();
+    let route = "[[listeners.game.routes]]\nhost = \"b.example\"\npool = \"game\"\nshed_at = \"overloaded\"\n";
+    let proxy = Proxy::with(&config("pool = \"game\"", &(route.to_owned() + &pool(&[&backend], ""))));
+    let answer = said(proxy.address(), b"OPTIONS / HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("OPTIONS /\n"), "{answer}");
+    assert!(answer.contains(&format!("host: {}\n", backend.address)), "{answer}");
+    assert!(!answer.contains("x-forwarded-host"), "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_connection_is_named_as_such() {
+    let (backend, _) = echo();
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
+    let answer = said(proxy.address(), &get("/", "TE: trailers\r\n")).await;
+    assert!(answer.contains("te: trailers\n") && answer.contains("connection: TE\n"), "{answer}");
+    let options = b"OPTIONS http://a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let answer = said(proxy.address(), options).await;
+    assert!(answer.contains("OPTIONS *\n") && answer.contains("host: a\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_call_of_grpc_gets_a_status_that_its_client_reads() {
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool_of(&[free_address()], "retries = 0\n")));
+    let stream = TokioIo::new(TcpStream::connect(proxy.address()).await.unwrap());
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let call = Request::post(format!("http://{}/Chat/Say", proxy.address()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let answer = soon("an answer", sender.send_request(call.body(Full::<Bytes>::from("call")).unwrap())).await.unwrap();
+    let headers = answer.headers();
+    assert_eq!(
+        (answer.status(), headers["grpc-status"].as_bytes(), headers["content-type"].as_bytes()),
+        (StatusCode::OK, &b"14"[..], &b"application/grpc"[..])
+    );
+    drop(answer);
+    let refused = proxy.metric("portti_requests_refused_total", &[("reason", "connect_failed")]).await;
+    assert_eq!(refused, 1.0);
+}
+
+#[tokio::test]
 async fn one_connection_carries_many_requests_to_one_warm_connection() {
     let (backend, requests) = echo();
     let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
@@ -358,7 +400,7 @@ async fn bodies_pass_without_being_kept() {
 async fn no_backend_gets_a_request_without_host_target_or_body() {
     let (backend, requests) = echo();
     let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
-    for text in ["GET a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
+    for text in ["GET a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"] {
         let answer = said(proxy.address(), text.as_bytes()).await;
         assert!(answer.contains(" 400 "), "{text}: {answer}");
     }

@@ -182,3 +182,46 @@ async fn heads_have_a_bound_and_reach_nobody_beyond_it() {
     }
     assert_eq!(requests.load(Ordering::Relaxed), 3);
 }
+
+#[tokio::test]
+async fn whom_a_request_asks_has_to_be_clear_and_else_the_connection_ends() {
+    let (backend, requests) = echo();
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
+    for request in [
+        "CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n",
+        "CONNECT b:443 HTTP/1.0\r\n\r\n",
+        "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        let said = said(proxy.address(), (request.to_owned() + BEHIND).as_bytes()).await;
+        assert!(is_refusal(&said) && said.contains("\r\nconnection: close\r\n"), "{request:?}: {said}");
+    }
+    assert_eq!(requests.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_counted_as_one_that_was_refused() {
+    let (backend, _) = echo();
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
+    let long = "X: y\r\n".repeat(101);
+    for (number, (request, reason)) in [
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n".to_owned(), "bad_request"),
+        ("\x16\x03\x01\0\0".to_owned(), "bad_request"),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\n{long}\r\n"), "head_too_large"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let before = proxy.metric("portti_requests_refused_total", &[("reason", reason)]).await;
+        let said = said(proxy.address(), request.as_bytes()).await;
+        assert!(is_refusal(&said) && said.contains(reason), "{request:?}: {said}");
+        proxy.expect_ended("client_closed", u32::try_from(number).unwrap() + 1).await;
+        let refused = proxy.metric("portti_requests_refused_total", &[("reason", reason)]).await;
+        let counted = proxy.metric("portti_requests_total", &[("code_class", "4xx")]).await;
+        assert_eq!((refused - before, counted), (1.0, number as f64 + 1.0), "{request:?}");
+    }
+    assert_eq!(proxy.metric("portti_requests_in_flight", &[]).await, 0.0);
+}

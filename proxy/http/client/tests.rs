@@ -386,23 +386,44 @@ async fn a_large_answer_comes_in_pieces_of_bounded_size() {
 
 #[tokio::test]
 async fn an_answer_that_breaks_off_says_so() {
-    for (said, kind) in [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", io::ErrorKind::InvalidData),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", io::ErrorKind::InvalidData),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello!\r\n", io::ErrorKind::InvalidData),
+    for (said, rest) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", ""),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", ""),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello", "!\r\n"),
     ] {
         let (mut far, mut connection) = pair(1000);
         let backend = async {
             heard(&mut far).await;
-            far.write_all(said.as_bytes()).await.unwrap();
+            for piece in [said, rest] {
+                far.write_all(piece.as_bytes()).await.unwrap();
+                // The first piece is to be seen without the second.
+                for _ in 0..4 {
+                    yield_now().await;
+                }
+            }
             drop(far);
         };
         let mut request = get();
         let (answer, ()) = tokio::join!(connection.send(&mut request), backend);
         answer.unwrap();
         let broken = (&mut connection).collect().await.unwrap_err();
-        assert_eq!(broken.kind(), kind, "{said:?}");
+        assert_eq!(broken.kind(), io::ErrorKind::InvalidData, "{said:?}");
         assert!(!connection.is_free());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_body_is_malformed_at_once_is_none() {
+    for chunks in ["ZZ\r\nhello", "5\nhello\n0\n\n", "5\r\nhello!\r\n"] {
+        let (mut far, mut connection) = pair(1000);
+        let backend = async {
+            heard(&mut far).await;
+            let said = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+            far.write_all(said.as_bytes()).await.unwrap();
+        };
+        let mut request = get();
+        let (answer, ()) = tokio::join!(connection.send(&mut request), backend);
+        assert!(matches!(answer, Err(Broken::Reset)), "{chunks:?}: {answer:?}");
     }
 }
 

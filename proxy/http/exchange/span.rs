@@ -56,13 +56,14 @@ impl Exchange {
     /// Hands on the request's span, now that it is over.
     pub(super) fn leave_span(&self, told: &Told, took: Duration) {
         let Some((Traced { context, parent }, tracer)) = self.traced.zip(self.visitor.tally.tracer()) else { return };
-        let (method, name) = known(&told.method);
+        let Some(asked) = told.method() else { return };
+        let (method, name) = known(asked);
         let mut span = Span::ended(context, parent, name, took);
         span.tell("http.request.method", method);
         if method == OTHER {
-            span.tell("http.request.method_original", told.method.as_str().to_owned());
+            span.tell("http.request.method_original", asked.as_str().to_owned());
         }
-        span.tell("url.path", told.path().to_owned());
+        span.tell_if("url.path", told.path().map(str::to_owned));
         span.tell("url.scheme", if self.visitor.is_encrypted { "https" } else { "http" });
         if let Some((host, port)) = told.host().map(host_and_port) {
             span.tell("server.address", host.to_owned());

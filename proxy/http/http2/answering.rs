@@ -56,6 +56,7 @@ pub fn begin(
     request: Request<h2::RecvStream>,
     mut respond: SendResponse<Bytes>,
     buffered: &Rc<Buffered>,
+    service: &impl Service,
 ) -> Option<(Request<Content>, Answering)> {
     let (mut head, stream) = request.into_parts();
     match fields::check(&mut head.headers) {
@@ -65,6 +66,8 @@ pub fn begin(
             return None;
         }
         Err(Fault::TooMany) => {
+            // Counted and logged as it is dropped.
+            drop(service.refuse(Refused::TooLarge));
             refuse(respond, Refused::TooLarge);
             return None;
         }

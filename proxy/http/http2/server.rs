@@ -93,7 +93,8 @@ where
             }
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
-                    let Some((request, answering)) = answering::begin(request, respond, &self.buffered) else {
+                    let Some((request, answering)) = answering::begin(request, respond, &self.buffered, &self.service)
+                    else {
                         self.note(Outcome::Refused);
                         continue;
                     };

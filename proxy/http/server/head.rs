@@ -5,9 +5,10 @@ use std::mem::MaybeUninit;
 use bytes::Bytes;
 use httparse::{ParserConfig, Status};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, TE, TRANSFER_ENCODING};
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Request, Response, Uri, Version};
 
-use crate::http::answer::{self, Reason};
+use crate::http::answer::{self, Form, Reason};
 use crate::http::headers;
 use crate::http::wire::decoder::Decoder;
 use crate::http::wire::fields::{HEAD_MAX, HEADERS_MAX, Malformed, collect, number};
@@ -74,15 +75,17 @@ struct Said {
 const ADDED: usize = 4;
 
 impl Refused {
-    /// The answer to it (RFC 9110, 15.5.1; RFC 6585, 5).
-    pub fn answer(self) -> Response<Bytes> {
-        const TOO_LARGE: &str = "the head of this request is too long, or has too many headers";
+    /// Why, as it is answered, counted and logged (RFC 9110, 15.5.1; RFC 6585, 5).
+    pub fn reason(self) -> Reason {
         match self {
-            Self::Malformed => answer::refuse(Reason::BadRequest, false),
-            Self::TooLarge => {
-                answer::say((StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE, "head_too_large"), false)
-            }
+            Self::Malformed => Reason::BadRequest,
+            Self::TooLarge => Reason::HeadTooLarge,
         }
+    }
+
+    /// The answer to it.
+    pub fn answer(self) -> Response<Bytes> {
+        answer::refuse(self.reason(), Form::Json)
     }
 }
 
@@ -133,10 +136,12 @@ fn parse(input: &Bytes, length: usize) -> Result<Head, Refused> {
         _ => return Err(Refused::Malformed),
     }
     let (Some(method), Some(target)) = (parsed.method, parsed.path) else { return Err(Refused::Malformed) };
+    let asks_for_server = method == "OPTIONS" && has_authority_alone(target);
     let target = input.slice_ref(target.as_bytes());
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_invalid| Malformed)?;
-    *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_invalid| Malformed)?;
+    let target = Uri::from_maybe_shared(target).map_err(|_invalid| Malformed)?;
+    *request.uri_mut() = if asks_for_server { of_whole_server(target)? } else { target };
     *request.version_mut() = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
     let mut said = Said::default();
     *request.headers_mut() = collect(input, parsed.headers, ADDED, |name, value| {
@@ -144,6 +149,19 @@ fn parse(input: &Bytes, length: usize) -> Result<Head, Refused> {
         true
     })?;
     said.understand(request)
+}
+
+/// Whether a target of absolute form has neither path nor query.
+fn has_authority_alone(target: &str) -> bool {
+    let authority = target.split_once("://").filter(|_| !target.starts_with('/'));
+    authority.is_some_and(|(_, rest)| !rest.contains(['/', '?']))
+}
+
+/// `OPTIONS` of such a target is about the server as a whole (RFC 9112, 3.2.4), as with `*`.
+fn of_whole_server(target: Uri) -> Result<Uri, Malformed> {
+    let mut parts = target.into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_static("*"));
+    Uri::from_parts(parts).map_err(|_invalid| Malformed)
 }
 
 impl From<Malformed> for Refused {

@@ -3,7 +3,7 @@ use std::io;
 use std::rc::Rc;
 
 use futures_util::FutureExt as _;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use tokio::io::{DuplexStream, duplex};
 use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::sleep;
@@ -27,6 +27,10 @@ impl<F: Fn(Request<Content>) -> Answer> Service for Scripted<F> {
 
     fn answer(&self, request: Request<Content>) -> Answer {
         (self.script)(request)
+    }
+
+    fn refuse(&self, why: Refused) -> Response<Text> {
+        why.answer().map(|words| Full::new(words).map_err(|never| match never {}).boxed_unsync())
     }
 
     fn leaves_at(&self) -> Option<Instant> {
@@ -414,6 +418,34 @@ async fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
         assert!(matches!(ended, Ended::Broken), "{ended:?}");
         assert!(seen.ends_with(expected), "{seen}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_whose_body_breaks_off_at_once_has_its_head() {
+    let (far, serving) = serve(1000, move |_| {
+        let pieces = [Err(BodyError::from(io::Error::from(io::ErrorKind::Other)))];
+        let body = Pieces { pieces: pieces.into_iter().collect(), length: Some(5) }.boxed_unsync();
+        Box::pin(async { Ok(Response::builder().header("date", "now").body(body).unwrap()) })
+    });
+    let (ended, seen) = tokio::join!(serving, heard(far, b"GET / HTTP/1.1\r\n\r\n"));
+    assert!(matches!(ended, Ended::Broken), "{ended:?}");
+    assert_eq!(seen, "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 5\r\n\r\n");
+}
+
+#[tokio::test]
+async fn behind_a_final_answer_nothing_is_read_as_a_request() {
+    let asked = Rc::new(Cell::new(0));
+    let count = Rc::clone(&asked);
+    let (far, serving) = serve(1000, move |_| {
+        count.set(count.get() + 1);
+        let response = Response::builder().status(400).header("date", "now").extension(FinalAnswer);
+        Box::pin(async { Ok(response.body(text("no")).unwrap()) })
+    });
+    let two = "GET / HTTP/1.1\r\n\r\n".repeat(2);
+    let (ended, seen) = tokio::join!(serving, heard(far, two.as_bytes()));
+    assert!(matches!(ended, Ended::Closed), "{ended:?}");
+    assert!(seen.ends_with("connection: close\r\n\r\nno"), "{seen}");
+    assert_eq!(asked.get(), 1);
 }
 
 /// A body that is given.

@@ -102,6 +102,17 @@ where
         }
     }
 
+    /// Sends what has been taken of it, and asks for no more. Ready when that is sent.
+    pub fn poll_send_taken<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        S: AsyncWrite + Unpin,
+    {
+        while !self.is_written() {
+            ready!(self.poll_write(stream, cx))?;
+        }
+        Pin::new(stream).poll_flush(cx)
+    }
+
     fn is_written(&self) -> bool {
         self.written == self.before.len() && self.piece.is_empty() && self.after.is_empty()
     }

@@ -250,3 +250,19 @@ proptest! {
         let _verdict = requests(&[start, &tail].concat());
     }
 }
+
+#[test]
+fn options_of_a_host_alone_are_about_the_whole_server() {
+    for (line, expected) in [
+        ("OPTIONS http://a HTTP/1.1", "*"),
+        ("OPTIONS http://a:80 HTTP/1.1", "*"),
+        ("OPTIONS http://a/ HTTP/1.1", "/"),
+        ("OPTIONS http://a?x HTTP/1.1", "/"),
+        ("OPTIONS /?u=http://a HTTP/1.1", "/"),
+        ("GET http://a HTTP/1.1", "/"),
+    ] {
+        let mut input = Bytes::from(format!("{line}\r\nHost: a\r\n\r\n"));
+        let head = Heads::default().take(&mut input).unwrap().unwrap();
+        assert_eq!(head.request.uri().path(), expected, "{line}");
+    }
+}
