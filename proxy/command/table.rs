@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::config::scalar::is_unprintable;
+
 /// Columns as wide as their widest cell. Those whose head begins with `>` stand to the right.
 pub(super) fn table<const N: usize>(page: &mut String, head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) {
     let to_right = head.map(|head| head.starts_with('>'));
@@ -52,7 +54,7 @@ pub(super) fn counts(value: &Value) -> String {
 
 /// What others have written, such as a ban's reason, is not to steer the terminal.
 pub(super) fn without_controls(text: &str) -> String {
-    text.chars().map(|one| if one.is_control() { ' ' } else { one }).collect()
+    text.chars().map(|one| if is_unprintable(one) { ' ' } else { one }).collect()
 }
 
 #[cfg(test)]
@@ -71,7 +73,7 @@ mod tests {
 
     #[test]
     fn cells_say_what_there_is() {
-        assert_eq!([cell(&json!(null)), cell(&json!("a\u{1b}b")), cell(&json!(3))], ["-", "a b", "3"]);
+        assert_eq!([cell(&json!(null)), cell(&json!("a\u{1b}\u{9b}\u{202e}b")), cell(&json!(3))], ["-", "a   b", "3"]);
         assert_eq!([list(&json!(["a", "b"])), list(&json!("a")), list(&json!(null))], ["a,b", "a", "-"]);
         assert_eq!(counts(&json!({"denied": 3, "shed": 0, "drained": 1})), "denied 3, drained 1");
         assert_eq!(counts(&json!(null)), "");

@@ -9,6 +9,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use self::excerpt::{Lines, Position};
+use super::scalar::is_unprintable;
 
 mod excerpt;
 
@@ -170,10 +171,9 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if is_command(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-/// Control characters, and those that turn the direction of writing.
+/// A tab is shown as what it is.
 fn is_command(c: char) -> bool {
-    (c.is_control() && c != '\t')
-        || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    c != '\t' && is_unprintable(c)
 }
 
 /// More than anyone reads at once; a file of rubbish has as many problems as lines.

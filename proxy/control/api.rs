@@ -58,7 +58,7 @@ pub(super) fn is_stream(answer: &Answer) -> bool {
 }
 
 fn may<B>(request: &Request<B>, state: &State) -> Result<(), Refusal> {
-    access::check(request.headers(), &state.config().admin)
+    access::check((request.uri(), request.headers()), &state.config().admin)
 }
 
 async fn respond<B>(request: Request<B>, (endpoint, parts): (Endpoint, Parts), state: &Rc<State>) -> Outcome

@@ -20,6 +20,7 @@ use self::live::{LastEvent, Spread};
 use super::state::{Loads, State};
 use crate::config::diff;
 use crate::config::model::{Mode, Route, SlotLimits};
+use crate::config::scalar::printable_json;
 use crate::drain::Phase;
 use crate::pool::admin::Admin;
 use crate::pool::{Backend, Failure, LastCheck, Member, Pool};
@@ -445,7 +446,7 @@ fn mode(mode: Mode) -> &'static str {
 
 /// A view as text.
 pub(super) fn json(view: &impl Serialize) -> String {
-    serde_json::to_string(view).expect("the views have text keys and no fallible parts")
+    printable_json(serde_json::to_string(view).expect("the views have text keys and no fallible parts"))
 }
 
 /// RFC 3339, to the millisecond.

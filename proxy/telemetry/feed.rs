@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use tracing::Metadata;
 
-use super::form::is_own;
+use super::form::{Plain, fill, is_own};
 use super::limited::Sink;
 use super::line::{ACCESS, Line, MESSAGE, Value};
 use crate::config::model::LogLevel;
@@ -140,7 +140,10 @@ impl Event {
     }
 
     fn note(&mut self, name: &'static str, value: Value<'_>) {
-        let text = short(value.to_string());
+        let mut text = String::new();
+        // Pages and terminals show it.
+        fill(&mut Plain(&mut text), format_args!("{value}"));
+        let text = short(text);
         match name {
             MESSAGE => self.message = text,
             "listener" => self.listener = Some(text),

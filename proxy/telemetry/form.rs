@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use tracing::{Level, Metadata};
 
 use super::line::{Line, MESSAGE, Value};
+use crate::config::scalar::is_unprintable;
 
 /// How lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,11 +135,11 @@ fn painted(out: &mut String, style: Option<&str>, what: fmt::Arguments<'_>) {
 /// In quotes where it could not be told from what surrounds it, or would tell the terminal what to do.
 fn readable(out: &mut String, value: Value<'_>) {
     let text = value.to_string();
-    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '"';
+    let is_plain = |c: char| !c.is_whitespace() && !is_unprintable(c) && c != '"';
     if !text.is_empty() && text.chars().all(is_plain) {
         out.push_str(&text);
     } else {
-        fill(out, format_args!("{text:?}"));
+        fill(&mut Plain(out), format_args!("{text:?}"));
     }
 }
 
@@ -149,18 +150,18 @@ fn quoted(out: &mut String, what: fmt::Arguments<'_>) {
 }
 
 /// Text takes everything.
-fn fill(out: &mut impl fmt::Write, what: fmt::Arguments<'_>) {
+pub(super) fn fill(out: &mut impl fmt::Write, what: fmt::Arguments<'_>) {
     let _infallible = out.write_fmt(what);
 }
 
 /// Words of a line as they are, but for what would tell a terminal what to do.
-struct Plain<'a>(&'a mut String);
+pub(super) struct Plain<'a>(pub(super) &'a mut String);
 
 impl fmt::Write for Plain<'_> {
     fn write_char(&mut self, c: char) -> fmt::Result {
         match c {
             '\n' | '\t' => self.0.push(c),
-            c if c.is_control() => self.0.extend(c.escape_default()),
+            c if is_unprintable(c) => self.0.extend(c.escape_default()),
             c => self.0.push(c),
         }
         Ok(())
@@ -180,14 +181,14 @@ impl fmt::Write for Escaped<'_> {
             '"' => self.0.push_str("\\\""),
             '\\' => self.0.push_str("\\\\"),
             '\n' => self.0.push_str("\\n"),
-            c if c < ' ' => return write!(self.0, "\\u{:04x}", u32::from(c)),
+            c if is_unprintable(c) => return write!(self.0, "\\u{:04x}", u32::from(c)),
             c => self.0.push(c),
         }
         Ok(())
     }
 
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let is_special = |c: char| c < ' ' || c == '"' || c == '\\';
+        let is_special = |c: char| is_unprintable(c) || c == '"' || c == '\\';
         let mut rest = text;
         while let Some(at) = rest.find(is_special) {
             let (plain, special) = rest.split_at(at);

@@ -6,19 +6,28 @@
 
 use std::net::IpAddr;
 
-use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
+use hyper::{StatusCode, Uri};
 
 use super::reply::Refusal;
 use crate::config::model::AdminServer;
 use crate::config::scalar::canonical_host;
 
-/// Whether a request with these headers may be answered.
+/// Whether a request with this target and these headers may be answered.
 ///
 /// # Errors
 /// Why not.
-pub(super) fn check(headers: &HeaderMap, server: &AdminServer) -> Result<(), Refusal> {
+pub(super) fn check((target, headers): (&Uri, &HeaderMap), server: &AdminServer) -> Result<(), Refusal> {
+    for name in [HOST, ORIGIN, AUTHORIZATION] {
+        if headers.get_all(&name).iter().nth(1).is_some() {
+            return Err(Refusal::bad_request(format!("the header {name} may be there once")));
+        }
+    }
     let host = text(headers, &HOST).unwrap_or_default();
+    // What a target of absolute form names is what is asked for, whatever the header says (RFC 9112, 3.2.2).
+    if target.authority().is_some_and(|authority| !authority.as_str().eq_ignore_ascii_case(host)) {
+        return Err(Refusal::bad_request("the request's target names another host than the header host"));
+    }
     if !is_known(host, server) {
         let error = format!(
             "the admin server does not go by the name {host:?}: ask by address, or add the name to [admin] hosts in the config"
@@ -90,8 +99,35 @@ mod tests {
 
     /// The code of the refusal, if it is one.
     fn asked(server: &AdminServer, headers: &[(HeaderName, &str)]) -> Option<&'static str> {
+        asked_of(server, "/", headers)
+    }
+
+    fn asked_of(server: &AdminServer, target: &str, headers: &[(HeaderName, &str)]) -> Option<&'static str> {
         let headers = headers.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        check(&headers, server).err().map(|refusal| refusal.code())
+        check((&target.parse().unwrap(), &headers), server).err().map(|refusal| refusal.code())
+    }
+
+    #[test]
+    fn it_is_asked_by_one_name_and_no_other() {
+        let (own, evil) = ((HOST, "localhost"), (HOST, "evil.example"));
+        for headers in [[own.clone(), evil.clone()], [own.clone(), own.clone()], [evil.clone(), own.clone()]] {
+            assert_eq!(asked(&server(None), &headers), Some("bad_request"), "{headers:?}");
+        }
+        for name in [ORIGIN, AUTHORIZATION] {
+            let headers = [own.clone(), (name.clone(), "http://localhost"), (name, "http://localhost")];
+            assert_eq!(asked(&server(None), &headers), Some("bad_request"), "{headers:?}");
+        }
+        for (target, host, expected) in [
+            ("http://localhost/", own.clone(), None),
+            ("http://LOCALHOST/", own.clone(), None),
+            ("http://evil.example/", own.clone(), Some("bad_request")),
+            ("http://localhost:9900/", own.clone(), Some("bad_request")),
+            ("http://localhost/", evil.clone(), Some("bad_request")),
+            ("http://evil.example/", evil, Some("wrong_host")),
+        ] {
+            assert_eq!(asked_of(&server(None), target, &[host]), expected, "{target}");
+        }
+        assert_eq!(asked_of(&server(None), "http://localhost/", &[]), Some("bad_request"));
     }
 
     #[test]

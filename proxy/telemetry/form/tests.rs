@@ -76,6 +76,24 @@ fn nobody_writes_to_the_terminal_what_the_terminal_obeys() {
 }
 
 #[test]
+fn no_character_turns_the_direction_of_a_line_or_begins_a_sequence() {
+    let unprintable: Vec<char> = ('\u{7f}'..='\u{9f}')
+        .chain(['\u{61c}', '\u{200e}', '\u{200f}'])
+        .chain('\u{2028}'..='\u{202e}')
+        .chain('\u{2066}'..='\u{2069}')
+        .collect();
+    for &c in &unprintable {
+        let path = format!("/a{c}b");
+        for form in [PLAIN, Form::Json] {
+            let line = written(form, || tracing::info!(target: "portti", path, "said {path}"));
+            assert!(!line.trim_end().contains(|found| unprintable.contains(&found)), "{line:?}");
+        }
+        let line = written(PLAIN, || tracing::info!(target: "portti", path, "said {path}"));
+        assert_eq!(line.matches(&format!("\\u{{{:x}}}", u32::from(c))).count(), 2, "{line:?}");
+    }
+}
+
+#[test]
 fn as_json_numbers_are_numbers_and_all_else_is_text() {
     let says = || {
         let (up, down, absent) = (18_446_744_073_709_551_615_u64, -7, None::<u64>);

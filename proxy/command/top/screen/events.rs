@@ -28,8 +28,8 @@ fn line<'a>(event: &Value) -> Line<'a> {
         Span::styled(cell(&event["text"]), style),
     ]);
     for key in ["listener", "pool", "backend", "client"] {
-        if let Some(value) = event[key].as_str() {
-            line.push_span(Span::raw(format!("  {key}={value}")));
+        if event[key].is_string() {
+            line.push_span(Span::raw(format!("  {key}={}", cell(&event[key]))));
         }
     }
     line
