@@ -235,7 +235,9 @@ fn front(
         methods: route.methods.iter().filter_map(|method| method.parse().ok()).collect(),
         target: target(&route.pool, route.shed_at),
     };
+    let compares_paths = http.routes.iter().any(|route| route.path != "/");
     let front = Arc::new(Front {
+        normalizes: http.path_normalize && compares_paths,
         routes: http.routes.iter().map(route).collect(),
         rest: config.pool.as_ref().map(|name| target(name, None)),
         rollout: rollout.map(|rollout| (Arc::clone(rollout), target(rollout.pool.name(), None))),

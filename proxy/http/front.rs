@@ -1,5 +1,6 @@
 //! What a listener has to say of requests: where they go, and how long clients may take.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ use super::patience::Limits;
 use crate::admission::acl::Networks;
 use crate::admission::level::Level;
 use crate::config::model::PlayerKey;
-use crate::config::scalar::{Hosts, canonical_host, canonical_ipv6};
+use crate::config::scalar::{Hosts, canonical_host, canonical_ipv6, normal_path};
 use crate::pool::Pool;
 use crate::pool::rollout::Rollout;
 
@@ -25,6 +26,8 @@ use crate::pool::rollout::Rollout;
 pub struct Front {
     /// The first that takes a request is where it goes.
     pub routes: Vec<Route>,
+    /// Whether routes compare paths in their normal form.
+    pub normalizes: bool,
     /// Where the others go; `None` is nowhere.
     pub rest: Option<Target>,
     /// Where those of some clients go instead.
@@ -100,6 +103,11 @@ impl Front {
         })
     }
 
+    /// A request's path as routes compare it; `None` if it has no meaning. The backend gets it as it was written.
+    pub fn compared<'a>(&self, path: &'a str) -> Option<Cow<'a, str>> {
+        if self.normalizes { normal_path(path) } else { Some(Cow::Borrowed(path)) }
+    }
+
     /// Whether what a client tells of others is believed.
     pub fn trusts(&self, client: IpAddr) -> bool {
         self.trusted.contain(client)
@@ -171,6 +179,7 @@ mod tests {
                 route(&["lobby.example.com", "*.eu.example.com", "[2001:DB8:0::1]"], "/", &[], "lobby"),
                 route(&[], "/health", &[Method::GET, Method::HEAD], "health"),
             ],
+            normalizes: true,
             rest: None,
             rollout: None,
             limits,
@@ -193,6 +202,12 @@ mod tests {
             (None, "/health", Method::POST, None),
         ] {
             assert_eq!(goes(&front, host, path, method).as_deref(), expected, "{host:?} {path}");
+        }
+        assert_eq!(front.compared("/%72ooms").as_deref(), Some("/rooms"));
+        assert_eq!(front.compared("/../rooms"), None);
+        front.normalizes = false;
+        for path in ["/%72ooms", "/../rooms"] {
+            assert_eq!(front.compared(path).as_deref(), Some(path));
         }
         front.rest = Some(front.routes[1].target.clone());
         assert_eq!(goes(&front, None, "/", Method::POST).as_deref(), Some("lobby"));

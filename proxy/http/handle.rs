@@ -139,7 +139,8 @@ impl Handler {
         }
         let address = self.visitor.client.ip();
         let host = host.and_then(|host| host.to_str().ok());
-        let target = front.target(host, request.uri().path(), request.method(), address).ok_or(Reason::NoRoute)?;
+        let path = front.compared(request.uri().path()).ok_or(Reason::BadRequest)?;
+        let target = front.target(host, &path, request.method(), address).ok_or(Reason::NoRoute)?;
         let player = front.player_key.as_ref().and_then(|key| {
             let key = player::named(key, request.headers())?;
             let from = player::source(address, request.headers(), |proxy| front.trusts(proxy));

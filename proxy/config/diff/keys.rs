@@ -263,7 +263,7 @@ fn part<T>(keys: &[&'static str], section: Option<&T>, values: impl FnOnce(&T) -
     keys.iter().copied().zip(values).collect()
 }
 
-const HTTP: [&str; 8] = [
+const HTTP: [&str; 9] = [
     "header_timeout",
     "keepalive_timeout",
     "send_timeout",
@@ -271,12 +271,22 @@ const HTTP: [&str; 8] = [
     "forwarded",
     "via",
     "reconnect_key",
+    "path_normalize",
     "routes",
 ];
 
 fn http(http: &Http) -> Vec<String> {
-    let Http { header_timeout, keepalive_timeout, send_timeout, body_timeout, forwarded, via, reconnect_key, routes } =
-        http;
+    let Http {
+        header_timeout,
+        keepalive_timeout,
+        send_timeout,
+        body_timeout,
+        forwarded,
+        via,
+        reconnect_key,
+        path_normalize,
+        routes,
+    } = http;
     let route = |route: &HttpRoute| {
         let HttpRoute { hosts, path, methods, pool, shed_at } = route;
         let shed_at = shed_at.map_or_else(String::new, |level| format!(" (shed_at {})", level.as_str()));
@@ -291,7 +301,8 @@ fn http(http: &Http) -> Vec<String> {
     let (header, keepalive) = (Shown(*header_timeout).to_string(), Shown(*keepalive_timeout).to_string());
     let (send, body) = (ShownOrOff(*send_timeout).to_string(), ShownOrOff(*body_timeout).to_string());
     let via = via.clone().unwrap_or_else(|| OFF.into());
-    vec![header, keepalive, send, body, forwarded.to_string(), via, player, list(&routes)]
+    let normalize = path_normalize.to_string();
+    vec![header, keepalive, send, body, forwarded.to_string(), via, player, normalize, list(&routes)]
 }
 
 const TERMINATION: [&str; 6] =

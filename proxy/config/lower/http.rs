@@ -1,12 +1,13 @@
 //! The keys of listeners with `mode = "http"`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::Problem;
 use super::admission::LEVELS;
 use crate::config::model::{Http, HttpRoute, PlayerKey, Protocol, Requests};
 use crate::config::raw::{Section, Setting, Value};
-use crate::config::scalar::Name;
+use crate::config::scalar::{Name, normal_path};
 
 /// What was read, and what must be checked against other sections.
 #[derive(Debug)]
@@ -27,17 +28,21 @@ pub(super) fn read(section: &mut Section<'_>) -> Read {
     let forwarded = section.setting("forwarded", false, Value::flag);
     let via = section.setting("via", None, |value| via(value));
     let reconnect_key = section.setting("reconnect_key", None, |value| player_key(value));
+    let path_normalize = section.setting("path_normalize", true, Value::flag);
     let entries = section.setting("routes", Vec::new(), |value| value.list(EXAMPLE));
     let routes_are_written = !entries.value.is_empty() || entries.is_refused();
     let written = [(&header.place, header.is_written()), (&keepalive.place, keepalive.is_written())]
         .into_iter()
         .chain([(&send.place, send.is_written()), (&body.place, body.is_written())])
         .chain([(&forwarded.place, forwarded.is_written()), (&entries.place, entries.is_written())])
+        .chain([(&path_normalize.place, path_normalize.is_written())])
         .chain([(&via.place, via.is_written()), (&reconnect_key.place, reconnect_key.is_written())])
         .find_map(|(place, is_written)| is_written.then(|| place.clone()));
     let (mut pools, mut routes) = (Vec::new(), Vec::new());
     for entry in &entries.value {
-        let Some((pool, route)) = section.entry("routes", entry, route) else { continue };
+        let Some((pool, route)) = section.entry("routes", entry, |section| route(section, path_normalize.value)) else {
+            continue;
+        };
         routes.extend(route);
         pools.extend(pool);
     }
@@ -49,6 +54,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Read {
         forwarded: forwarded.value,
         via: via.value,
         reconnect_key: reconnect_key.value,
+        path_normalize: path_normalize.value,
         routes,
     };
     Read { routes_are_written, pools, model, written }
@@ -64,9 +70,9 @@ impl Read {
     }
 }
 
-fn route(section: &mut Section<'_>) -> (Option<Setting<Name>>, Option<HttpRoute>) {
+fn route(section: &mut Section<'_>, normalize: bool) -> (Option<Setting<Name>>, Option<HttpRoute>) {
     let hosts = section.setting("host", Vec::new(), |value| super::sni::hosts(value));
-    let path = section.setting("path", "/".to_owned(), |value| path(value));
+    let path = section.setting("path", "/".to_owned(), |value| path(value, normalize));
     let methods = section.setting("methods", Vec::new(), |value| methods(value));
     let pool = super::listener::pool(section);
     let shed_at = section.setting("shed_at", None, |value| value.word(&LEVELS, &[]).map(Some));
@@ -132,7 +138,8 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:".contains(&byte))
 }
 
-fn path(value: &Value<'_>) -> Option<String> {
+/// A path, in the form in which it is compared.
+fn path(value: &Value<'_>, normalize: bool) -> Option<String> {
     let path = value.any_text()?;
     let is_path =
         path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#');
@@ -140,7 +147,17 @@ fn path(value: &Value<'_>) -> Option<String> {
         let problem = Problem::error(&value.place, "a path begins with \"/\" and has no spaces, \"?\" or \"#\"");
         value.report(problem.hint(r#"for example "/rooms""#));
     }
-    is_path.then(|| path.to_owned())
+    let path = Some(path).filter(|_| is_path)?;
+    if !normalize {
+        return Some(path.to_owned());
+    }
+    let normal = normal_path(path);
+    if normal.is_none() {
+        let message =
+            "no request has this path: \"%\" stands before two hexadecimal digits, and \"..\" ends at the root";
+        value.report(Problem::error(&value.place, message).hint("write what is meant, \"%25\" for a percent sign"));
+    }
+    normal.map(Cow::into_owned)
 }
 
 fn methods(value: &Value<'_>) -> Option<Vec<String>> {

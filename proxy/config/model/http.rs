@@ -22,6 +22,8 @@ pub struct Http {
     pub via: Option<String>,
     /// What players are known again by, beside their addresses.
     pub reconnect_key: Option<PlayerKey>,
+    /// Paths are compared in their normal form, else as they are written.
+    pub path_normalize: bool,
     /// Where requests go: the first that fits.
     pub routes: Vec<HttpRoute>,
 }
@@ -31,7 +33,7 @@ pub struct Http {
 pub struct HttpRoute {
     /// The request is for one of these; empty is any.
     pub hosts: Vec<Hosts>,
-    /// Its path is this one or below it.
+    /// Its path is this one or below it; in normal form, where paths are compared in that.
     pub path: String,
     /// Its method is one of these; empty is any.
     pub methods: Vec<String>,

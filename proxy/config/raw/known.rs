@@ -73,6 +73,7 @@ const OTHER_NAMES: &[OtherNames] = &[
             (&["timeout_http_keep_alive", "keep_alive_timeout"], r#""keepalive_timeout""#),
             (&["client_body_timeout", "request_body_timeout"], r#""body_timeout""#),
             (&["timeout_client", "write_timeout", "stream_idle_timeout"], r#""send_timeout""#),
+            (&["normalize_path", "normalize_uri", "merge_slashes"], r#""path_normalize""#),
             (&["connection_rate", "max_connection_rate", "connect_rate"], r#""accept_rate""#),
             (&["ssl_rate", "maxsslrate", "tls_rate", "max_handshakes", "ssl_handshake_rate"], r#""handshake_rate""#),
             (&["max_conns", "maxconn", "max_sessions", "connection_limit"], r#""max_connections""#),
