@@ -125,7 +125,7 @@ where
         let has_switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let (mut outgoing, stays) = self.outgoing(response, terms, &mut intake);
         self.is_cut = outgoing.ends_with_connection();
-        let sent = self.beside(&mut intake, |stream, cx| outgoing.poll_send(stream, cx)).await?;
+        let sent = self.send(&mut intake, &mut outgoing).await?;
         if matches!(sent, Err(Stopped::Body(_))) {
             // The client is to see that there was an answer, and that this is not all of it.
             _ = self.beside(&mut intake, |stream, cx| outgoing.poll_send_taken(stream, cx)).await?;
@@ -187,6 +187,29 @@ where
         let is_final = response.extensions().get::<FinalAnswer>().is_some();
         let stays = terms.stays && goes_on && !is_final && self.service.leaves_at().is_none();
         response::outgoing(intake.begun(), response, Terms { stays, ..terms })
+    }
+
+    /// Sends an answer while the body of the request comes.
+    async fn send(
+        &mut self,
+        intake: &mut Intake,
+        outgoing: &mut Outgoing<A::Reply>,
+    ) -> Result<Result<(), Stopped>, Ended> {
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(sent) = outgoing.poll_send(&mut self.stream, cx) {
+                    return Poll::Ready(Ok(sent));
+                }
+                if outgoing.has_moved() {
+                    intake.note_sending();
+                }
+                match intake.poll_give(&mut self.input, &mut self.stream, cx) {
+                    Poll::Ready(given) => given?,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        })
+        .await
     }
 
     /// Does something while the body of the request comes, as far as it is wanted.

@@ -149,6 +149,19 @@ async fn requests_wait_in_the_pools_queue() {
     eventually("nobody waits", async || proxy.metric("portti_queue_depth", &[]).await == 0.0).await;
 }
 
+#[tokio::test]
+async fn who_closes_its_side_behind_a_request_is_answered() {
+    let (backend, _) = echo();
+    let proxy = Proxy::with(&config("pool = \"game\"", &pool(&[&backend], "")));
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    soon("the answer", stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    proxy.expect_ended("client_closed", 1).await;
+}
+
 /// A server of HTTP/2 alone; by TLS if it has what it takes.
 fn http2_server(tls: Option<ServerConfig>) -> Backend {
     let acceptor = tls.map(|config| TlsAcceptor::from(Arc::new(config)));

@@ -4,12 +4,15 @@ use std::io;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::body::{Bytes, Frame};
 use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use crate::http::content::{Content, Feed, pipe};
+use crate::http::timer::Timer;
 use crate::http::wire::decoder::{Decoder, Part};
 use crate::http::wire::fields::Malformed;
 use crate::http::wire::input::Input;
@@ -24,6 +27,9 @@ pub(super) struct Intake {
     is_broken: bool,
     /// What is left to be said before it comes.
     word: &'static [u8],
+    /// Until when the client may read the answer, since it has closed its side; `None` while it has not, or takes some of it.
+    half_closed_until: Option<Instant>,
+    timer: Timer,
 }
 
 /// The client has broken off.
@@ -36,20 +42,33 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// Bytes that are read before they are wanted, or one read's worth: a client that has sent more is not seen to go away.
 const AHEAD_MAX: usize = 8 * 1024;
 
+/// How long a client that has closed its side behind its request is taken to wait for the answer, or the next piece of it. It may also be
+/// gone, which looks the same as long as nothing is sent to it.
+const HALF_CLOSED: Duration = Duration::from_secs(5);
+
 impl Intake {
     /// A body that is read so, and where it is passed on. What has come with the head is given at once: it goes on with the head, too.
     pub(super) fn new(decoder: Decoder, expects: bool, input: &mut Bytes) -> (Self, Content) {
         if decoder.is_over() {
-            return (Self { decoder, feed: None, is_broken: false, word: b"" }, Content::Empty);
+            return (Self::of(decoder, None, b""), Content::Empty);
         }
         let (feed, piped) = pipe(decoder.size_hint().exact());
         // Who has begun to send does not wait.
         let word = if expects && input.is_empty() { CONTINUE } else { b"" };
-        let mut intake = Self { decoder, feed: Some(feed), is_broken: false, word };
+        let mut intake = Self::of(decoder, Some(feed), word);
         if !input.is_empty() {
             intake.give(input);
         }
         (intake, Content::Http1(piped))
+    }
+
+    fn of(decoder: Decoder, feed: Option<Feed>, word: &'static [u8]) -> Self {
+        Self { decoder, feed, is_broken: false, word, half_closed_until: None, timer: Timer::default() }
+    }
+
+    /// The client takes some of the answer, or there is some that it has not taken: it is not known to wait for nothing.
+    pub(super) fn note_sending(&mut self) {
+        self.half_closed_until = None;
     }
 
     /// Whether all of it has come.
@@ -150,10 +169,10 @@ impl Intake {
         if self.is_broken { feed.fail(io::ErrorKind::InvalidData) } else { feed.end() }
     }
 
-    /// Ready when the client has gone: it has broken off, or closed its side behind this request. What it sends meanwhile is kept, but
+    /// Ready when the client has gone: it has broken off, or closed its side behind this request a while ago. What it sends meanwhile is kept, but
     /// not much of it.
     fn poll_gone<S: AsyncRead + Unpin>(
-        &self,
+        &mut self,
         input: &mut Input,
         stream: &mut S,
         cx: &mut Context<'_>,
@@ -162,7 +181,11 @@ impl Intake {
             match ready!(input.poll_more(stream, cx)) {
                 Ok(1..) => {}
                 Ok(0) if !self.is_last(input) => break,
-                Ok(0) | Err(_) => return Poll::Ready(Err(Gone)),
+                Ok(0) => {
+                    let until = *self.half_closed_until.get_or_insert_with(|| Instant::now() + HALF_CLOSED);
+                    return self.timer.poll_until(cx, until).map(|()| Err(Gone));
+                }
+                Err(_) => return Poll::Ready(Err(Gone)),
             }
         }
         Poll::Pending

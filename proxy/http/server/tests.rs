@@ -231,7 +231,7 @@ async fn little_is_read_that_nobody_wants() {
     tokio::select! { ended = serving => panic!("{ended:?}"), () = client => {} }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_leaves_is_not_answered() {
     let dropped = Rc::new(Cell::new(false));
     struct Told(Rc<Cell<bool>>);
@@ -516,6 +516,39 @@ async fn who_closes_its_side_behind_several_requests_reads_their_answers() {
     });
     let ten = "GET / HTTP/1.1\r\n\r\n".repeat(10);
     let (_, seen) = tokio::join!(serving, heard(far, ten.as_bytes()));
-    // The last one has none behind it, and looks as if its client was gone.
-    assert_eq!(seen, reply("").repeat(9));
+    assert_eq!(seen, reply("").repeat(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_closed_its_side_is_answered_for_as_long_as_something_comes() {
+    /// A body whose pieces come one every so often.
+    struct Slow(Pin<Box<tokio::time::Sleep>>, Duration, usize);
+
+    impl Body for Slow {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, BodyError>>> {
+            if self.2 == 0 {
+                return Poll::Ready(None);
+            }
+            std::task::ready!(self.0.as_mut().poll(cx));
+            (self.0, self.2) = (Box::pin(sleep(self.1)), self.2 - 1);
+            Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(b"x")))))
+        }
+    }
+
+    for (every, is_served) in [(4, true), (6, false)] {
+        let (far, serving) = serve(1000, move |_| {
+            let every = Duration::from_secs(every);
+            let body = Slow(Box::pin(sleep(every)), every, 5).boxed_unsync();
+            Box::pin(async { Ok(Response::builder().header("date", "now").body(body).unwrap()) })
+        });
+        let (ended, seen) = tokio::join!(serving, heard(far, b"GET / HTTP/1.1\r\n\r\n"));
+        assert_eq!(seen.ends_with("\r\n0\r\n\r\n"), is_served, "{seen}");
+        assert_eq!(matches!(ended, Ended::Closed), is_served, "{ended:?}");
+    }
 }

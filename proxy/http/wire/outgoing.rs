@@ -1,6 +1,7 @@
 //! A message on its way out: its head, and its body piece by piece, as HTTP/1.1 has them (RFC 9112).
 
 use std::io::{self, IoSlice, Write as _};
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -29,6 +30,8 @@ pub struct Outgoing<B> {
     body: B,
     framing: Framing,
     is_untaken: bool,
+    /// Some of it has been sent since that was last asked.
+    has_moved: bool,
 }
 
 /// How a body's end is told.
@@ -57,12 +60,26 @@ where
 {
     /// A message with this head, which says how the body ends.
     pub fn new(head: Vec<u8>, body: B, framing: Framing) -> Self {
-        Self { before: head, written: 0, piece: Bytes::new(), after: b"", body, framing, is_untaken: true }
+        Self {
+            before: head,
+            written: 0,
+            piece: Bytes::new(),
+            after: b"",
+            body,
+            framing,
+            is_untaken: true,
+            has_moved: false,
+        }
     }
 
     /// Whether nothing of it has left this place.
     pub fn is_untaken(&self) -> bool {
         self.is_untaken
+    }
+
+    /// Whether some of it has been sent since that was last asked, or waits for the other side to take it.
+    pub fn has_moved(&mut self) -> bool {
+        mem::take(&mut self.has_moved) || !self.is_written()
     }
 
     /// Whether only the connection's end tells that of the body.
@@ -182,7 +199,7 @@ where
         if taken == 0 {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
-        self.is_untaken = false;
+        (self.is_untaken, self.has_moved) = (false, true);
         let of_before = taken.min(before.len());
         self.written += of_before;
         taken -= of_before;
