@@ -250,7 +250,7 @@ async fn routes_lead_requests_to_pools() {
 /// However a path is spelled, it does not slip past the route that it is meant for; the backend gets it as it was spelled.
 #[tokio::test]
 async fn routes_compare_what_paths_mean() {
-    let ([(rooms, _), (lobby, _)], none) = ([echo(), echo()], free_address());
+    let ([(rooms, in_rooms), (lobby, in_lobby)], none) = ([echo(), echo()], free_address());
     let routes = |keys: &str| {
         let routes = "[[listeners.game.routes]]\npath = \"/rooms\"\npool = \"rooms\"\n";
         let pools = format!(
@@ -259,26 +259,27 @@ async fn routes_compare_what_paths_mean() {
         );
         config(&format!("pool = \"lobby\"\n{keys}"), routes) + &pools + &pool_of(&[none], "")
     };
+    let asked = || (in_rooms.load(Ordering::Relaxed), in_lobby.load(Ordering::Relaxed));
     let proxy = Proxy::with(&routes(""));
     let spelled = ["/%72ooms", "//rooms", "/./rooms", "/a/../rooms", "/a//%2e%2E/rooms/7", "http://a.example/%72ooms"];
     for (number, path) in spelled.iter().enumerate() {
         let answer = said(proxy.address(), &get(path, "")).await;
         let sent_on = path.trim_start_matches("http://a.example");
         assert!(answer.contains(&format!("\n\r\nGET {sent_on}\n")), "{path}: {answer}");
-        assert_eq!((rooms.accepted(), lobby.accepted()), (number + 1, 0), "{path}");
+        assert_eq!(asked(), (number + 1, 0), "{path}");
     }
     for path in ["/../rooms", "/%2e%2e/rooms", "/%zz", "/rooms%", "/a%00"] {
         let answer = said(proxy.address(), &get(path, "")).await;
         assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("\"bad_request\""), "{path}: {answer}");
     }
     assert!(said(proxy.address(), &get("/a%2F..%2Frooms", "")).await.starts_with("HTTP/1.1 200 "));
-    assert_eq!(lobby.accepted(), 1, "an encoded slash is part of a name");
+    assert_eq!(asked().1, 1, "an encoded slash is part of a name");
 
     proxy.reload_with(&routes("path_normalize = false")).await;
     for path in ["/%72ooms", "//rooms", "/../rooms", "/%zz"] {
         assert!(said(proxy.address(), &get(path, "")).await.starts_with("HTTP/1.1 200 "), "{path}");
     }
-    assert_eq!((rooms.accepted(), lobby.accepted()), (spelled.len(), 5));
+    assert_eq!(asked(), (spelled.len(), 5));
 }
 
 #[tokio::test]
