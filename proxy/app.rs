@@ -185,8 +185,7 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     let supervisor = Rc::new(if owns_process { Supervisor::of_this_process() } else { Supervisor::default() });
     // As soon as may be after they were read.
     let files = Stamps::take(&config, config::folder_of(&path));
-    descriptors::raise_limit();
-    descriptors::warn_of_shortage(&config);
+    descriptors::claim(&config);
     let (trigger, drain) = drain::channel();
 
     let inherited = if owns_process { Inherited::of_this_process() } else { Inherited::default() };
@@ -229,11 +228,8 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
     sockets.tell_unused();
     sockets.silence_unused();
     state.set_listening();
-    tokio::task::spawn_local(queues::serve(Rc::clone(&state)));
-    tokio::task::spawn_local(hand::end_bans(Rc::clone(&state)));
-    tokio::task::spawn_local(control::tell_left_out(Rc::clone(&state)));
+    spawn_tasks(&state);
     let keeper = Keeper::begin(&state);
-    tokio::task::spawn_local(live::serve(Rc::clone(&state)));
     let spans = Export::begin(&state.snapshot().tracer);
     let file = Watch::new(state.config_path());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), workers = workers.len(), "portti is up");
@@ -258,6 +254,14 @@ async fn build(start: Start, (asking, requests): Requests) -> Result<(Control, B
         supervisor: Rc::clone(&supervisor),
     });
     Ok((Control { state, reloader, file, workers, spans, keeper, trigger, supervisor, signals, requests }, bound))
+}
+
+/// Begins what the control thread does beside its own loop, for as long as the process lives.
+fn spawn_tasks(state: &Rc<State>) {
+    tokio::task::spawn_local(queues::serve(Rc::clone(state)));
+    tokio::task::spawn_local(hand::end_bans(Rc::clone(state)));
+    tokio::task::spawn_local(control::tell_left_out(Rc::clone(state)));
+    tokio::task::spawn_local(live::serve(Rc::clone(state)));
 }
 
 /// Resolves when a signal asks the process to end.

@@ -116,6 +116,12 @@ pub fn raise_limit() {
     }
 }
 
+/// Raises the soft limit to the hard one, and warns where even that is less than the config needs.
+pub fn claim(config: &Config) {
+    raise_limit();
+    warn_of_shortage(config);
+}
+
 /// The hard limit, which a proxy started here would raise its own to; `None` is without limit.
 pub fn hard_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).maximum

@@ -209,7 +209,7 @@ impl Reloader {
     }
 
     /// What can fail of an edit that can be read.
-    async fn prepare(&mut self, outcome: Result<Edit, String>) -> Result<(Edit, Plan), String> {
+    async fn prepare(&self, outcome: Result<Edit, String>) -> Result<(Edit, Plan), String> {
         let edit = outcome?;
         log_warnings(self.state.config_path(), &edit.warnings);
         self.look_up(&edit.config).await?;
