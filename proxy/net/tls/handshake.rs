@@ -108,8 +108,9 @@ async fn step(stream: &TcpStream, mut connection: Box<ServerConnection>) -> io::
 }
 
 /// How much nicer to other threads handshake threads are than the rest of the process (see nice(2)): the scheduler gives a worker that
-/// is woken by a packet the CPU at once, and about nine tenths of one that both want all the time.
-const NICER_BY: i32 = 10;
+/// is woken by a packet the CPU at once, and about three quarters of one that both want all the time. Not more: beside other programs that
+/// keep every CPU busy, handshakes would take longer than clients wait.
+const NICER_BY: i32 = 5;
 
 /// Lowers the priority of the current thread. To be called on threads that do [`accept`]'s public-key work.
 pub fn lower_priority() {
