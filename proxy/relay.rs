@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 mod flow;
+mod lifeline;
 mod limits;
 mod pacer;
 mod socket;
@@ -350,6 +351,10 @@ impl<D: Socket, U: Socket, O: Observe> Relay<'_, D, U, O> {
         if self.watchdog.settles(now) {
             self.downstream.settle(self.watchdog.liveness());
             self.upstream.settle(self.watchdog.liveness());
+        }
+        let (downstream, upstream) = (&*self.downstream, &*self.upstream);
+        if let Some(side) = self.watchdog.vanished(now, || downstream.unacknowledged(), || upstream.unacknowledged()) {
+            return Err(self.broken(side));
         }
         self.watchdog.look(now, self.is_stalled())
     }

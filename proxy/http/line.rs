@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use hyper::body::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -135,6 +136,10 @@ impl<S: Socket> Socket for Line<S> {
 
     fn has_ended(&self) -> bool {
         self.stream.has_ended()
+    }
+
+    fn unacknowledged(&self) -> Option<Duration> {
+        self.stream.unacknowledged()
     }
 
     fn settle(&self, liveness: Liveness) {

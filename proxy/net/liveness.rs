@@ -71,6 +71,10 @@ impl relay::Socket for TcpStream {
         socket::has_left(self)
     }
 
+    fn unacknowledged(&self) -> Option<Duration> {
+        tcp_info::unacknowledged(self).ok().flatten()
+    }
+
     /// Five system calls, which a session of a minute has no use for.
     fn settle(&self, liveness: Liveness) {
         // It fails only where the connection is gone, which the next read tells.

@@ -6,6 +6,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 use crate::relay::Quality;
 
@@ -25,6 +26,16 @@ pub fn read(socket: &impl AsFd) -> io::Result<Quality> {
 pub fn is_delivered(socket: &impl AsFd) -> io::Result<bool> {
     let info = ask(socket)?;
     Ok(info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0)
+}
+
+/// How long the peer's machine has acknowledged nothing, while bytes wait for that; `None` where none do. One system call.
+///
+/// # Errors
+/// As of [`read`].
+pub fn unacknowledged(socket: &impl AsFd) -> io::Result<Option<Duration>> {
+    let info = ask(socket)?;
+    let silence = Duration::from_millis(info.tcpi_last_ack_recv.into());
+    Ok((info.tcpi_unacked > 0).then_some(silence))
 }
 
 fn ask(socket: &impl AsFd) -> io::Result<libc::tcp_info> {

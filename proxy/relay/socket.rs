@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -24,6 +25,11 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     /// Whether the peer has closed its side, found out without reading what it sent before.
     fn has_ended(&self) -> bool {
         false
+    }
+
+    /// How long the peer has acknowledged nothing, while bytes wait for that; `None` where none do. May cost a system call.
+    fn unacknowledged(&self) -> Option<Duration> {
+        None
     }
 
     /// Has the kernel give up the peer when it does not answer for as long as that says. Called once the session has lasted for a
@@ -69,6 +75,10 @@ impl<S: Socket> Socket for Box<S> {
 
     fn has_ended(&self) -> bool {
         (**self).has_ended()
+    }
+
+    fn unacknowledged(&self) -> Option<Duration> {
+        (**self).unacknowledged()
     }
 
     fn settle(&self, liveness: Liveness) {

@@ -17,6 +17,7 @@ mod half_close;
 mod notices;
 mod order;
 mod turns;
+mod vanished;
 
 use fragments::Fragmented;
 

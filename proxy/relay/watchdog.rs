@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::lifeline::Lifeline;
 use super::{Direction, End, Limits, Liveness, Side};
 
 /// The limits on silence are looked at in so many parts: a session is ended between `idle` and `idle × 17/16` after its last
@@ -16,6 +17,9 @@ const STALL_LOOK: Duration = Duration::from_millis(500);
 
 /// When a session counts as settled, at the latest. Most that are short never are, and save what only long ones need.
 const SETTLE_AFTER: Duration = Duration::from_secs(30);
+
+/// Peers that are sent bytes are looked at so many times in the time that these may stay unacknowledged.
+const LIFE_PARTS: u32 = 16;
 
 /// Where no limit is set, the timer still needs an instant: far enough to cost nothing.
 const FAR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -42,6 +46,10 @@ pub(super) struct Watchdog<'a> {
     replans: bool,
     /// A look within [`STALL_LOOK`] is planned already.
     watches_stall: bool,
+    /// Looks at whether peers acknowledge what they are sent are planned.
+    watches_life: bool,
+    client: Lifeline,
+    backend: Lifeline,
 }
 
 impl<'a> Watchdog<'a> {
@@ -57,6 +65,9 @@ impl<'a> Watchdog<'a> {
             half_closed: None,
             replans: false,
             watches_stall: false,
+            watches_life: false,
+            client: Lifeline::default(),
+            backend: Lifeline::default(),
         }
     }
 
@@ -102,8 +113,34 @@ impl<'a> Watchdog<'a> {
         let stall_look = (stalled && !self.watches_stall).then(|| Instant::now() + STALL_LOOK);
         self.watches_stall |= stalled;
         let silence_look = std::mem::take(&mut self.replans).then(|| self.silence_look(self.quiet_since)).flatten();
-        let looks = [stall_look, silence_look, self.answer_due];
+        let life_look = (self.moved && !self.watches_life).then(|| self.begin_to_watch_life()).flatten();
+        let looks = [stall_look, silence_look, life_look, self.answer_due];
         looks.into_iter().flatten().min().filter(|&sooner| sooner < planned)
+    }
+
+    /// Bytes have passed after a silence: when peers are to be looked at. Reads the clock, once until they are.
+    fn begin_to_watch_life(&mut self) -> Option<Instant> {
+        self.watches_life = true;
+        self.limits.liveness.user_timeout.map(|timeout| Instant::now() + timeout / LIFE_PARTS)
+    }
+
+    /// The timer has fired: the side that has acknowledged nothing for too long, if one has. Each is asked only while bytes pass, or
+    /// wait.
+    pub(super) fn vanished(
+        &mut self,
+        now: Instant,
+        client: impl FnOnce() -> Option<Duration>,
+        backend: impl FnOnce() -> Option<Duration>,
+    ) -> Option<Side> {
+        let limit = self.limits.liveness.user_timeout.filter(|_| self.moved || self.watches_life)?;
+        let age = now.duration_since(self.began);
+        let is_client_gone = self.client.look(client(), age, limit);
+        let is_backend_gone = self.backend.look(backend(), age, limit);
+        self.watches_life = self.moved || self.client.is_waiting() || self.backend.is_waiting();
+        if is_client_gone {
+            return Some(Side::Downstream);
+        }
+        is_backend_gone.then_some(Side::Upstream)
     }
 
     /// Whether the session has just settled. True once.
@@ -144,7 +181,9 @@ impl<'a> Watchdog<'a> {
         let stall_look = stalled.then(|| now + STALL_LOOK);
         let end = self.limits.lifetime.map(|lifetime| self.began + lifetime);
         let settling = (!self.settled).then(|| self.settling());
-        let looks = [stall_look, self.silence_look(now), end, self.answer_due, settling];
+        let life_look = self.limits.liveness.user_timeout.filter(|_| self.watches_life);
+        let life_look = life_look.map(|timeout| now + timeout / LIFE_PARTS);
+        let looks = [stall_look, life_look, self.silence_look(now), end, self.answer_due, settling];
         looks.into_iter().flatten().min().unwrap_or(now + FAR)
     }
 

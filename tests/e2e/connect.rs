@@ -157,6 +157,7 @@ async fn one_that_has_only_closed_its_side_may_wait_for_an_answer() {
     client.send(b"one question").await;
     client.end().await;
     let stays = async || proxy.status().await["sessions_active"] == 1;
+    eventually("its session begins", stays).await;
     always_for(SECOND, "its session goes on", stays).await;
     client.reset();
     proxy.expect_ended("client_reset", 1).await;

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
@@ -63,6 +64,10 @@ impl Socket for server::TlsStream<TcpStream> {
         self.get_ref().0.has_ended()
     }
 
+    fn unacknowledged(&self) -> Option<Duration> {
+        self.get_ref().0.unacknowledged()
+    }
+
     fn settle(&self, liveness: Liveness) {
         self.get_ref().0.settle(liveness);
     }
@@ -94,6 +99,10 @@ impl Socket for client::TlsStream<TcpStream> {
 
     fn has_ended(&self) -> bool {
         self.get_ref().0.has_ended()
+    }
+
+    fn unacknowledged(&self) -> Option<Duration> {
+        self.get_ref().0.unacknowledged()
     }
 
     fn settle(&self, liveness: Liveness) {
