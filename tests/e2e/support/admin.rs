@@ -94,6 +94,12 @@ impl Metrics {
         self.matching(name, labels).map(|sample| sample.value).sum()
     }
 
+    /// How many sessions have ended for each reason, for what a test says when it fails.
+    pub(crate) fn reasons(&self) -> Vec<(&str, f64)> {
+        let ended = self.matching("portti_sessions_total", &[]).filter(|sample| sample.value > 0.0);
+        ended.map(|sample| (sample.labels["reason"].as_str(), sample.value)).collect()
+    }
+
     pub(crate) fn has(&self, name: &str, labels: &[(&str, &str)]) -> bool {
         self.matching(name, labels).next().is_some()
     }
