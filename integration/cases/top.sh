@@ -33,7 +33,7 @@ contains "what it says" 'needs a terminal; `portti status --json`' err.txt
 
 # Who plays, and one less.
 "$PORTTI" sessions --pool game --sort bytes >out.txt
-equal "lines about sessions" 3 "$(grep -c "^[0-9a-f]\{16\} *game *127.0.0.1:[0-9]* *game *$(address_of echo) " out.txt)"
+equal "lines about sessions" 3 "$(grep -c "^[0-9a-f]\{32\} *game *127.0.0.1:[0-9]* *game *$(address_of echo) " out.txt)"
 "$PORTTI" sessions --client 10.0.0.0/8 >none.txt
 contains "nobody from there" '^there is no such session$' none.txt
 "$PORTTI" sessions --json --limit 1 >out.txt
