@@ -106,7 +106,7 @@ fn pools_of(listener: &Listener) -> impl Iterator<Item = &Name> {
 
 /// Raises the soft limit of this process to the hard one, so that a later config may need more than the first. There is no reason for
 /// a lower one: nothing here uses `select`, and no other program is started.
-pub fn raise_limit() {
+fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
         return;

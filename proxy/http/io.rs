@@ -200,18 +200,19 @@ mod tests {
         Pacer::new(Rc::default())
     }
 
+    /// The most that is written between two polls of the driver: yielding takes one.
+    async fn counted(written: &Cell<usize>) -> usize {
+        let mut most = 0;
+        for _ in 0..100 {
+            let before = written.get();
+            tokio::task::yield_now().await;
+            most = most.max(written.get() - before);
+        }
+        most
+    }
+
     #[tokio::test]
     async fn no_more_than_a_turn_passes_before_the_driver_is_polled() {
-        /// Yielding takes a poll of the driver.
-        async fn counted(written: &Cell<usize>) -> usize {
-            let mut most = 0;
-            for _ in 0..100 {
-                let before = written.get();
-                tokio::task::yield_now().await;
-                most = most.max(written.get() - before);
-            }
-            most
-        }
         let (traffic, written) = (traffic(), Cell::new(0));
         let mut client = Client::new(Hoard, &traffic, pacer());
         let piece = vec![0; 16 * 1024];
@@ -238,18 +239,9 @@ mod tests {
                 written.set(written.get() + 1);
             }
         };
-        let turns = async {
-            let mut most = 0;
-            for _ in 0..100 {
-                let before = written.get();
-                tokio::task::yield_now().await;
-                most = most.max(written.get() - before);
-            }
-            most
-        };
         let most = tokio::select! {
             biased;
-            most = turns => most,
+            most = counted(&written) => most,
             () = endless => unreachable!(),
         };
         assert!((1..=64).contains(&most), "{most} writes in one turn");
